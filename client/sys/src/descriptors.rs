@@ -1,0 +1,126 @@
+//! Descriptors by number: what a new process must do to become the owner of what it inherited, and
+//! to keep nothing else.
+
+use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
+
+/// Takes the descriptor of a Unix stream socket that the process inherited under this number, and
+/// makes it close-on-exec. `None` when the number is not such a socket.
+///
+/// To be called at the start of a program, once for a number: whoever else holds the number as its
+/// own would share it.
+#[must_use]
+pub fn adopt_socket(number: RawFd) -> Option<OwnedFd> {
+    if number < 0
+        || option(number, libc::SO_DOMAIN) != Some(libc::AF_UNIX)
+        || option(number, libc::SO_TYPE) != Some(libc::SOCK_STREAM)
+    {
+        return None;
+    }
+    // SAFETY: F_SETFD takes a number; the descriptor is open, as it has just answered.
+    let result = unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    if result != 0 {
+        return None;
+    }
+    // SAFETY: the descriptor is open and nothing in this program owns it: it was inherited.
+    Some(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+fn option(number: RawFd, name: libc::c_int) -> Option<libc::c_int> {
+    let mut value: libc::c_int = 0;
+    let mut length = libc::socklen_t::try_from(size_of_val(&value)).ok()?;
+    // SAFETY: value and length are ours, outlive the call, and length is value's size.
+    let result = unsafe {
+        libc::getsockopt(
+            number,
+            libc::SOL_SOCKET,
+            name,
+            (&raw mut value).cast(),
+            &raw mut length,
+        )
+    };
+    (result == 0).then_some(value)
+}
+
+/// The numbers of this process's open descriptors, in order.
+///
+/// # Errors
+/// When `/proc/self/fd` can't be read.
+pub fn open_numbers() -> io::Result<Vec<RawFd>> {
+    let directory = rustix::fs::open(
+        "/proc/self/fd",
+        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )?;
+    let own = directory.as_raw_fd();
+    let mut numbers: Vec<RawFd> = rustix::fs::Dir::new(directory)?
+        .filter_map(Result::ok)
+        .filter_map(|entry| entry.file_name().to_str().ok()?.parse().ok())
+        .filter(|number| *number != own)
+        .collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Puts a descriptor at a number of the caller's choice, without close-on-exec; whatever was there is
+/// closed.
+///
+/// For a new process that lays out its descriptors: nothing in it may own the number.
+///
+/// # Errors
+/// As dup2(2); EBADF for a number over the limit of open files.
+pub fn place(descriptor: OwnedFd, number: RawFd) -> io::Result<()> {
+    if descriptor.as_raw_fd() == number {
+        let kept = descriptor.into_raw_fd();
+        // SAFETY: the descriptor is open; F_SETFD takes a number.
+        let result = unsafe { libc::fcntl(kept, libc::F_SETFD, 0) };
+        return if result == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        };
+    }
+    // SAFETY: dup2 takes two numbers; nothing in a new process owns the second, by contract.
+    let result = unsafe { libc::dup2(descriptor.as_raw_fd(), number) };
+    if result == number {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Closes every descriptor but those named.
+///
+/// For a new process that lays out its descriptors: nothing in it may use the others any more.
+///
+/// # Errors
+/// When the system can neither close a range nor list what is open.
+pub fn close_all_but(kept: &[RawFd]) -> io::Result<()> {
+    let mut kept: Vec<RawFd> = kept.to_vec();
+    kept.sort_unstable();
+    kept.dedup();
+    let mut from: RawFd = 0;
+    for number in kept.iter().copied().chain([RawFd::MAX]) {
+        if number > from {
+            close_range(from, number - 1)?;
+        }
+        from = number.saturating_add(1);
+    }
+    Ok(())
+}
+
+fn close_range(first: RawFd, last: RawFd) -> io::Result<()> {
+    // SAFETY: close_range takes three numbers; nothing uses these descriptors any more, by contract.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if result == 0 {
+        return Ok(());
+    }
+    // Refused by an old kernel or a filter: one by one.
+    for number in open_numbers()? {
+        if (first..=last).contains(&number) {
+            // SAFETY: as above.
+            unsafe { libc::close(number) };
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! Functions that travel between processes of the same program: found again by the offset of a
+//! record in the main image.
+
+use std::marker::PhantomData;
+use std::sync::OnceLock;
+
+/// What a function that ran in a worker leaves behind.
+#[derive(Debug)]
+pub enum Returned {
+    /// Its encoded result.
+    Value(Vec<u8>),
+    /// It failed, or its argument or result could not be coded.
+    Failed(Failed),
+    /// It asks to end with this exit code and has no result.
+    Code(u8),
+}
+
+/// Why a function has no result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// What failed.
+    pub kind: FailedKind,
+    /// The error's own text.
+    pub message: String,
+    /// The texts of its sources, outermost first.
+    pub chain: Vec<String>,
+    /// The encoded error, when the caller asked for it typed.
+    pub value: Option<Vec<u8>>,
+}
+
+/// What failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailedKind {
+    /// The function returned an error.
+    Error,
+    /// The argument could not be decoded.
+    Argument,
+    /// The result could not be encoded.
+    Result,
+}
+
+/// A function behind a uniform face: encoded argument in, encoded result out.
+pub type Entry = fn(&[u8]) -> Returned;
+
+/// Runs functions of type `F`: how they take their argument and give their result.
+pub trait Thunk<F> {
+    /// Decodes the argument, calls the function, encodes the result.
+    fn run(function: F, argument: &[u8]) -> Returned;
+}
+
+const MAGIC: [u64; 2] = [0x6d70_666f_726b_2065, 0x6e74_7279_2072_6563];
+
+/// Marks a place in the program's image from which a function can be called. Only [`record_of`] makes
+/// them.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Record {
+    magic: [u64; 2],
+    entry: Entry,
+}
+
+struct RecordOf<F, T>(PhantomData<(F, T)>);
+
+impl<F: Copy + 'static, T: Thunk<F>> RecordOf<F, T> {
+    const RECORD: &'static Record = &Record {
+        magic: MAGIC,
+        entry: call::<F, T>,
+    };
+}
+
+fn call<F: Copy + 'static, T: Thunk<F>>(argument: &[u8]) -> Returned {
+    const {
+        assert!(
+            size_of::<F>() == 0,
+            "only functions and closures that capture nothing can travel to another process"
+        );
+    }
+    // SAFETY: `F` has no bytes, so a well-aligned dangling pointer is valid for reading it; a value of
+    // it exists, since `record_of` was given one to make the record by which this was found, in this
+    // same program; and it is `Copy`, so another one may exist.
+    let function = unsafe { std::ptr::NonNull::<F>::dangling().read() };
+    T::run(function, argument)
+}
+
+/// The record by which the same program, in another process, finds this function.
+///
+/// Compiles only for types without bytes: functions and closures that capture nothing.
+#[must_use]
+pub fn record_of<F: Copy + 'static, T: Thunk<F>>(_function: F) -> &'static Record {
+    RecordOf::<F, T>::RECORD
+}
+
+/// A loaded segment of the main image.
+#[derive(Debug, Clone, Copy)]
+struct Segment {
+    start: usize,
+    end: usize,
+}
+
+#[derive(Debug)]
+struct Image {
+    base: usize,
+    readable: Vec<Segment>,
+}
+
+/// The offset of a record in the program's main image; `None` when it lies elsewhere, as in a shared
+/// library.
+#[must_use]
+pub fn offset_of(record: &'static Record) -> Option<u64> {
+    let address = std::ptr::from_ref(record) as usize;
+    let image = image();
+    image
+        .contains(address)
+        .then(|| (address - image.base) as u64)
+}
+
+/// The function of the record at an offset that [`offset_of`] gave in another process of the same
+/// program; `None` when there is no record.
+#[must_use]
+pub fn entry_at(offset: u64) -> Option<Entry> {
+    let image = image();
+    let address = image.base.checked_add(usize::try_from(offset).ok()?)?;
+    if !address.is_multiple_of(align_of::<Record>()) || !image.contains(address) {
+        return None;
+    }
+    let magic = std::ptr::with_exposed_provenance::<[u64; 2]>(address);
+    // SAFETY: the address is aligned and a record's length from there lies in a readable segment of
+    // the main image, which stays loaded. Two integers have no invalid bytes.
+    if unsafe { magic.read() } != MAGIC {
+        return None;
+    }
+    let record = std::ptr::with_exposed_provenance::<Record>(address);
+    // SAFETY: as above; the magic is found only where a record is, and records never change.
+    let record: &'static Record = unsafe { &*record };
+    Some(record.entry)
+}
+
+impl Image {
+    fn contains(&self, address: usize) -> bool {
+        let end = address.saturating_add(size_of::<Record>());
+        self.readable
+            .iter()
+            .any(|segment| segment.start <= address && end <= segment.end)
+    }
+}
+
+fn image() -> &'static Image {
+    static IMAGE: OnceLock<Image> = OnceLock::new();
+    IMAGE.get_or_init(|| {
+        let mut image = Image {
+            base: 0,
+            readable: Vec::new(),
+        };
+        // SAFETY: the callback is called during this call only, with the pointer given here, which
+        // points to an image nothing else uses meanwhile.
+        unsafe { libc::dl_iterate_phdr(Some(first_object), (&raw mut image).cast()) };
+        image
+    })
+}
+
+/// The first object is the program itself; returning non-zero ends the iteration.
+extern "C" fn first_object(
+    info: *mut libc::dl_phdr_info,
+    _size: libc::size_t,
+    image: *mut libc::c_void,
+) -> libc::c_int {
+    // SAFETY: the loader passes a valid structure for the time of the call.
+    let info = unsafe { &*info };
+    // SAFETY: this is the pointer given to dl_iterate_phdr above, to an exclusively used image.
+    let image = unsafe { &mut *image.cast::<Image>() };
+    #[allow(clippy::cast_possible_truncation)] // addresses of this process
+    {
+        image.base = info.dlpi_addr as usize;
+    }
+    // SAFETY: the loader's structure names this many program headers, which stay loaded.
+    let headers =
+        unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
+    for header in headers {
+        if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_R != 0 {
+            #[allow(clippy::cast_possible_truncation)] // addresses of this process
+            let (start, length) = (
+                image.base.wrapping_add(header.p_vaddr as usize),
+                header.p_memsz as usize,
+            );
+            image.readable.push(Segment {
+                start,
+                end: start.saturating_add(length),
+            });
+        }
+    }
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Echo;
+
+    impl<F: Fn(u8) -> u8> Thunk<F> for Echo {
+        fn run(function: F, argument: &[u8]) -> Returned {
+            Returned::Value(vec![function(argument[0])])
+        }
+    }
+
+    fn double(n: u8) -> u8 {
+        n * 2
+    }
+
+    #[test]
+    fn a_function_is_found_by_its_records_offset() {
+        let offset = offset_of(record_of::<_, Echo>(double)).unwrap();
+        let closure = offset_of(record_of::<_, Echo>(|n: u8| n + 1)).unwrap();
+        assert_ne!(offset, closure);
+        let value = |offset| match entry_at(offset).unwrap()(&[20]) {
+            Returned::Value(value) => value[0],
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(value(offset), 40);
+        assert_eq!(value(closure), 21);
+    }
+
+    #[test]
+    fn other_offsets_are_refused() {
+        let offset = offset_of(record_of::<_, Echo>(double)).unwrap();
+        for wrong in [
+            0,
+            offset + 1,
+            offset + 8,
+            offset - 8,
+            u64::MAX,
+            u64::MAX / 2,
+        ] {
+            assert!(entry_at(wrong).is_none(), "{wrong:#x}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The end of a worker: C's buffers, and exit handlers that must not run in a forked child.
+
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+/// Writes out the buffers of C's standard streams.
+pub fn flush_c_stdio() {
+    // SAFETY: a null stream means all streams; the C library locks each.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
+}
+
+/// Ends the process at once, without handlers and without flushing.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit has no requirements and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// What [`on_exit`] calls, with the exit code.
+pub type Handler = fn(i32);
+
+static HANDLER: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
+
+extern "C" fn call_handler(code: libc::c_int, _argument: *mut libc::c_void) {
+    let handler = HANDLER.load(Ordering::Acquire);
+    if !handler.is_null() {
+        // SAFETY: only `on_exit` stores to HANDLER, and only a `Handler`.
+        let handler = unsafe { std::mem::transmute::<*mut (), Handler>(handler) };
+        handler(code);
+    }
+    exit_now(code);
+}
+
+/// Has `handler` called with the exit code when the process ends by `exit`, after the handlers
+/// registered later and *instead of* those registered before: the process then ends at once.
+///
+/// Returns false where the C library offers no such thing; the handlers registered before then run,
+/// and `handler` does not.
+pub fn on_exit(handler: Handler) -> bool {
+    HANDLER.store(handler as *mut (), Ordering::Release);
+    register()
+}
+
+#[cfg(target_env = "gnu")]
+fn register() -> bool {
+    unsafe extern "C" {
+        fn on_exit(
+            function: extern "C" fn(libc::c_int, *mut libc::c_void),
+            argument: *mut libc::c_void,
+        ) -> libc::c_int;
+    }
+    // SAFETY: the function is static and does not use its argument.
+    unsafe { on_exit(call_handler, std::ptr::null_mut()) == 0 }
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn register() -> bool {
+    let _ = call_handler;
+    false
+}

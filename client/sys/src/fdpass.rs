@@ -1,0 +1,96 @@
+//! Bytes with descriptors over Unix stream sockets (SCM_RIGHTS).
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
+};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+/// The most descriptors one message carries: the kernel's SCM_MAX_FD.
+pub const MAX_PER_MESSAGE: usize = 253;
+
+const SPACE: usize = rustix::cmsg_space!(ScmRights(MAX_PER_MESSAGE));
+
+/// Descriptors could not be received; the stream's descriptors no longer agree with its bytes.
+#[derive(Debug)]
+pub struct Truncated;
+
+impl std::fmt::Display for Truncated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(
+            "descriptors were lost on the way in: this process has no free descriptor numbers \
+             (raise its limit of open files), or a security module refused them",
+        )
+    }
+}
+
+impl std::error::Error for Truncated {}
+
+/// Sends bytes and as many of the descriptors as one message takes; returns how many of each went.
+///
+/// When descriptors are left over only one byte goes with this message, so that all descriptors of a
+/// frame arrive before its last byte: bytes must therefore outnumber the messages needed. Sends no
+/// SIGPIPE.
+///
+/// # Errors
+/// As sendmsg(2): `WouldBlock`, ETOOMANYREFS, a closed peer.
+pub fn send(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<(usize, usize)> {
+    let now = &descriptors[..descriptors.len().min(MAX_PER_MESSAGE)];
+    let bytes = if now.len() < descriptors.len() {
+        &bytes[..bytes.len().min(1)]
+    } else {
+        bytes
+    };
+    let mut space = [MaybeUninit::uninit(); SPACE];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !now.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(now));
+    }
+    let sent = rustix::io::retry_on_intr(|| {
+        rustix::net::sendmsg(
+            socket,
+            &[IoSlice::new(bytes)],
+            &mut control,
+            SendFlags::NOSIGNAL,
+        )
+    })?;
+    Ok((sent, now.len()))
+}
+
+/// Receives bytes, and appends the descriptors that came with them, all close-on-exec. 0 bytes: the
+/// end of the stream.
+///
+/// # Errors
+/// As recvmsg(2); of kind [`io::ErrorKind::InvalidData`] with [`Truncated`] inside when descriptors
+/// were lost, after which the connection must be given up.
+pub fn receive(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    descriptors: &mut Vec<OwnedFd>,
+) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); SPACE];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let message = rustix::io::retry_on_intr(|| {
+        rustix::net::recvmsg(
+            socket,
+            &mut [IoSliceMut::new(buffer)],
+            &mut control,
+            RecvFlags::CMSG_CLOEXEC,
+        )
+    })?;
+    for item in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = item {
+            descriptors.extend(received);
+        }
+    }
+    if message.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, Truncated));
+    }
+    Ok(message.bytes)
+}
