@@ -33,8 +33,14 @@ pub mod link {
     pub const LINK_ENV: &str = "MPFORK_LINK";
 }
 
+/// Encodes and decodes messages.
+pub use prost::Message;
+
 /// The versions of the API this build speaks, lowest and highest.
 pub const VERSIONS: (u32, u32) = (1, 1);
+
+/// The name of the daemon's own template, whose workers execute plain commands.
+pub const BUILTIN_TEMPLATE: &str = "command";
 
 /// The encoded `FileDescriptorSet` of the whole contract.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -14,3 +14,4 @@ pub mod reactor;
 pub mod signals;
 pub mod spawn;
 pub mod threads;
+pub mod wait;

@@ -2,7 +2,7 @@
 //! who are not the parent.
 
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
 /// Opens a pidfd for a child of the caller that it has not waited for, or for any process known to
 /// live.
@@ -53,6 +53,33 @@ fn send(pidfd: BorrowedFd<'_>, signal: i32, flags: libc::c_uint) -> io::Result<(
     } else {
         Err(io::Error::last_os_error())
     }
+}
+
+const SO_PEERPIDFD: libc::c_int = 77;
+
+/// The pidfd of the process that connected a Unix socket (Linux 6.5).
+///
+/// # Errors
+/// ENOPROTOOPT on older kernels, ESRCH or EINVAL when the peer has ended.
+pub fn of_peer(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let mut number: libc::c_int = -1;
+    let mut length =
+        libc::socklen_t::try_from(size_of_val(&number)).map_err(io::Error::other)?;
+    // SAFETY: number and length are ours, outlive the call, and length is number's size.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PEERPIDFD,
+            (&raw mut number).cast(),
+            &raw mut length,
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just opened this descriptor for us; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// The first version of the kernel's `struct pidfd_info`.

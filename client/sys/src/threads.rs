@@ -76,12 +76,15 @@ mod tests {
     #[test]
     fn threads_are_counted_and_named() {
         let (end, wait) = std::sync::mpsc::channel::<()>();
+        let (started, named) = std::sync::mpsc::channel::<()>();
         let thread = std::thread::Builder::new()
             .name("the-culprit".to_owned())
             .spawn(move || {
+                let _ = started.send(());
                 let _ = wait.recv();
             })
             .unwrap();
+        named.recv().unwrap();
         assert!(!is_single());
         assert!(others().contains(&"the-culprit".to_owned()));
         drop(end);

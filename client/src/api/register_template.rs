@@ -1,0 +1,167 @@
+//! Making a template known.
+
+use super::Client;
+use super::request::bytes;
+use crate::error::Error;
+use mpfork_proto::problem::Problem;
+use mpfork_proto::{MAX_MESSAGE_BYTES, v1};
+use mpfork_proto::v1::templates_client::TemplatesClient;
+use mpfork_sys::limits::Rlimit;
+use mpfork_transport::uncancelled;
+use prost::Message as _;
+use rustix::fs::{Mode, OFlags};
+use std::ffi::OsString;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// An open program. What is executed is what was opened, whatever has its path by then.
+#[derive(Debug, Clone)]
+pub struct Program {
+    file: Arc<OwnedFd>,
+    path: PathBuf,
+}
+
+impl Program {
+    /// Opens the program at a path.
+    ///
+    /// # Errors
+    /// When it can't be opened.
+    pub fn at(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = std::path::absolute(path.as_ref())
+            .map_err(|error| Error::system("finding the program's absolute path", error))?;
+        Self::open(&path, path.clone())
+    }
+
+    /// Opens the program that is running: its very file, even when another one has its path by now.
+    ///
+    /// # Errors
+    /// When it can't be opened.
+    pub fn own() -> Result<Self, Error> {
+        let own = Path::new("/proc/self/exe");
+        let path = std::fs::read_link(own)
+            .map_err(|error| Error::system("reading the program's own path", error))?;
+        Self::open(own, path)
+    }
+
+    fn open(from: &Path, path: PathBuf) -> Result<Self, Error> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        match rustix::fs::open(from, flags, Mode::empty()) {
+            Ok(file) => Ok(Self {
+                file: Arc::new(file),
+                path,
+            }),
+            Err(error) => {
+                let doing = format!("opening the program {}", path.display());
+                Err(Error::system(doing, error))
+            }
+        }
+    }
+
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// What a template is made from.
+#[derive(Debug, Clone)]
+pub struct TemplateRequest {
+    /// The program.
+    pub program: Program,
+    /// The template's own arguments, after the program's name.
+    pub args: Vec<OsString>,
+    /// The preloads to load, by name; all when absent.
+    pub preloads: Option<Vec<String>>,
+    /// The variables the preloads declare, with the values they are to have.
+    pub env: Vec<(OsString, OsString)>,
+    /// Limits of the zygote.
+    pub rlimits: Vec<Rlimit>,
+}
+
+impl TemplateRequest {
+    /// All preloads of a program, and nothing else set.
+    #[must_use]
+    pub fn new(program: Program) -> Self {
+        Self {
+            program,
+            args: Vec::new(),
+            preloads: None,
+            env: Vec::new(),
+            rlimits: Vec::new(),
+        }
+    }
+
+    /// Takes the values of these variables from the calling process; those it does not have stay
+    /// unset.
+    #[must_use]
+    pub fn with_own_env<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        for name in names {
+            if let Some(value) = std::env::var_os(name.as_ref()) {
+                self.env.push((name.as_ref().into(), value));
+            }
+        }
+        self
+    }
+
+    fn to_proto(&self) -> v1::TemplateSpec {
+        let env = self.env.iter().map(|(name, value)| v1::env_directive::Set {
+            name: name.as_bytes().to_vec(),
+            value: value.as_bytes().to_vec(),
+        });
+        let rlimits = self.rlimits.iter().map(|limit| v1::Rlimit {
+            resource: limit.resource,
+            soft: limit.soft,
+            hard: limit.hard,
+        });
+        v1::TemplateSpec {
+            program: None,
+            program_path: self.program.path.as_os_str().as_bytes().to_vec(),
+            args: bytes(&self.args),
+            preloads: self.preloads.clone().unwrap_or_default(),
+            all_preloads: self.preloads.is_none(),
+            env: env.collect(),
+            rlimits: rlimits.collect(),
+        }
+    }
+}
+
+impl Client {
+    /// Makes a template known and returns its digest, by which workers are then started in it. The
+    /// same recipe gives the same digest.
+    ///
+    /// # Errors
+    /// What the daemon says, [`Error::ServerLost`].
+    pub async fn register_template(
+        &self,
+        request: &TemplateRequest,
+    ) -> Result<v1::RegisterTemplateResponse, Error> {
+        let reservation = self.reserve(1).await?;
+        let mut spec = request.to_proto();
+        let length = spec.encoded_len();
+        if length > MAX_MESSAGE_BYTES / 2 {
+            return Err(Problem::limit("message bytes", length).into());
+        }
+        let program = request.program.file().try_clone_to_owned();
+        let program = program.map_err(|error| Error::system("copying a descriptor", error))?;
+        let client = self.clone();
+        let call = async move {
+            let queued = reservation.queue(vec![program]);
+            let queued = queued.map_err(|error| client.unsent(error))?;
+            spec.program = queued.descriptors.first().copied();
+            let mut rpc = TemplatesClient::new(client.channel.clone());
+            let request = v1::RegisterTemplateRequest { spec: Some(spec) };
+            let answer = rpc.register_template(request).await;
+            drop(queued);
+            let answer = answer.map_err(|status| client.error(&status))?;
+            Ok(answer.into_inner())
+        };
+        uncancelled(call).await.map_err(|_| self.aborted())?
+    }
+}

@@ -1,0 +1,228 @@
+//! A start as it is asked for, and how it becomes a message with descriptors.
+
+use crate::error::Error;
+use crate::state::{Purpose, StartState};
+use mpfork_proto::problem::Problem;
+use mpfork_proto::v1::task;
+use mpfork_proto::{MAX_MESSAGE_BYTES, v1};
+use mpfork_transport::Queued;
+use prost::Message as _;
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use mpfork_proto::v1::OnOwnerDeath;
+
+/// All a start asks for. The same request may be sent again: it has an id by which the daemon
+/// recognises it, and gives the same worker.
+#[derive(Debug, Clone)]
+pub struct WorkerRequest {
+    /// Chosen at random; 1 to 64 bytes.
+    pub request_id: Vec<u8>,
+    /// A configured template's name, or a registered one's digest.
+    pub template: String,
+    /// What the worker runs.
+    pub task: Task,
+    /// The state it starts with.
+    pub state: StartState,
+    /// Shown in lists. Up to 256 bytes.
+    pub name: String,
+    /// What happens to it when the connection ends.
+    pub on_owner_death: OnOwnerDeath,
+    /// Wall-clock limit: at its end TERM, after `grace` KILL.
+    pub time_limit: Option<Duration>,
+    /// Between TERM and KILL; the daemon's default when absent.
+    pub grace: Option<Duration>,
+}
+
+/// What a worker runs.
+#[derive(Debug, Clone)]
+pub enum Task {
+    /// A program executed in the worker. For mpforkd's built-in template,
+    /// [`BUILTIN_TEMPLATE`](mpfork_proto::BUILTIN_TEMPLATE).
+    Command {
+        /// Searched in the worker's PATH when it has no slash.
+        program: OsString,
+        /// The arguments after the program's name.
+        args: Vec<OsString>,
+        /// The program's name as it sees it, when that is not `program`.
+        arg0: Option<OsString>,
+    },
+    /// A function of the template's program.
+    Function {
+        /// Which.
+        function: Function,
+        /// Its argument in MessagePack, unless it comes over the channel.
+        argument: Vec<u8>,
+        /// The worker's end of a stream socket, for the argument and the result.
+        channel: Option<Arc<OwnedFd>>,
+    },
+    /// The program's own `main`: `freeze_support()` returns in the worker.
+    Main {
+        /// The arguments after the program's name.
+        args: Vec<OsString>,
+    },
+}
+
+/// How a function is named.
+#[derive(Debug, Clone)]
+pub enum Function {
+    /// As the program registered it.
+    Name(String),
+    /// By its record's offset in the program's main image.
+    Offset(u64),
+}
+
+impl WorkerRequest {
+    /// A request with a new id, the calling process's state, and nothing else set.
+    #[must_use]
+    pub fn new(template: impl Into<String>, task: Task) -> Self {
+        let state = match &task {
+            Task::Command { .. } => StartState::capture_for_command(),
+            Task::Function { .. } | Task::Main { .. } => StartState::capture(),
+        };
+        Self {
+            request_id: rand::random::<[u8; 16]>().to_vec(),
+            template: template.into(),
+            task,
+            state,
+            name: String::new(),
+            on_owner_death: OnOwnerDeath::End,
+            time_limit: None,
+            grace: None,
+        }
+    }
+
+    /// The most descriptors it takes.
+    pub(crate) fn descriptor_count(&self) -> usize {
+        let channel = matches!(
+            &self.task,
+            Task::Function {
+                channel: Some(_),
+                ..
+            }
+        );
+        self.state.descriptor_count() + usize::from(channel)
+    }
+
+    /// The message and its descriptors, opened but not yet queued.
+    pub(crate) fn prepare(&self) -> Result<Prepared, Error> {
+        let mut opened = self.state.open()?;
+        let task = match &self.task {
+            Task::Command {
+                program,
+                args,
+                arg0,
+            } => task::Task::Command(task::Command {
+                program: program.clone().into_vec(),
+                args: bytes(args),
+                arg0: arg0.clone().map(OsString::into_vec),
+            }),
+            Task::Function {
+                function,
+                argument,
+                channel,
+            } => {
+                if let Some(channel) = channel {
+                    let copy = channel.try_clone();
+                    let copy = copy.map_err(|error| Error::system("copying a channel", error))?;
+                    opened.push((Purpose::Channel, copy));
+                }
+                task::Task::Function(task::Function {
+                    argument: argument.clone(),
+                    channel: None,
+                    target: Some(match function {
+                        Function::Name(name) => task::function::Target::Name(name.clone()),
+                        Function::Offset(offset) => task::function::Target::Offset(*offset),
+                    }),
+                })
+            }
+            Task::Main { args } => task::Task::Main(task::Main { args: bytes(args) }),
+        };
+        let spec = v1::WorkerSpec {
+            request_id: self.request_id.clone(),
+            template: self.template.clone(),
+            task: Some(v1::Task { task: Some(task) }),
+            state: Some(self.state.to_proto()),
+            name: self.name.clone(),
+            on_owner_death: self.on_owner_death.into(),
+            time_limit: proto_duration("time_limit", self.time_limit)?,
+            grace: proto_duration("grace", self.grace)?,
+        };
+        Prepared::new(spec, opened)
+    }
+}
+
+pub(crate) fn bytes(strings: &[OsString]) -> Vec<Vec<u8>> {
+    let strings = strings.iter().cloned();
+    strings.map(OsString::into_vec).collect()
+}
+
+pub(crate) fn proto_duration(
+    field: &str,
+    duration: Option<Duration>,
+) -> Result<Option<prost_types::Duration>, Error> {
+    duration
+        .map(|duration| {
+            prost_types::Duration::try_from(duration)
+                .map_err(|_| Problem::bad_request(field, "too long").into())
+        })
+        .transpose()
+}
+
+/// A message that still lacks the references to its descriptors.
+pub(crate) struct Prepared {
+    spec: v1::WorkerSpec,
+    purposes: Vec<Purpose>,
+    pub(crate) descriptors: Vec<OwnedFd>,
+}
+
+/// What a reference takes in the message, at most.
+const REFERENCE_BYTES: usize = 40;
+
+impl Prepared {
+    /// A message too large must be noticed before its descriptors are on their way.
+    fn new(spec: v1::WorkerSpec, opened: Vec<(Purpose, OwnedFd)>) -> Result<Self, Error> {
+        let length = spec.encoded_len() + (opened.len() + 1) * REFERENCE_BYTES;
+        if length > MAX_MESSAGE_BYTES {
+            return Err(Problem::limit(
+                "message bytes",
+                format!("{length} of at most {MAX_MESSAGE_BYTES}: arguments and environment"),
+            )
+            .into());
+        }
+        let (purposes, descriptors) = opened.into_iter().unzip();
+        Ok(Self {
+            spec,
+            purposes,
+            descriptors,
+        })
+    }
+
+    /// The message, once its descriptors are queued.
+    pub(crate) fn named(mut spec: v1::WorkerSpec, purposes: &[Purpose], queued: &Queued) -> v1::WorkerSpec {
+        let state = spec.state.get_or_insert_default();
+        for (purpose, reference) in purposes.iter().zip(&queued.descriptors) {
+            match purpose {
+                Purpose::Cwd => state.cwd = Some(*reference),
+                Purpose::Placed(target) => state.descriptors.push(v1::PlacedDescriptor {
+                    descriptor: Some(*reference),
+                    target: *target,
+                }),
+                Purpose::Channel => {
+                    let task = spec.task.as_mut().and_then(|task| task.task.as_mut());
+                    if let Some(task::Task::Function(function)) = task {
+                        function.channel = Some(*reference);
+                    }
+                }
+            }
+        }
+        spec
+    }
+
+    pub(crate) fn into_parts(self) -> (v1::WorkerSpec, Vec<Purpose>, Vec<OwnedFd>) {
+        (self.spec, self.purposes, self.descriptors)
+    }
+}

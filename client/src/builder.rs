@@ -1,0 +1,126 @@
+//! Processes and commands before they are started.
+
+use crate::api::{StartState, Task};
+use crate::context::Context;
+use crate::error::Error;
+use crate::options::{Options, option_methods};
+use crate::process::{Described, Process};
+use crate::runtime::block_on;
+use crate::worker::Place;
+use std::ffi::{OsStr, OsString};
+
+/// A process that is not started yet. Made by [`Context::process`].
+#[derive(Debug)]
+#[must_use]
+pub struct ProcessBuilder {
+    context: Context,
+    options: Options,
+    task: Result<Task, Error>,
+}
+
+impl ProcessBuilder {
+    pub(crate) fn new(context: Context, task: Result<Task, Error>) -> Self {
+        Self {
+            context,
+            options: Options::new(StartState::capture()),
+            task,
+        }
+    }
+
+    option_methods!();
+
+    /// Starts it. Mirrors `start` of `multiprocessing.Process`.
+    ///
+    /// # Errors
+    /// What mpforkd says; [`Error::NotFrozen`], [`Error::NoServer`], [`Error::Encode`].
+    pub fn start(self) -> Result<Process, Error> {
+        crate::freeze::check()?;
+        block_on(self.described()?.start())
+    }
+
+    /// Starts it, from async code. Once the request is on its way, dropping the future does not take
+    /// it back.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_async(self) -> Result<Process, Error> {
+        crate::freeze::check()?;
+        self.described()?.start().await
+    }
+
+    fn described(self) -> Result<Described, Error> {
+        Described::new(self.context, self.options, Place::OwnTemplate, self.task?)
+    }
+}
+
+/// A command that is not started yet: a program run from mpforkd's built-in zygote. Made by
+/// [`Context::command`].
+#[derive(Debug)]
+#[must_use]
+pub struct CommandBuilder {
+    context: Context,
+    options: Options,
+    program: OsString,
+    args: Vec<OsString>,
+    arg0: Option<OsString>,
+}
+
+impl CommandBuilder {
+    pub(crate) fn new(context: Context, program: OsString) -> Self {
+        Self {
+            context,
+            options: Options::new(StartState::capture_for_command()),
+            program,
+            args: Vec::new(),
+            arg0: None,
+        }
+    }
+
+    /// Adds an argument.
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args
+            .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets the program's name as the program sees it.
+    pub fn arg0(mut self, name: impl AsRef<OsStr>) -> Self {
+        self.arg0 = Some(name.as_ref().to_owned());
+        self
+    }
+
+    option_methods!();
+
+    /// Starts it; it returns once the program is being executed.
+    ///
+    /// # Errors
+    /// What mpforkd says, that the program could not be executed included; [`Error::NoServer`].
+    pub fn start(self) -> Result<Process, Error> {
+        block_on(self.described()?.start())
+    }
+
+    /// Starts it, from async code. Once the request is on its way, dropping the future does not take
+    /// it back.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_async(self) -> Result<Process, Error> {
+        self.described()?.start().await
+    }
+
+    fn described(self) -> Result<Described, Error> {
+        let task = Task::Command {
+            program: self.program,
+            args: self.args,
+            arg0: self.arg0,
+        };
+        let place = Place::Template(mpfork_proto::BUILTIN_TEMPLATE.into());
+        Described::new(self.context, self.options, place, task)
+    }
+}

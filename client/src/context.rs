@@ -1,0 +1,276 @@
+//! Contexts: where everything starts.
+
+use crate::api::{Client, Function, StartState, Task};
+use crate::builder::{CommandBuilder, ProcessBuilder};
+use crate::call;
+use crate::ending::Ending;
+use crate::error::Error;
+use crate::freeze;
+use crate::handle::Handle;
+use crate::method::StartMethod;
+use crate::options::Options;
+use crate::process::Described;
+use crate::runtime::block_on;
+use crate::session::Session;
+use crate::target::{Call, Target, call_record, exit_record};
+use crate::worker::Place;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::ffi::OsStr;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// An object bound to one start method; every operation hangs on it. Cheap to clone, usable from any
+/// thread.
+///
+/// Mirrors what `multiprocessing.get_context(method)` returns.
+#[derive(Debug, Clone)]
+pub struct Context {
+    method: StartMethod,
+    socket: Option<Arc<Path>>,
+}
+
+/// The context of a start method. Mirrors `multiprocessing.get_context`.
+///
+/// ```
+/// let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer)?;
+/// assert_eq!(ctx.start_method(), mpfork::StartMethod::ForkServer);
+/// # Ok::<(), mpfork::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Unsupported`] for a start method that this version does not have: that is all but
+/// [`StartMethod::ForkServer`].
+pub fn get_context(method: StartMethod) -> Result<Context, Error> {
+    match method {
+        StartMethod::ForkServer => Ok(Context {
+            method,
+            socket: None,
+        }),
+        StartMethod::Fork | StartMethod::Spawn => Err(Error::Unsupported {
+            what: format!("start method {method}"),
+            why: "this version has only forkserver",
+        }),
+    }
+}
+
+/// Which server makes a context's processes, or made one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Server {
+    /// Its socket.
+    pub socket: PathBuf,
+    /// Which run of it: a random number.
+    pub instance: u64,
+    /// Its name and version.
+    pub version: String,
+}
+
+impl Server {
+    pub(crate) fn of(client: &Client) -> Self {
+        Self {
+            socket: client.socket().to_owned(),
+            instance: client.instance(),
+            version: client.daemon().to_owned(),
+        }
+    }
+}
+
+impl Context {
+    /// The same with the daemon at this socket, instead of the first one found.
+    #[must_use]
+    pub fn with_socket(mut self, socket: impl AsRef<Path>) -> Self {
+        self.socket = Some(Arc::from(socket.as_ref()));
+        self
+    }
+
+    /// Its start method. Mirrors `get_start_method` of a context.
+    #[must_use]
+    pub fn start_method(&self) -> StartMethod {
+        self.method
+    }
+
+    /// Which server makes its processes; connects to it unless that was done before.
+    ///
+    /// # Errors
+    /// [`Error::NoServer`].
+    pub fn server(&self) -> Result<Server, Error> {
+        block_on(async {
+            let session = Session::get(self.socket()).await?;
+            Ok(Server::of(&session.client))
+        })
+    }
+
+    pub(crate) fn socket(&self) -> Option<&Arc<Path>> {
+        self.socket.as_ref()
+    }
+
+    /// Calls a function in a worker, for its result.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), mpfork::Error> {
+    /// # mpfork::freeze_support();
+    /// # let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer)?;
+    /// let handle = ctx.spawn(|text: String| text.len(), "four".to_owned())?;
+    /// assert_eq!(handle.join()?, 4);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A closure that captures something is refused:
+    /// ```compile_fail
+    /// # let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer).unwrap();
+    /// let more = 1;
+    /// ctx.spawn(move |n: i32| n + more, 1).unwrap();
+    /// ```
+    /// as is a pointer to a function:
+    /// ```compile_fail
+    /// # let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer).unwrap();
+    /// let pointer: fn(i32) -> i32 = |n| n;
+    /// ctx.spawn(pointer, 1).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// What mpforkd says; [`Error::NotFrozen`], [`Error::NoServer`], [`Error::Encode`].
+    pub fn spawn<F, A, M>(&self, function: F, arguments: A) -> Result<Handle<F::Value>, Error>
+    where
+        F: Call<A, M>,
+        A: Serialize + DeserializeOwned,
+    {
+        let (described, channel) = self.called::<F, A, M>(function, &arguments)?;
+        block_on(Handle::start(described, channel, F::TYPED))
+    }
+
+    /// As [`Self::spawn`], from async code. Once the request is on its way, dropping the future does
+    /// not take it back.
+    ///
+    /// # Errors
+    /// As [`Self::spawn`].
+    pub async fn spawn_async<F, A, M>(
+        &self,
+        function: F,
+        arguments: A,
+    ) -> Result<Handle<F::Value>, Error>
+    where
+        F: Call<A, M>,
+        A: Serialize + DeserializeOwned,
+    {
+        let (described, channel) = self.called::<F, A, M>(function, &arguments)?;
+        drop(arguments);
+        Handle::start(described, channel, F::TYPED).await
+    }
+
+    fn called<F, A, M>(&self, function: F, arguments: &A) -> Result<(Described, UnixStream), Error>
+    where
+        F: Call<A, M>,
+        A: Serialize + DeserializeOwned,
+    {
+        freeze::check()?;
+        self.described(call::function_of(call_record::<F, A, M>(function))?, arguments)
+    }
+
+    /// Calls a function that this program registered under a name with
+    /// [`register!`](crate::register), for its result.
+    ///
+    /// # Errors
+    /// As [`Self::spawn`].
+    pub fn spawn_registered<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        arguments: &(impl Serialize + ?Sized),
+    ) -> Result<Handle<T>, Error> {
+        freeze::check()?;
+        let function = Function::Name(name.to_owned());
+        let (described, channel) = self.described(function, arguments)?;
+        block_on(Handle::start(described, channel, false))
+    }
+
+    fn described(
+        &self,
+        function: Function,
+        arguments: &(impl Serialize + ?Sized),
+    ) -> Result<(Described, UnixStream), Error> {
+        let (task, channel) = call::task(function, arguments, true)?;
+        let channel = channel.ok_or_else(|| {
+            let error = std::io::Error::other("it was not made");
+            Error::system("making a channel for a worker", error)
+        })?;
+        let options = Options::new(StartState::capture());
+        let described = Described::new(self.clone(), options, Place::OwnTemplate, task)?;
+        Ok((described, channel))
+    }
+
+    /// A process that runs a function, to be described further and started. Mirrors
+    /// `Process(target=function, args=arguments)`.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// fn work(n: i32, text: String) {}
+    ///
+    /// # fn main() -> Result<(), mpfork::Error> {
+    /// # mpfork::freeze_support();
+    /// # let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer)?;
+    /// let mut p = ctx.process(work, (1, "two".to_string())).name("w1").start()?;
+    /// p.join(Some(Duration::from_secs(5)))?;
+    /// assert_eq!(p.exitcode(), Some(0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn process<F, A, M>(&self, function: F, arguments: A) -> ProcessBuilder
+    where
+        F: Target<A, M, Output: Ending>,
+        A: Serialize + DeserializeOwned,
+    {
+        let function = call::function_of(exit_record::<F, A, M>(function));
+        self.builder(function, &arguments)
+    }
+
+    /// A process that runs a function that this program registered under a name with
+    /// [`register!`](crate::register).
+    pub fn process_registered(
+        &self,
+        name: &str,
+        arguments: &(impl Serialize + ?Sized),
+    ) -> ProcessBuilder {
+        self.builder(Ok(Function::Name(name.to_owned())), arguments)
+    }
+
+    fn builder(
+        &self,
+        function: Result<Function, Error>,
+        arguments: &(impl Serialize + ?Sized),
+    ) -> ProcessBuilder {
+        // The channel's own end is not needed once large arguments lie in it.
+        let task = function.and_then(|function| call::task(function, arguments, false));
+        ProcessBuilder::new(self.clone(), task.map(|(task, _)| task))
+    }
+
+    /// A process that goes on with the program's own `main`, with these arguments:
+    /// [`freeze_support`](crate::freeze_support) returns in it, and
+    /// [`args_os`](crate::args_os) has them.
+    pub fn process_main<S: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = S>,
+    ) -> ProcessBuilder {
+        let args = args.into_iter().map(|arg| arg.as_ref().to_owned());
+        let args = args.collect();
+        ProcessBuilder::new(self.clone(), Ok(Task::Main { args }))
+    }
+
+    /// A command, to be described further and started: a program executed by a worker of mpforkd's
+    /// built-in zygote, like [`std::process::Command`].
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), mpfork::Error> {
+    /// # let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer)?;
+    /// let mut ls = ctx.command("ls").arg("-l").start()?;
+    /// ls.join(None)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn command(&self, program: impl AsRef<OsStr>) -> CommandBuilder {
+        CommandBuilder::new(self.clone(), program.as_ref().to_owned())
+    }
+}

@@ -1,0 +1,205 @@
+//! What can go wrong.
+
+use crate::exit::{Exit, Failure};
+use mpfork_proto::problem::Problem;
+use mpfork_proto::reason::Reason;
+use mpfork_transport::search::Candidate;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Why something failed.
+///
+/// What mpforkd refuses is [`Error::Server`], whose [`Problem`] has a reason of one table and the
+/// facts by name: see [`Error::reason`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No daemon was found.
+    #[error(transparent)]
+    NoServer(#[from] NoServer),
+    /// The daemon went away, or the connection to it broke.
+    #[error(
+        "lost mpforkd at {}: {cause}{}", socket.display(),
+        if *.asked { "" } else { " (nothing had been asked of it)" }
+    )]
+    ServerLost {
+        /// The daemon's socket.
+        socket: PathBuf,
+        /// What is known of the cause.
+        cause: String,
+        /// Whether the request may have reached it. A start that may have is not repeated by itself
+        /// on another daemon.
+        asked: bool,
+    },
+    /// The daemon refused, and says why.
+    #[error(transparent)]
+    Server(#[from] Problem),
+    /// `freeze_support()` was not called, so this program can't be executed as a zygote.
+    #[error(
+        "this program can't start workers: call mpfork::freeze_support() first thing in main, or \
+         mpfork::test_support!() in the crate whose tests do"
+    )]
+    NotFrozen,
+    /// The worker of a call did not give a result.
+    #[error(transparent)]
+    Worker(#[from] Box<WorkerError>),
+    /// The arguments can't be written.
+    #[error("the arguments can't be encoded: {0}")]
+    Encode(String),
+    /// The result can't be read as the type expected.
+    #[error("the result can't be decoded: {0}")]
+    Decode(String),
+    /// This version, or this platform, does not have it.
+    #[error("{what}: {why}")]
+    Unsupported {
+        /// What was asked for.
+        what: String,
+        /// Why it can't be had.
+        why: &'static str,
+    },
+    /// The function does not belong to the program itself but to a shared library.
+    #[error(
+        "the function is not in the program's own image but in a shared library: only a registered \
+         name can name it"
+    )]
+    ForeignFunction,
+    /// The process is still running.
+    #[error("can't close the process while it is running: join or terminate it first")]
+    StillRunning,
+    /// A program could not be asked what it declares.
+    #[error("{} is no program that mpfork can use: {why}", program.display())]
+    BadProgram {
+        /// The program.
+        program: PathBuf,
+        /// What it did instead.
+        why: String,
+    },
+    /// The system refused something.
+    #[error("{doing}: {error}")]
+    System {
+        /// What was tried.
+        doing: String,
+        /// The system's error.
+        #[source]
+        error: io::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn system(doing: impl Into<String>, error: impl Into<io::Error>) -> Self {
+        Self::System {
+            doing: doing.into(),
+            error: error.into(),
+        }
+    }
+
+    /// The reason, when the daemon gave one.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Server(problem) => Some(problem.reason),
+            _ => None,
+        }
+    }
+
+    /// The exit code a command-line program should end with: `mpctl`'s, from the table of reasons;
+    /// of a worker's failure the worker's own.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        let of = |reason: Reason| reason.row().exit_code;
+        match self {
+            Self::Server(problem) => of(problem.reason),
+            Self::NoServer(_) => of(Reason::ShuttingDown),
+            Self::ServerLost { .. } => of(Reason::WorkerLost),
+            Self::NotFrozen | Self::Unsupported { .. } => of(Reason::BadRequest),
+            Self::ForeignFunction | Self::BadProgram { .. } => of(Reason::ProgramRefused),
+            Self::Worker(error) => error.exit.shell_code(),
+            Self::Encode(_) | Self::Decode(_) => of(Reason::DescriptorMissing),
+            Self::StillRunning => of(Reason::TemplateBusy),
+            Self::System { .. } => of(Reason::ForkFailed),
+        }
+    }
+}
+
+/// A place where a daemon was looked for in vain.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The place.
+    pub place: Candidate,
+    /// What was wrong there.
+    pub why: String,
+    /// Whether there is certainly no daemon: no socket, or nobody behind it.
+    pub absent: bool,
+}
+
+/// No daemon was found: where it was looked for, and why it was not there.
+#[derive(Debug, Clone)]
+pub struct NoServer {
+    /// The places in the order they were tried, with what was wrong at each.
+    pub tried: Vec<Attempt>,
+}
+
+impl fmt::Display for NoServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no mpforkd found:")?;
+        for Attempt { place, why, .. } in &self.tried {
+            write!(f, "\n  {} ({}): {why}", place.path.display(), place.origin)?;
+        }
+        f.write_str("\nstart one with `mpforkd`, or name its socket in MPFORKD_SOCKET")
+    }
+}
+
+impl std::error::Error for NoServer {}
+
+/// The worker of a call ended without giving a result.
+#[derive(Debug, Clone)]
+pub struct WorkerError {
+    /// How it ended.
+    pub exit: Exit,
+    /// The panic or the error that ended it, when there was one.
+    pub failure: Option<Failure>,
+}
+
+impl fmt::Display for WorkerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.failure {
+            Some(failure) => write!(f, "the worker failed: {failure}"),
+            None if self.exit.success() => f.write_str("the worker ended without a result"),
+            None => write!(f, "the worker ended without a result: {}", self.exit),
+        }
+    }
+}
+
+impl std::error::Error for WorkerError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mpfork_transport::search::Origin;
+
+    #[test]
+    fn every_reason_gives_the_tables_exit_code() {
+        for row in mpfork_proto::reason::TABLE {
+            let error = Error::from(Problem::new(row.reason, "x"));
+            assert_eq!(error.reason(), Some(row.reason));
+            assert_eq!(error.exit_code(), row.exit_code);
+        }
+    }
+
+    #[test]
+    fn a_missing_daemon_is_explained() {
+        let tried = vec![Attempt {
+            place: Candidate {
+                path: "/run/x".into(),
+                origin: Origin::System,
+            },
+            why: "No such file".to_owned(),
+            absent: true,
+        }];
+        let text = Error::from(NoServer { tried }).to_string();
+        for part in ["/run/x", "the system's daemon", "No such file", "`mpforkd`"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The door of a program that starts workers, and the same for tests.
+
+use crate::error::Error;
+use mpfork_proto::link::LINK_ENV;
+use std::ffi::OsString;
+
+/// To be called first thing in `main`, by every program that starts workers.
+///
+/// mpforkd executes the program once more as a *zygote*: in that process this call does not return,
+/// it loads the program's preloads and forks workers. In a worker that was asked to go on with `main`
+/// it returns, and [`args_os`](crate::args_os) has the worker's arguments. In a program started as
+/// any other it only notes that it was called.
+///
+/// Mirrors `multiprocessing.freeze_support()`.
+///
+/// When the process was to become a zygote and can't, because it has threads already, it says so to
+/// mpforkd and ends with 1.
+///
+/// ```
+/// fn main() {
+///     mpfork::freeze_support();
+///     // ...
+/// }
+/// ```
+#[allow(clippy::needless_doctest_main)]
+pub fn freeze_support() {
+    if let Err(error) = mpfork_zygote::freeze_support() {
+        eprintln!("mpfork: {error}");
+        // There is no caller who could do anything: mpforkd has started this process to be a zygote.
+        #[allow(clippy::exit)]
+        std::process::exit(1);
+    }
+}
+
+/// A test binary whose workers are forked from itself. In the link-time registry.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct TestSupport {
+    module: &'static str,
+}
+
+inventory::collect!(TestSupport);
+
+impl TestSupport {
+    #[must_use]
+    pub const fn new(module: &'static str) -> Self {
+        Self { module }
+    }
+
+    /// The test's name as the test harness knows it: its path without the crate.
+    fn test_name(&self) -> String {
+        match self.module.split_once("::") {
+            Some((_, module)) => format!("{module}::{TEST}"),
+            None => TEST.to_owned(),
+        }
+    }
+}
+
+const TEST: &str = "mpfork_test_support";
+
+fn test_support() -> Option<&'static TestSupport> {
+    inventory::iter::<TestSupport>()
+        .into_iter()
+        .min_by_key(|support| support.module)
+}
+
+/// What [`test_support!`](crate::test_support)'s test does. The harness runs every test in a thread
+/// of its own, and a process with threads can't be a zygote; but its exit handlers run on the main
+/// thread once that one is gone.
+#[doc(hidden)]
+pub fn freeze_at_exit() {
+    if std::env::var_os(LINK_ENV).is_some() {
+        mpfork_sys::exit::on_exit(|_code| freeze_support());
+    }
+}
+
+/// Whether this program can be executed as a zygote.
+pub(crate) fn check() -> Result<(), Error> {
+    if mpfork_zygote::was_called() || test_support().is_some() {
+        Ok(())
+    } else {
+        Err(Error::NotFrozen)
+    }
+}
+
+/// The arguments with which this program becomes a zygote: those that have a test binary run one test.
+pub(crate) fn template_args() -> Vec<OsString> {
+    let Some(support) = test_support() else {
+        return Vec::new();
+    };
+    let name = support.test_name();
+    let args = [&name, "--exact", "--nocapture", "--test-threads=1"];
+    args.map(OsString::from).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_did_not_call_it_is_refused() {
+        assert!(matches!(check(), Err(Error::NotFrozen)));
+    }
+
+    #[test]
+    fn the_test_is_named_as_the_harness_names_it() {
+        let name = |module| TestSupport::new(module).test_name();
+        assert_eq!(name("my_crate"), "mpfork_test_support");
+        assert_eq!(name("my_crate::tests"), "tests::mpfork_test_support");
+    }
+}

@@ -1,0 +1,130 @@
+//! Python's `multiprocessing` model for Rust, on warm worker processes.
+//!
+//! `mpforkd` keeps a *zygote* of your program: a process that has already loaded what the program
+//! needs. A call to [`Context::spawn`] or [`Context::process`] has it fork a worker, which finds
+//! everything loaded, runs one function, and ends. That takes a fraction of a millisecond, however
+//! long the loading took.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! mpfork::preload! {
+//!     static STOP_WORDS: Vec<String> = load_stop_words;
+//! }
+//!
+//! fn load_stop_words() -> std::io::Result<Vec<String>> {
+//!     let text = std::fs::read_to_string("/usr/share/stop-words")?;
+//!     Ok(text.lines().map(str::to_owned).collect())
+//! }
+//!
+//! fn count(text: String) -> usize {
+//!     let words = text.split_whitespace();
+//!     words.filter(|word| !STOP_WORDS.iter().any(|stop| stop == word)).count()
+//! }
+//!
+//! fn work(n: i32, text: String) {
+//!     println!("{n} {text}");
+//! }
+//!
+//! fn main() -> Result<(), mpfork::Error> {
+//!     mpfork::freeze_support();
+//!     let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer)?;
+//!     let total = ctx.spawn(count, "to be or not".to_owned())?.join()?;
+//!     let mut p = ctx.process(work, (1, "two".to_string())).name("w1").start()?;
+//!     p.join(Some(Duration::from_secs(5)))?;
+//!     assert_eq!(p.exitcode(), Some(0));
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What a worker starts with
+//!
+//! A worker is forked from the zygote, but starts as if your program had executed it: with its
+//! working directory, environment, standard streams, limits, and so on. The builders
+//! ([`ProcessBuilder`], [`CommandBuilder`]) change parts of that. It belongs to a process group of
+//! its own, and is ended when your program ends before it, unless it was started otherwise.
+//!
+//! # Functions
+//!
+//! A function is found in the worker by its place in the program: worker and caller are the same
+//! executable file. So it must be a plain function or a closure without captures; what it needs goes
+//! into its arguments. See [`Target`] for arguments, [`Outcome`] for results and [`Ending`] for exit
+//! codes. The zygote was executed from the very file your program was: rebuilding it while it runs
+//! does no harm.
+//!
+//! # Preloads and hooks
+//!
+//! [`preload!`] declares what the zygote loads, [`before_fork!`], [`after_fork!`] and
+//! [`at_worker_exit!`] what runs around workers.
+//!
+//! # Threads and async
+//!
+//! The crate adds no thread to your program; its blocking calls drive what little there is to drive,
+//! and may be made from any thread, even from async code (where they block the thread). The async
+//! forms ([`Context::spawn_async`], [`ProcessBuilder::start_async`], [`Process::join_async`],
+//! [`Handle::join_async`]) live in the tokio runtime that awaits them, which must have I/O and time
+//! enabled.
+//!
+//! # Finding mpforkd
+//!
+//! The socket is the one given to [`Context::with_socket`]; else `$MPFORKD_SOCKET`; else the first of
+//! `$XDG_RUNTIME_DIR/mpforkd/mpforkd.sock`, `mpforkd-UID/mpforkd.sock` in the temporary folder, and
+//! `/run/mpforkd/mpforkd.sock`. Where none answers, [`Error::NoServer`] says what was tried.
+#![forbid(unsafe_code)]
+
+pub mod api;
+mod builder;
+mod call;
+mod codec;
+mod context;
+mod current;
+mod ending;
+mod error;
+mod exit;
+mod freeze;
+mod handle;
+mod macros;
+mod method;
+mod options;
+mod outcome;
+mod process;
+mod runtime;
+mod session;
+mod state;
+mod target;
+mod worker;
+mod wrap;
+
+/// The messages of the API.
+pub use mpfork_proto::v1 as proto;
+
+pub use api::OnOwnerDeath;
+pub use builder::{CommandBuilder, ProcessBuilder};
+pub use context::{Context, Server, get_context};
+pub use current::{CurrentProcess, current_process};
+pub use ending::Ending;
+pub use error::{Attempt, Error, NoServer, WorkerError};
+pub use exit::{Exit, Failure, FailureKind};
+pub use freeze::freeze_support;
+pub use handle::Handle;
+pub use method::{StartMethod, UnknownStartMethod};
+pub use mpfork_proto::problem::Problem;
+pub use mpfork_proto::reason::Reason;
+pub use mpfork_proto::v1::WorkerId;
+pub use mpfork_zygote::{
+    Preload, PreloadError, Progress, after_fork, args_os, at_worker_exit, before_fork, preload,
+};
+pub use outcome::{Fallible, Outcome, Plain};
+pub use process::Process;
+pub use state::{StartState, Stdio};
+pub use target::{Call, Single, Spread, Target};
+pub use wrap::{Failing, Typed, Wrapped, fallible, typed};
+
+/// For the macros.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::freeze::{TestSupport, freeze_at_exit};
+    pub use crate::target::run_registered;
+    pub use inventory;
+    pub use mpfork_zygote::register_entry;
+}

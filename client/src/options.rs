@@ -1,0 +1,220 @@
+//! The settings that processes and commands have in common.
+
+use crate::api::{OnOwnerDeath, StartState, Task, WorkerRequest};
+use crate::error::Error;
+use crate::state::{PipeEnd, Stdio};
+use crate::worker::{Place, Start};
+use std::io::{PipeReader, PipeWriter};
+use std::time::Duration;
+
+/// A process that is being described.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) state: StartState,
+    pub(crate) stdio: [Option<Stdio>; 3],
+    pub(crate) name: Option<String>,
+    pub(crate) daemon: bool,
+    pub(crate) on_owner_death: OnOwnerDeath,
+    pub(crate) time_limit: Option<Duration>,
+    pub(crate) grace: Option<Duration>,
+    pub(crate) detached: bool,
+}
+
+/// The caller's ends of a worker's standard streams.
+#[derive(Debug, Default)]
+pub(crate) struct Pipes {
+    pub(crate) stdin: Option<PipeWriter>,
+    pub(crate) stdout: Option<PipeReader>,
+    pub(crate) stderr: Option<PipeReader>,
+}
+
+impl Options {
+    pub(crate) fn new(state: StartState) -> Self {
+        Self {
+            state,
+            stdio: [None, None, None],
+            name: None,
+            daemon: false,
+            on_owner_death: OnOwnerDeath::End,
+            time_limit: None,
+            grace: None,
+            detached: false,
+        }
+    }
+
+    /// The start, and the caller's ends of its pipes.
+    pub(crate) fn into_start(self, place: Place, task: Task) -> Result<(Start, Pipes), Error> {
+        let mut state = self.state;
+        let mut pipes = Pipes::default();
+        for (number, stdio) in (0_u8..).zip(self.stdio) {
+            let Some(stdio) = stdio else { continue };
+            let (source, end) = stdio.resolve(number)?;
+            state.stdio(number, source);
+            match (end, number) {
+                (None, _) => {}
+                (Some(PipeEnd::Writer(writer)), _) => pipes.stdin = Some(writer),
+                (Some(PipeEnd::Reader(reader)), 1) => pipes.stdout = Some(reader),
+                (Some(PipeEnd::Reader(reader)), _) => pipes.stderr = Some(reader),
+            }
+        }
+        let request = WorkerRequest {
+            request_id: rand::random::<[u8; 16]>().to_vec(),
+            template: String::new(),
+            task,
+            state,
+            name: self.name.unwrap_or_default(),
+            on_owner_death: self.on_owner_death,
+            time_limit: self.time_limit,
+            grace: self.grace,
+        };
+        let start = Start {
+            place,
+            request,
+            detached: self.detached,
+        };
+        Ok((start, pipes))
+    }
+}
+
+/// The methods that set them, for a builder with a field `options`.
+macro_rules! option_methods {
+    () => {
+        /// Names it; shown in lists. Mirrors `name` of `multiprocessing.Process`. Up to 256 bytes.
+        #[must_use]
+        pub fn name(mut self, name: impl Into<String>) -> Self {
+            self.options.name = Some(name.into());
+            self
+        }
+
+        /// Sets the daemon flag, as `daemon` of `multiprocessing.Process`.
+        #[must_use]
+        pub fn daemon(mut self, daemon: bool) -> Self {
+            self.options.daemon = daemon;
+            self
+        }
+
+        /// Sets an environment variable.
+        #[must_use]
+        pub fn env(
+            mut self,
+            name: impl AsRef<std::ffi::OsStr>,
+            value: impl AsRef<std::ffi::OsStr>,
+        ) -> Self {
+            self.options.state.env(name, value);
+            self
+        }
+
+        /// Removes an environment variable.
+        #[must_use]
+        pub fn env_remove(mut self, name: impl AsRef<std::ffi::OsStr>) -> Self {
+            self.options.state.env_remove(name);
+            self
+        }
+
+        /// Removes all environment variables, also those set before.
+        #[must_use]
+        pub fn env_clear(mut self) -> Self {
+            self.options.state.env_clear();
+            self
+        }
+
+        /// Sets the working directory.
+        #[must_use]
+        pub fn current_dir(mut self, path: impl AsRef<std::path::Path>) -> Self {
+            self.options.state.current_dir(path);
+            self
+        }
+
+        /// Sets the mask of file permissions.
+        #[must_use]
+        pub fn umask(mut self, mask: u32) -> Self {
+            self.options.state.umask(mask);
+            self
+        }
+
+        /// Sets standard input.
+        #[must_use]
+        pub fn stdin(mut self, stdio: impl Into<$crate::Stdio>) -> Self {
+            self.options.stdio[0] = Some(stdio.into());
+            self
+        }
+
+        /// Sets standard output.
+        #[must_use]
+        pub fn stdout(mut self, stdio: impl Into<$crate::Stdio>) -> Self {
+            self.options.stdio[1] = Some(stdio.into());
+            self
+        }
+
+        /// Sets standard error.
+        #[must_use]
+        pub fn stderr(mut self, stdio: impl Into<$crate::Stdio>) -> Self {
+            self.options.stdio[2] = Some(stdio.into());
+            self
+        }
+
+        /// Gives it a descriptor under this number.
+        #[must_use]
+        pub fn pass_fd(
+            mut self,
+            descriptor: impl Into<std::os::fd::OwnedFd>,
+            target: u32,
+        ) -> Self {
+            self.options.state.pass_fd(descriptor, target);
+            self
+        }
+
+        /// Sets a resource limit by its number (`RLIMIT_NOFILE` and so on); `u64::MAX` is unlimited.
+        #[must_use]
+        pub fn rlimit(mut self, resource: u32, soft: u64, hard: u64) -> Self {
+            self.options.state.rlimit(resource, soft, hard);
+            self
+        }
+
+        /// Sets the nice value.
+        #[must_use]
+        pub fn nice(mut self, nice: i32) -> Self {
+            self.options.state.nice(nice);
+            self
+        }
+
+        /// Sets the CPUs it may run on.
+        #[must_use]
+        pub fn affinity(mut self, cpus: impl IntoIterator<Item = u32>) -> Self {
+            self.options.state.affinity(cpus);
+            self
+        }
+
+        /// Limits its wall-clock time: at the end TERM, after [`grace`](Self::grace) KILL. Its exit
+        /// then says that it timed out.
+        #[must_use]
+        pub fn time_limit(mut self, limit: std::time::Duration) -> Self {
+            self.options.time_limit = Some(limit);
+            self
+        }
+
+        /// Sets the time between TERM and KILL, when it is ended by the daemon.
+        #[must_use]
+        pub fn grace(mut self, grace: std::time::Duration) -> Self {
+            self.options.grace = Some(grace);
+            self
+        }
+
+        /// What happens to it when this program ends before it: it is ended, unless this says that
+        /// it is kept.
+        #[must_use]
+        pub fn on_owner_death(mut self, what: $crate::OnOwnerDeath) -> Self {
+            self.options.on_owner_death = what;
+            self
+        }
+
+        /// Starts it without an owner: it lives on when this program ends, and any client may wait
+        /// for it.
+        #[must_use]
+        pub fn detached(mut self) -> Self {
+            self.options.detached = true;
+            self
+        }
+    };
+}
+pub(crate) use option_methods;

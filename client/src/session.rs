@@ -1,0 +1,107 @@
+//! A connection that is kept, with what was registered on it. One for each runtime and socket.
+
+use crate::api::{Client, Program, TemplateRequest};
+use crate::error::Error;
+use crate::freeze;
+use crate::runtime::State;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::runtime::{Handle, Id};
+
+/// The sessions of one process.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions(Mutex<HashMap<Key, Slot>>);
+
+type Key = (Id, Option<Arc<Path>>);
+/// Locked while connecting, so that those who come meanwhile wait for the same connection.
+type Slot = Arc<tokio::sync::Mutex<Option<Arc<Session>>>>;
+
+/// A connection and the runtime it lives in.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    pub(crate) runtime: Id,
+    own_template: Mutex<Option<Arc<str>>>,
+}
+
+/// The runtime that is driving the caller.
+pub(crate) fn current_runtime() -> Result<Id, Error> {
+    Handle::try_current()
+        .map(|handle| handle.id())
+        .map_err(|_| Error::Unsupported {
+            what: "an async call outside of a tokio runtime".to_owned(),
+            why: "use the blocking form, or await it within a runtime that has I/O and time enabled",
+        })
+}
+
+impl Session {
+    /// The session of this runtime with this socket's daemon; a new one where there is none or the
+    /// old one is dead.
+    pub(crate) async fn get(socket: Option<&Arc<Path>>) -> Result<Arc<Self>, Error> {
+        let runtime = current_runtime()?;
+        let slot = State::current().sessions.slot((runtime, socket.cloned()));
+        let mut slot = slot.lock().await;
+        if let Some(session) = &*slot {
+            // Nobody may have driven the runtime for a while: let it see what has happened since.
+            for _ in 0..2 {
+                tokio::task::yield_now().await;
+            }
+            if !session.client.is_closed() {
+                return Ok(Arc::clone(session));
+            }
+        }
+        let client = Client::connect(socket.map(|socket| &**socket)).await?;
+        let session = Arc::new(Self {
+            client,
+            runtime,
+            own_template: Mutex::new(None),
+        });
+        *slot = Some(Arc::clone(&session));
+        Ok(session)
+    }
+
+    /// The digest of this program's own template, registered on this connection before it is used.
+    pub(crate) async fn own_template(&self) -> Result<Arc<str>, Error> {
+        freeze::check()?;
+        let known = self.template().clone();
+        if let Some(digest) = known {
+            return Ok(digest);
+        }
+        let mut request =
+            TemplateRequest::new(Program::own()?).with_own_env(mpfork_zygote::declared_env());
+        request.args = freeze::template_args();
+        let registered = self.client.register_template(&request).await?;
+        let digest = Arc::from(registered.digest);
+        *self.template() = Some(Arc::clone(&digest));
+        Ok(digest)
+    }
+
+    /// The daemon has forgotten this digest.
+    pub(crate) fn forget_template(&self, digest: &str) {
+        let mut template = self.template();
+        if template.as_deref() == Some(digest) {
+            *template = None;
+        }
+    }
+
+    fn template(&self) -> MutexGuard<'_, Option<Arc<str>>> {
+        let template = self.own_template.lock();
+        template.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sessions {
+    fn slot(&self, key: Key) -> Slot {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.get(&key) {
+            return Arc::clone(slot);
+        }
+        // Runtimes come and go: their sessions are dead with them.
+        slots.retain(|_, slot| match slot.try_lock() {
+            Ok(session) => session.as_ref().is_some_and(|s| !s.client.is_closed()),
+            Err(_) => true,
+        });
+        Arc::clone(slots.entry(key).or_default())
+    }
+}

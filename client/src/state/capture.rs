@@ -1,0 +1,116 @@
+//! Reading the calling process's state, without changing it. This runs on every start.
+
+use super::{Cwd, Source, StartState, whole_environment};
+use mpfork_sys::limits;
+use nix::sys::signal::{SigSet, Signal};
+
+impl StartState {
+    /// The state of the calling process, for functions: working directory, environment, umask,
+    /// standard streams, limits, nice value, CPUs, and the calling thread's blocked signals.
+    ///
+    /// Directory and streams are those the process has when the request is sent.
+    #[must_use]
+    pub fn capture() -> Self {
+        Self {
+            cwd: Cwd::Path(".".into()),
+            env: whole_environment(std::env::vars_os()),
+            umask: umask(),
+            descriptors: (0..3).map(|own| (u32::from(own), Source::Own(own))).collect(),
+            rlimits: limits::RESOURCES
+                .filter_map(|resource| limits::get(resource).ok())
+                .collect(),
+            // Fails only for a pid that does not exist.
+            nice: rustix::process::getpriority_process(None).ok(),
+            affinity: affinity(),
+            blocked_signals: blocked_signals(),
+            ignored_signals: Vec::new(),
+            new_session: false,
+            controlling_terminal: false,
+        }
+    }
+
+    /// As [`Self::capture`], for commands, which also inherit the signals that the process ignores;
+    /// except SIGPIPE, which the Rust runtime ignores in every program.
+    #[must_use]
+    pub fn capture_for_command() -> Self {
+        let mut state = Self::capture();
+        state.ignored_signals = ignored_signals();
+        state
+    }
+}
+
+/// umask(2) can't read the mask without setting it, for all threads. The kernel tells it elsewhere.
+fn umask() -> Option<u32> {
+    let mut text = [0; 256];
+    let status = rustix::fs::open(
+        "/proc/self/status",
+        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )
+    .ok()?;
+    let length = rustix::io::read(&status, &mut text).ok()?;
+    // The second line, after the name, whose line breaks are escaped.
+    let text = String::from_utf8_lossy(text.get(..length)?);
+    let mask = text.lines().find_map(|line| line.strip_prefix("Umask:"))?;
+    u32::from_str_radix(mask.trim(), 8).ok()
+}
+
+fn affinity() -> Vec<u32> {
+    let Ok(set) = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)) else {
+        // More CPUs than the set has room for.
+        return Vec::new();
+    };
+    (0..nix::sched::CpuSet::count())
+        .filter(|cpu| set.is_set(*cpu).unwrap_or(false))
+        .filter_map(|cpu| u32::try_from(cpu).ok())
+        .collect()
+}
+
+fn blocked_signals() -> Vec<u32> {
+    let Ok(mask) = SigSet::thread_get_mask() else {
+        return Vec::new();
+    };
+    mask.iter().map(number).collect()
+}
+
+fn ignored_signals() -> Vec<u32> {
+    Signal::iterator()
+        .filter(|signal| *signal != Signal::SIGPIPE)
+        .filter(|signal| mpfork_sys::signals::is_ignored(*signal as i32))
+        .map(number)
+        .collect()
+}
+
+fn number(signal: Signal) -> u32 {
+    (signal as i32).unsigned_abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_umask_is_read_and_left_alone() {
+        let mask = umask().unwrap();
+        assert!(mask <= 0o777);
+        assert_eq!(umask(), Some(mask));
+    }
+
+    #[test]
+    fn the_state_is_the_processs_own() {
+        let state = StartState::capture();
+        assert_eq!(state.rlimits.len(), limits::RESOURCES.len());
+        assert!(!state.affinity.is_empty());
+        assert!(state.nice.is_some());
+        let variables = std::env::vars_os().count();
+        assert_eq!(state.env.len(), variables + 1);
+        let opened = state.open().unwrap();
+        assert!(opened.len() <= state.descriptor_count());
+    }
+
+    #[test]
+    fn the_rust_runtimes_own_ignored_signal_is_not_inherited() {
+        let sigpipe = number(Signal::SIGPIPE);
+        assert!(!ignored_signals().contains(&sigpipe));
+    }
+}

@@ -1,0 +1,237 @@
+//! The state a worker starts with, and how it is taken over from the calling process.
+
+mod capture;
+mod stdio;
+
+use crate::error::Error;
+use mpfork_proto::v1;
+use mpfork_sys::limits::Rlimit;
+use rustix::fs::{Mode, OFlags};
+use std::ffi::{OsStr, OsString};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use stdio::Stdio;
+
+/// The state a worker starts with.
+///
+/// [`StartState::capture`] takes over the calling process's, as if the worker had been executed by
+/// it; the methods then change parts of it. An empty one, [`StartState::default`], leaves everything
+/// as the zygote has it, with the null device for standard streams.
+#[derive(Debug, Clone, Default)]
+pub struct StartState {
+    cwd: Cwd,
+    env: Vec<v1::EnvDirective>,
+    umask: Option<u32>,
+    descriptors: Vec<(u32, Source)>,
+    rlimits: Vec<Rlimit>,
+    nice: Option<i32>,
+    affinity: Vec<u32>,
+    blocked_signals: Vec<u32>,
+    ignored_signals: Vec<u32>,
+    new_session: bool,
+    controlling_terminal: bool,
+}
+
+/// The working directory. It is opened when the request is sent.
+#[derive(Debug, Clone, Default)]
+enum Cwd {
+    /// The zygote's.
+    #[default]
+    Kept,
+    /// Of the calling process, or relative to its.
+    Path(PathBuf),
+}
+
+/// Where a descriptor comes from. It is opened when the request is sent.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// A standard stream of the calling process.
+    Own(u8),
+    /// What the caller gave.
+    Given(Arc<OwnedFd>),
+}
+
+impl Source {
+    /// `None` for a standard stream that is closed.
+    fn open(&self) -> Result<Option<OwnedFd>, Error> {
+        let descriptor = match self {
+            Self::Own(0) => rustix::stdio::stdin(),
+            Self::Own(1) => rustix::stdio::stdout(),
+            Self::Own(_) => rustix::stdio::stderr(),
+            Self::Given(descriptor) => {
+                let copy = descriptor.try_clone();
+                return copy
+                    .map(Some)
+                    .map_err(|error| Error::system("copying a descriptor for the worker", error));
+            }
+        };
+        match rustix::io::fcntl_dupfd_cloexec(descriptor, 3) {
+            Ok(copy) => Ok(Some(copy)),
+            Err(rustix::io::Errno::BADF) => Ok(None),
+            Err(error) => Err(Error::system("copying a standard stream", error)),
+        }
+    }
+}
+
+/// What an opened descriptor is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Cwd,
+    Placed(u32),
+    Channel,
+}
+
+impl StartState {
+    /// Sets a variable.
+    pub fn env(&mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> &mut Self {
+        let set = v1::env_directive::Set {
+            name: name.as_ref().as_bytes().to_vec(),
+            value: value.as_ref().as_bytes().to_vec(),
+        };
+        self.env_step(v1::env_directive::Step::Set(set))
+    }
+
+    /// Removes a variable.
+    pub fn env_remove(&mut self, name: impl AsRef<OsStr>) -> &mut Self {
+        let name = name.as_ref().as_bytes().to_vec();
+        self.env_step(v1::env_directive::Step::Remove(name))
+    }
+
+    /// Removes all variables, the preloads' declared ones included.
+    pub fn env_clear(&mut self) -> &mut Self {
+        self.env.clear();
+        self.env_step(v1::env_directive::Step::Clear(
+            v1::env_directive::Clear {},
+        ))
+    }
+
+    fn env_step(&mut self, step: v1::env_directive::Step) -> &mut Self {
+        self.env.push(v1::EnvDirective { step: Some(step) });
+        self
+    }
+
+    /// Sets the working directory; a relative one is relative to the calling process's.
+    pub fn current_dir(&mut self, path: impl AsRef<Path>) -> &mut Self {
+        self.cwd = Cwd::Path(path.as_ref().to_owned());
+        self
+    }
+
+    /// Sets the mask of file permissions.
+    pub fn umask(&mut self, mask: u32) -> &mut Self {
+        self.umask = Some(mask & 0o777);
+        self
+    }
+
+    /// Sets standard input (0), output (1) or error (2).
+    pub(crate) fn stdio(&mut self, number: u8, source: Option<Source>) -> &mut Self {
+        self.descriptors
+            .retain(|(target, _)| *target != u32::from(number));
+        if let Some(source) = source {
+            self.descriptors.push((u32::from(number), source));
+        }
+        self
+    }
+
+    /// Gives the worker a descriptor under this number.
+    pub fn pass_fd(&mut self, descriptor: impl Into<OwnedFd>, target: u32) -> &mut Self {
+        let source = Source::Given(Arc::new(descriptor.into()));
+        self.descriptors.retain(|(number, _)| *number != target);
+        self.descriptors.push((target, source));
+        self
+    }
+
+    /// Sets a resource limit by its number; `u64::MAX` is unlimited.
+    pub fn rlimit(&mut self, resource: u32, soft: u64, hard: u64) -> &mut Self {
+        self.rlimits.retain(|limit| limit.resource != resource);
+        self.rlimits.push(Rlimit {
+            resource,
+            soft,
+            hard,
+        });
+        self
+    }
+
+    /// Sets the nice value, -20 to 19.
+    pub fn nice(&mut self, nice: i32) -> &mut Self {
+        self.nice = Some(nice);
+        self
+    }
+
+    /// Sets the CPUs the worker may run on, by number.
+    pub fn affinity(&mut self, cpus: impl IntoIterator<Item = u32>) -> &mut Self {
+        self.affinity = cpus.into_iter().collect();
+        self
+    }
+
+    /// Starts the worker in a session of its own instead of a process group of its own.
+    pub fn new_session(&mut self) -> &mut Self {
+        self.new_session = true;
+        self
+    }
+
+    /// Starts the worker in a session of its own whose controlling terminal is its standard input.
+    pub fn controlling_terminal(&mut self) -> &mut Self {
+        self.controlling_terminal = true;
+        self.new_session()
+    }
+
+    /// The most descriptors that [`Self::open`] gives.
+    pub(crate) fn descriptor_count(&self) -> usize {
+        self.descriptors.len() + usize::from(matches!(self.cwd, Cwd::Path(_)))
+    }
+
+    /// Opens what travels as a descriptor.
+    pub(crate) fn open(&self) -> Result<Vec<(Purpose, OwnedFd)>, Error> {
+        let mut opened = Vec::with_capacity(self.descriptor_count() + 1);
+        if let Cwd::Path(path) = &self.cwd {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let directory = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| {
+                Error::system(format!("opening the directory {}", path.display()), error)
+            })?;
+            opened.push((Purpose::Cwd, directory));
+        }
+        for (target, source) in &self.descriptors {
+            if let Some(descriptor) = source.open()? {
+                opened.push((Purpose::Placed(*target), descriptor));
+            }
+        }
+        Ok(opened)
+    }
+
+    /// The message, without descriptors.
+    pub(crate) fn to_proto(&self) -> v1::StartState {
+        let rlimits = self.rlimits.iter().map(|limit| v1::Rlimit {
+            resource: limit.resource,
+            soft: limit.soft,
+            hard: limit.hard,
+        });
+        v1::StartState {
+            env: self.env.clone(),
+            umask: self.umask,
+            rlimits: rlimits.collect(),
+            nice: self.nice,
+            affinity: self.affinity.clone(),
+            blocked_signals: self.blocked_signals.clone(),
+            ignored_signals: self.ignored_signals.clone(),
+            new_session: self.new_session,
+            controlling_terminal: self.controlling_terminal,
+            ..v1::StartState::default()
+        }
+    }
+}
+
+/// An environment as directives that produce exactly it.
+fn whole_environment(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<v1::EnvDirective> {
+    let clear = v1::env_directive::Step::Clear(v1::env_directive::Clear {});
+    let mut directives = vec![v1::EnvDirective { step: Some(clear) }];
+    directives.extend(variables.map(|(name, value)| v1::EnvDirective {
+        step: Some(v1::env_directive::Step::Set(v1::env_directive::Set {
+            name: name.into_vec(),
+            value: value.into_vec(),
+        })),
+    }));
+    directives
+}

@@ -1,0 +1,71 @@
+//! Standard streams of a worker.
+
+use super::Source;
+use crate::error::Error;
+use std::io::{PipeReader, PipeWriter};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// What a worker's standard stream is: like [`std::process::Stdio`], with any descriptor.
+#[derive(Debug)]
+pub struct Stdio(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Inherit,
+    Null,
+    Piped,
+    Given(OwnedFd),
+}
+
+impl Stdio {
+    /// The calling process's own stream; what is used when nothing is said.
+    #[must_use]
+    pub fn inherit() -> Self {
+        Self(Kind::Inherit)
+    }
+
+    /// The null device.
+    #[must_use]
+    pub fn null() -> Self {
+        Self(Kind::Null)
+    }
+
+    /// A pipe whose other end the process object holds.
+    #[must_use]
+    pub fn piped() -> Self {
+        Self(Kind::Piped)
+    }
+
+    /// The source for the worker's stream `number`; with the caller's end of a pipe.
+    pub(crate) fn resolve(self, number: u8) -> Result<(Option<Source>, Option<PipeEnd>), Error> {
+        let given = |descriptor: OwnedFd| Some(Source::Given(Arc::new(descriptor)));
+        Ok(match self.0 {
+            Kind::Inherit => (Some(Source::Own(number)), None),
+            Kind::Null => (None, None),
+            Kind::Given(descriptor) => (given(descriptor), None),
+            Kind::Piped => {
+                let (reader, writer) =
+                    std::io::pipe().map_err(|error| Error::system("making a pipe", error))?;
+                if number == 0 {
+                    (given(reader.into()), Some(PipeEnd::Writer(writer)))
+                } else {
+                    (given(writer.into()), Some(PipeEnd::Reader(reader)))
+                }
+            }
+        })
+    }
+}
+
+/// The caller's end of a pipe.
+#[derive(Debug)]
+pub(crate) enum PipeEnd {
+    Reader(PipeReader),
+    Writer(PipeWriter),
+}
+
+impl<T: Into<OwnedFd>> From<T> for Stdio {
+    fn from(descriptor: T) -> Self {
+        Self(Kind::Given(descriptor.into()))
+    }
+}

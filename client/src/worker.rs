@@ -1,0 +1,262 @@
+//! A worker as its starter sees it; what [`Process`](crate::Process) and [`Handle`](crate::Handle)
+//! share.
+
+use crate::api::{Client, Running, Started, WorkerRequest};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::session::{Session, current_runtime};
+use mpfork_proto::reason::Reason;
+use mpfork_proto::v1::WorkerId;
+use mpfork_sys::pidfd;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+/// Where a worker is to run.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    /// In a zygote of this program.
+    OwnTemplate,
+    /// In this template.
+    Template(Arc<str>),
+}
+
+/// A start, complete but for its template.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) place: Place,
+    pub(crate) request: WorkerRequest,
+    pub(crate) detached: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) id: WorkerId,
+    pub(crate) pid: i32,
+    pidfd: OwnedFd,
+    session: Arc<Session>,
+    socket: Option<Arc<Path>>,
+    exit: OnceLock<Exit>,
+    /// The call that will tell the exit. Locked while somebody waits on it.
+    running: tokio::sync::Mutex<Option<Running>>,
+}
+
+/// How long the daemon may take to tell the exit of a process that has ended.
+const TELL_LIMIT: Duration = Duration::from_secs(10);
+
+impl Worker {
+    /// Starts a worker through the daemon at this socket.
+    pub(crate) async fn start(socket: Option<&Arc<Path>>, mut start: Start) -> Result<Self, Error> {
+        let mut session = Session::get(socket).await?;
+        let (mut reconnected, mut registered) = (false, false);
+        loop {
+            let template = match &start.place {
+                Place::OwnTemplate => session.own_template().await?,
+                Place::Template(name) => Arc::clone(name),
+            };
+            start.request.template = template.to_string();
+            match launch(&session.client, &start).await {
+                Ok((started, running)) => return Self::new(session, socket, started, running),
+                // The daemon has been restarted, or somebody removed the template.
+                Err(Error::Server(problem))
+                    if problem.reason == Reason::UnknownTemplate
+                        && matches!(start.place, Place::OwnTemplate)
+                        && !registered =>
+                {
+                    registered = true;
+                    session.forget_template(&template);
+                }
+                // The answer was lost; the same daemon knows the request by its id.
+                Err(error @ Error::ServerLost { asked, .. }) if !reconnected => {
+                    reconnected = true;
+                    let again = Session::get(socket).await.map_err(|_| error_of(&error))?;
+                    if asked && again.client.instance() != session.client.instance() {
+                        return Err(error);
+                    }
+                    session = again;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn new(
+        session: Arc<Session>,
+        socket: Option<&Arc<Path>>,
+        started: Started,
+        running: Option<Running>,
+    ) -> Result<Self, Error> {
+        let pidfd = started.pidfd.ok_or_else(|| Error::Unsupported {
+            what: "a process object".to_owned(),
+            why: "descriptors do not pass on this connection to mpforkd",
+        })?;
+        Ok(Self {
+            id: started.worker,
+            pid: started.pid,
+            pidfd,
+            session,
+            socket: socket.cloned(),
+            exit: OnceLock::new(),
+            running: tokio::sync::Mutex::new(running),
+        })
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.session.client
+    }
+
+    pub(crate) fn sentinel(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+
+    /// The exit, when it is known already.
+    pub(crate) fn known_exit(&self) -> Option<&Exit> {
+        self.exit.get()
+    }
+
+    /// Waits for the exit. May be cancelled and called again.
+    pub(crate) async fn exited(&self) -> Result<&Exit, Error> {
+        if let Some(exit) = self.exit.get() {
+            return Ok(exit);
+        }
+        let told = if current_runtime()? == self.session.runtime {
+            self.told_by_the_start().await
+        } else {
+            // The call lives in another runtime, which may not be driven just now.
+            Err(None)
+        };
+        let exit = match told {
+            Ok(exit) => exit,
+            Err(cause) => self.asked_for(cause).await?,
+        };
+        Ok(self.exit.get_or_init(|| exit))
+    }
+
+    async fn told_by_the_start(&self) -> Result<Exit, Option<Error>> {
+        let mut running = self.running.lock().await;
+        if let Some(exit) = self.exit.get() {
+            return Ok(exit.clone());
+        }
+        let Some(call) = running.as_mut() else {
+            return Err(None);
+        };
+        let told = call.exited().await;
+        // Either way there is nothing more to come.
+        *running = None;
+        told.map_err(Some)
+    }
+
+    /// Asks anew, of the same daemon: another one knows nothing of the worker.
+    async fn asked_for(&self, cause: Option<Error>) -> Result<Exit, Error> {
+        let lost = |cause: Option<Error>| {
+            cause.unwrap_or_else(|| Error::ServerLost {
+                socket: self.client().socket().to_owned(),
+                cause: "the daemon that started the worker is gone".to_owned(),
+                asked: true,
+            })
+        };
+        let session = match Session::get(self.socket.as_ref()).await {
+            Ok(session) => session,
+            Err(error) => return Err(cause.unwrap_or(error)),
+        };
+        if session.client.instance() != self.client().instance() {
+            return Err(lost(cause));
+        }
+        match session.client.wait_worker(self.id, None).await? {
+            Some(exit) => Ok(exit),
+            None => Err(lost(cause)),
+        }
+    }
+
+    /// As [`Self::exited`], no longer than `timeout`.
+    pub(crate) async fn exited_within(
+        &self,
+        timeout: Option<Duration>,
+    ) -> Result<Option<&Exit>, Error> {
+        let Some(timeout) = timeout else {
+            return self.exited().await.map(Some);
+        };
+        match tokio::time::timeout(timeout, self.exited()).await {
+            Ok(exit) => exit.map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The exit of a process that may have ended: `None` only while it runs. What the daemon does not
+    /// tell in time, the system may.
+    pub(crate) fn exit_now(&self) -> Option<&Exit> {
+        if let Some(exit) = self.exit.get() {
+            return Some(exit);
+        }
+        if self.is_alive() {
+            return None;
+        }
+        if let Ok(Some(exit)) = crate::runtime::block_on(self.exited_within(Some(TELL_LIMIT))) {
+            return Some(exit);
+        }
+        Some(self.exit.get_or_init(|| match pidfd::exit_status(self.sentinel()) {
+            Ok(Some(status)) => Exit::from_raw(status),
+            Ok(None) | Err(_) => Exit::unknown("mpforkd is gone"),
+        }))
+    }
+
+    /// Whether the process has not ended.
+    pub(crate) fn is_alive(&self) -> bool {
+        if self.exit.get().is_some() {
+            return false;
+        }
+        let mut polled = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let ready = rustix::io::retry_on_intr(|| poll(&mut polled, Some(&now)));
+        !matches!(ready, Ok(count) if count > 0)
+    }
+
+    /// Sends a signal; nothing happens when the process has ended.
+    pub(crate) fn signal(&self, signal: i32) -> Result<(), Error> {
+        match pidfd::signal(self.sentinel(), signal) {
+            Err(error) if error.raw_os_error() != Some(ESRCH) => {
+                Err(Error::system(format!("sending signal {signal}"), error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+const ESRCH: i32 = rustix::io::Errno::SRCH.raw_os_error();
+
+async fn launch(client: &Client, start: &Start) -> Result<(Started, Option<Running>), Error> {
+    if start.detached {
+        let started = client.start_worker(&start.request, true).await?;
+        return Ok((started, None));
+    }
+    let mut running = client.run_worker(&start.request).await?;
+    let pidfd = running.started.pidfd.take();
+    let started = Started {
+        worker: running.started.worker,
+        pid: running.started.pid,
+        pidfd,
+    };
+    Ok((started, Some(running)))
+}
+
+/// The loss is what happened; that there is no daemon any more is its consequence.
+fn error_of(error: &Error) -> Error {
+    match error {
+        Error::ServerLost {
+            socket,
+            cause,
+            asked,
+        } => Error::ServerLost {
+            socket: socket.clone(),
+            cause: cause.clone(),
+            asked: *asked,
+        },
+        other => Error::system("starting a worker", io::Error::other(other.to_string())),
+    }
+}

@@ -1,0 +1,42 @@
+//! The single-threaded world of mpfork: a program that calls [`freeze_support`] first thing in `main`
+//! can be executed as a *zygote*, which loads the program's preloads once, serves its supervisor over
+//! the link, and forks workers that find everything loaded.
+//!
+//! Programs use this through the `mpfork` crate, which re-exports what they need; `mpforkd` uses
+//! [`serve_if_asked`] to be the zygote of plain commands.
+//!
+//! # What a fork shares
+//!
+//! A worker is a copy of its zygote. mpfork keeps no random state itself; what a program keeps it must
+//! reseed in an [`after_fork!`] hook where equal states would be wrong. What no library can reseed:
+//! the keys of the standard library's hash maps (`RandomState` counts up from keys drawn once for a
+//! thread: maps of different workers hash alike), and the thread generator of `rand` when a preload
+//! has used it (`rand::rng().reseed()` in a hook).
+#![forbid(unsafe_code)]
+
+mod fault;
+mod freeze;
+mod macros;
+mod panics;
+pub mod payload;
+mod registry;
+mod serve;
+mod wire;
+mod worker;
+
+pub use fault::{BoxError, Fault};
+pub use freeze::{FreezeError, Role, freeze_support, serve_if_asked, was_called};
+pub use mpfork_sys::entry::{Entry, Failed, FailedKind, Returned};
+pub use registry::{
+    HookError, Load, OrderError, Preload, PreloadError, Progress, declared_env,
+};
+pub use worker::{Current, args_os, current};
+
+/// For the macros.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::registry::{
+        Declaration, Function, Hook, HookFn, HookKind, Loadable, Place, PreloadItem,
+    };
+    pub use inventory;
+}

@@ -1,0 +1,304 @@
+//! Payloads: the argument a program sends to a function's worker over the channel, and the result the
+//! worker sends back. Small ones travel in their frame, large ones in a memory file the frame carries.
+
+use crate::wire;
+use mpfork_proto::frame::{self, FrameBuffer, FrameError};
+use mpfork_proto::link::Payload;
+use mpfork_sys::fdpass;
+use rustix::event::PollFlags;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+
+/// Payloads up to this many bytes travel in their frame.
+pub const MAX_INLINE_BYTES: usize = 64 << 10;
+
+/// What came over a channel is no payload.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PayloadError {
+    /// The channel failed; of kind [`io::ErrorKind::WouldBlock`] when it is non-blocking and empty.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The frame is not one of ours.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The channel ended within a payload.
+    #[error("the channel ended within a payload")]
+    Cut,
+    /// The frame and its memory file disagree.
+    #[error("a payload of {named} bytes came with a file of {found}")]
+    Size {
+        /// The length the frame names.
+        named: u64,
+        /// The length of the file.
+        found: u64,
+    },
+    /// The frame names a memory file and none came with it, or the other way round.
+    #[error("a payload came with {found} descriptors instead of {expected}")]
+    Descriptors {
+        /// How many belong to the frame.
+        expected: usize,
+        /// How many came.
+        found: usize,
+    },
+}
+
+/// A payload as it is sent: the bytes of its frame, and the descriptor that goes with the first of
+/// them.
+///
+/// # Errors
+/// When there is no room for a memory file.
+pub fn encode(payload: &[u8]) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
+    let (message, file) = if payload.len() <= MAX_INLINE_BYTES {
+        let message = Payload {
+            inline: payload.to_vec(),
+            size: None,
+        };
+        (message, None)
+    } else {
+        let message = Payload {
+            inline: Vec::new(),
+            size: Some(payload.len() as u64),
+        };
+        (message, Some(memory_file(payload)?))
+    };
+    let bytes = frame::encode(&message).map_err(io::Error::other)?;
+    Ok((bytes, file))
+}
+
+/// Sends a payload, waiting as long as it takes.
+///
+/// # Errors
+/// When there is no room for a memory file, or the channel fails.
+pub fn write(channel: BorrowedFd<'_>, payload: &[u8]) -> io::Result<()> {
+    let (bytes, file) = encode(payload)?;
+    match file {
+        Some(file) => wire::send_bytes(channel, &bytes, &[file.as_fd()]),
+        None => wire::send_bytes(channel, &bytes, &[]),
+    }
+}
+
+/// Receives a payload, waiting as long as it takes; `None` when the channel ends without one. Reads no
+/// byte beyond it.
+///
+/// # Errors
+/// When the channel fails, or what comes is no payload.
+pub fn read(channel: BorrowedFd<'_>) -> Result<Option<Vec<u8>>, PayloadError> {
+    let mut reader = Reader::default();
+    loop {
+        match reader.step(channel) {
+            Ok(Step::Payload(payload)) => return Ok(Some(payload)),
+            Ok(Step::End) => return Ok(None),
+            Ok(Step::Partial) => {}
+            Err(PayloadError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                wire::wait(channel, PollFlags::IN)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What one read from a channel gave.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Not yet all.
+    Partial,
+    /// A whole payload.
+    Payload(Vec<u8>),
+    /// The channel's end, where a payload might have begun.
+    End,
+}
+
+/// Puts a payload together, read by read, from a channel that may be non-blocking.
+#[derive(Debug, Default)]
+pub struct Reader {
+    frames: FrameBuffer,
+    descriptors: Vec<OwnedFd>,
+}
+
+/// How much is read at once.
+const CHUNK_BYTES: usize = 64 << 10;
+
+impl Reader {
+    /// Reads once from the channel, and no byte beyond the payload.
+    ///
+    /// # Errors
+    /// When the channel fails, which includes that it would block, or what comes is no payload.
+    pub fn step(&mut self, channel: BorrowedFd<'_>) -> Result<Step, PayloadError> {
+        let mut bytes = [0; CHUNK_BYTES];
+        let wanted = self.frames.missing().min(CHUNK_BYTES);
+        let count = fdpass::receive(channel, &mut bytes[..wanted], &mut self.descriptors)?;
+        if count == 0 {
+            return if self.frames.is_empty() {
+                Ok(Step::End)
+            } else {
+                Err(PayloadError::Cut)
+            };
+        }
+        self.frames.extend(&bytes[..count]);
+        match self.frames.take::<Payload>()? {
+            None => Ok(Step::Partial),
+            Some(payload) => self.finish(payload).map(Step::Payload),
+        }
+    }
+
+    fn finish(&mut self, payload: Payload) -> Result<Vec<u8>, PayloadError> {
+        let mut descriptors = std::mem::take(&mut self.descriptors);
+        let expected = usize::from(payload.size.is_some());
+        if descriptors.len() != expected {
+            return Err(PayloadError::Descriptors {
+                expected,
+                found: descriptors.len(),
+            });
+        }
+        match (payload.size, descriptors.pop()) {
+            (Some(size), Some(file)) => read_file(size, file.into()),
+            _ => Ok(payload.inline),
+        }
+    }
+}
+
+fn read_file(named: u64, file: File) -> Result<Vec<u8>, PayloadError> {
+    let found = file.metadata()?.len();
+    if found != named {
+        return Err(PayloadError::Size { named, found });
+    }
+    let mut payload = Vec::new();
+    let size = usize::try_from(named).map_err(io::Error::other)?;
+    payload.try_reserve_exact(size).map_err(io::Error::other)?;
+    // The sender's position in the file is ours too: ours is the beginning.
+    let from_start = FromStart { file, at: 0 };
+    let read = from_start.take(named).read_to_end(&mut payload)? as u64;
+    if read != named {
+        return Err(PayloadError::Size { named, found: read });
+    }
+    Ok(payload)
+}
+
+struct FromStart {
+    file: File,
+    at: u64,
+}
+
+impl io::Read for FromStart {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = std::os::unix::fs::FileExt::read_at(&self.file, buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+/// A sealed memory file: its reader need not fear that it changes.
+#[cfg(target_os = "linux")]
+fn memory_file(payload: &[u8]) -> io::Result<OwnedFd> {
+    use rustix::fs::{MemfdFlags, SealFlags};
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let mut file = File::from(rustix::fs::memfd_create("mpfork-payload", flags)?);
+    file.write_all(payload)?;
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    rustix::fs::fcntl_add_seals(&file, seals)?;
+    Ok(file.into())
+}
+
+/// A file that has no name any more.
+#[cfg(not(target_os = "linux"))]
+fn memory_file(payload: &[u8]) -> io::Result<OwnedFd> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    loop {
+        let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("mpfork-payload-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let mut options = File::options();
+        match options.read(true).write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(mut file) => {
+                std::fs::remove_file(&path)?;
+                file.write_all(payload)?;
+                return Ok(file.into());
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn payloads_of_all_sizes() {
+        for size in [0, 1, MAX_INLINE_BYTES, MAX_INLINE_BYTES + 1, 5 << 20] {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let payload: Vec<u8> = (0..size).map(|n| u8::try_from(n % 251).unwrap()).collect();
+            let sent = payload.clone();
+            let sender = std::thread::spawn(move || {
+                write(ours.as_fd(), &sent).unwrap();
+                (&ours).write_all(b"beyond").unwrap();
+            });
+            assert_eq!(read(theirs.as_fd()).unwrap(), Some(payload));
+            let mut beyond = String::new();
+            (&theirs).read_to_string(&mut beyond).err();
+            sender.join().unwrap();
+            assert_eq!(beyond, "beyond");
+            assert_eq!(read(theirs.as_fd()).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn a_nonblocking_channel_is_read_step_by_step() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let mut reader = Reader::default();
+        let (bytes, file) = encode(b"abc").unwrap();
+        assert!(file.is_none());
+        for byte in &bytes {
+            let Err(PayloadError::Io(error)) = reader.step(theirs.as_fd()) else {
+                panic!("nothing was sent");
+            };
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+            (&ours).write_all(&[*byte]).unwrap();
+            if let Step::Payload(payload) = reader.step(theirs.as_fd()).unwrap() {
+                assert_eq!(payload, b"abc");
+            }
+        }
+        drop(ours);
+        assert_eq!(reader.step(theirs.as_fd()).unwrap(), Step::End);
+    }
+
+    #[test]
+    fn wrong_payloads_are_refused() {
+        let send = |message: &Payload, files: &[BorrowedFd<'_>], cut: usize| {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let bytes = frame::encode(message).unwrap();
+            wire::send_bytes(ours.as_fd(), &bytes[..bytes.len() - cut], files).unwrap();
+            drop(ours);
+            read(theirs.as_fd()).unwrap_err()
+        };
+        let sized = |size| Payload {
+            inline: Vec::new(),
+            size: Some(size),
+        };
+        let file = memory_file(b"12345").unwrap();
+        assert!(matches!(
+            send(&sized(6), &[file.as_fd()], 0),
+            PayloadError::Size { named: 6, found: 5 }
+        ));
+        assert!(matches!(
+            send(&sized(5), &[], 0),
+            PayloadError::Descriptors { .. }
+        ));
+        assert!(matches!(
+            send(&Payload::default(), &[file.as_fd()], 0),
+            PayloadError::Descriptors { .. } | PayloadError::Cut
+        ));
+        assert!(matches!(
+            send(&sized(5), &[file.as_fd()], 1),
+            PayloadError::Cut
+        ));
+        assert!(File::from(file).write_all(b"6").is_err(), "sealed");
+    }
+}

@@ -1,0 +1,19 @@
+//! What a program declares at link time: preloads, functions and hooks.
+//!
+//! The linker collects the declarations in no particular order; [`order`] gives them one.
+
+mod declared;
+pub(crate) mod function;
+pub(crate) mod hook;
+pub(crate) mod load;
+pub(crate) mod order;
+mod place;
+pub(crate) mod preload;
+
+pub use declared::declared_env;
+pub use function::Function;
+pub use hook::{Hook, HookError, HookFn, HookKind};
+pub use load::{Load, Progress};
+pub use order::OrderError;
+pub use place::Place;
+pub use preload::{Declaration, Loadable, Preload, PreloadError, PreloadItem};

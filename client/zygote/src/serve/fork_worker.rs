@@ -1,0 +1,89 @@
+//! One fork.
+
+use super::{Fatal, Zygote};
+use crate::registry::hook;
+use crate::worker::{Born, flush};
+use mpfork_proto::link::{ForkFailed, Forked, zygote_frame};
+use mpfork_sys::fork::{ForkError, Forked as Side, fork};
+use mpfork_sys::{pidfd, threads};
+use rustix::process::Pid;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+impl Zygote {
+    /// Forks a worker with this socket. Returns the new worker in itself, nothing in the zygote.
+    pub(super) fn fork_worker(
+        &mut self,
+        worker: u64,
+        socket: OwnedFd,
+    ) -> Result<Option<Born>, Fatal> {
+        let failed = match self.try_fork() {
+            Ok(Side::Child) => {
+                return Ok(Some(Born {
+                    control: socket,
+                    kept: std::mem::take(&mut self.kept),
+                    tasks: self.tasks,
+                    zygote_group: self.group,
+                    hooks: self.hooks,
+                }));
+            }
+            Ok(Side::Parent(pid)) => return self.report_fork(worker, pid).map(|()| None),
+            Err(failed) => failed,
+        };
+        let failed = ForkFailed { worker, ..failed };
+        self.link
+            .send(zygote_frame::Frame::ForkFailed(failed), None)?;
+        Ok(None)
+    }
+
+    fn try_fork(&self) -> Result<Side, ForkFailed> {
+        if self.closing {
+            return Err(ForkFailed {
+                errno: rustix::io::Errno::SHUTDOWN.raw_os_error(),
+                message: "the zygote is leaving".to_owned(),
+                ..ForkFailed::default()
+            });
+        }
+        for hook in &self.hooks.before_fork {
+            hook::run(hook).map_err(|error| ForkFailed {
+                message: error.fault().line(),
+                hook: error.hook().to_owned(),
+                ..ForkFailed::default()
+            })?;
+        }
+        // What is buffered here would be written once more by each worker.
+        flush();
+        fork().map_err(|error| match error {
+            ForkError::Threads(threads::ManyThreads { names }) => ForkFailed {
+                message: format!(
+                    "the zygote has threads, and a process with threads can't be forked: {}",
+                    names.join(", ")
+                ),
+                threads: names,
+                ..ForkFailed::default()
+            },
+            ForkError::System(error) => ForkFailed {
+                errno: error.raw_os_error().unwrap_or(0),
+                message: format!("fork: {error}"),
+                ..ForkFailed::default()
+            },
+        })
+    }
+
+    fn report_fork(&mut self, worker: u64, pid: i32) -> Result<(), Fatal> {
+        let link = &self.link;
+        self.reaper.watch(pid, worker, &mut |exited| {
+            link.send(zygote_frame::Frame::Exited(exited), None)
+        })?;
+        // The worker does so too; whoever comes first, the group exists when the fork is reported.
+        // Refused to the second when the worker has made a session, executed something or ended.
+        let process = Pid::from_raw(pid);
+        let _ = rustix::process::setpgid(process, process);
+        let forked = zygote_frame::Frame::Forked(Forked { worker, pid });
+        // Not waited for yet, the pid can't be another's.
+        // Out of descriptors, a worker without a pidfd is better than none.
+        let pidfd = pidfd::open(pid).ok();
+        self.link
+            .send(forked, pidfd.as_ref().map(OwnedFd::as_fd))?;
+        Ok(())
+    }
+}

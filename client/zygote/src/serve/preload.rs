@@ -1,0 +1,172 @@
+//! Loading the preloads the supervisor names.
+
+use super::handshake::receive;
+use super::snapshot::{self, Snapshot};
+use super::{Fatal, Link};
+use crate::fault::Fault;
+use crate::panics;
+use crate::registry::hook;
+use crate::registry::load::{Listener, Progress};
+use crate::registry::order::{self, Declared as _, OrderError};
+use crate::registry::preload::{self, Declaration, PreloadItem};
+use crate::wire::Inbox;
+use crate::worker::flush;
+use mpfork_proto::link::{
+    self, PreloadFailed, PreloadReport, Ready, supervisor_frame, zygote_frame,
+};
+use mpfork_sys::threads;
+use std::cell::Cell;
+use std::os::fd::{AsFd as _, RawFd};
+use std::time::{Duration, Instant};
+
+/// Progress is told at most this often.
+const BETWEEN_REPORTS: Duration = Duration::from_millis(20);
+
+/// Loads what the supervisor asks for and reports; the numbers of the descriptors the preloads
+/// opened. `None` when the supervisor has no more use for the zygote.
+pub(super) fn preload(link: &Link, inbox: &mut Inbox) -> Result<Option<Vec<RawFd>>, Fatal> {
+    let request = match receive(link, inbox)? {
+        Some(supervisor_frame::Frame::Preload(request)) => request,
+        Some(supervisor_frame::Frame::Shutdown(_)) | None => return Ok(None),
+        Some(_) => return Err(Fatal::OutOfTurn("something else than a list of preloads")),
+    };
+    let chosen = match choose(&request) {
+        Ok(chosen) => chosen,
+        Err(error) => {
+            return Err(fail(
+                link,
+                PreloadFailed {
+                    message: error.to_string(),
+                    bad_request: true,
+                    ..PreloadFailed::default()
+                },
+            ));
+        }
+    };
+    let before = Snapshot::take(!chosen.is_empty());
+    let preloads = load_all(link, &chosen)?;
+    let after = Snapshot::take(!chosen.is_empty());
+    flush();
+    let kept = after.opened_since(&before);
+    link.send(
+        zygote_frame::Frame::Ready(Ready {
+            preloads,
+            kept_descriptors: snapshot::describe(&kept),
+            loaded_files: after.mapped_since(&before),
+            // The supervisor reads it from the program's file.
+            build_id: String::new(),
+            rss_bytes: snapshot::resident_bytes(),
+        }),
+        None,
+    )?;
+    // From here on the link tells of the supervisor's end, and the workers need their zygote.
+    let _ = rustix::process::set_parent_process_death_signal(None);
+    Ok(Some(kept))
+}
+
+fn choose(request: &link::Preload) -> Result<Vec<&'static PreloadItem>, OrderError> {
+    // Hooks that contradict each other would refuse every fork: better told now.
+    hook::all()?;
+    let sorted = preload::sorted()?;
+    if request.all {
+        return Ok(sorted);
+    }
+    let names: Vec<&str> = request.names.iter().map(String::as_str).collect();
+    order::select(&sorted, &names)
+}
+
+fn load_all(link: &Link, chosen: &[&'static PreloadItem]) -> Result<Vec<PreloadReport>, Fatal> {
+    let total = u32::try_from(chosen.len()).unwrap_or(u32::MAX);
+    let mut reports = Vec::with_capacity(chosen.len());
+    for (index, item) in (0..).zip(chosen) {
+        let begun = Instant::now();
+        let first = link::Progress {
+            preload: item.name().to_owned(),
+            index,
+            total,
+            time_limit: limit(item.preload.declaration()),
+            ..link::Progress::default()
+        };
+        link.send(zygote_frame::Frame::Progress(first.clone()), None)?;
+        tell_of_aborts(link, item.name());
+        if let Err(error) = item.preload.load(&Progress::to(listener(link, first))) {
+            return Err(fail(link, failed(item.name(), error.fault())));
+        }
+        if let Err(many) = threads::expect_single() {
+            return Err(fail(
+                link,
+                PreloadFailed {
+                    preload: item.name().to_owned(),
+                    message: format!(
+                        "it left threads running, and a process with threads can't be forked: {}",
+                        many.names.join(", ")
+                    ),
+                    threads: many.names,
+                    ..PreloadFailed::default()
+                },
+            ));
+        }
+        reports.push(PreloadReport {
+            name: item.name().to_owned(),
+            time: begun.elapsed().try_into().ok(),
+        });
+    }
+    panics::tell_nobody();
+    Ok(reports)
+}
+
+/// Passes on what a preload tells of its progress, but not more often than anybody looks.
+fn listener(link: &Link, first: link::Progress) -> Listener {
+    let link = link.clone();
+    let last: Cell<Option<Instant>> = Cell::new(None);
+    Box::new(move |fraction, message| {
+        if last.get().is_some_and(|at| at.elapsed() < BETWEEN_REPORTS) {
+            return;
+        }
+        last.set(Some(Instant::now()));
+        let frame = link::Progress {
+            fraction,
+            message: crate::fault::cut(message, 1024),
+            ..first.clone()
+        };
+        // A supervisor that has gone is noticed without this.
+        let _ = link.send(zygote_frame::Frame::Progress(frame), None);
+    })
+}
+
+/// Under `panic = "abort"` the panic hook is the last of our code to run.
+fn tell_of_aborts(link: &Link, preload: &'static str) {
+    if cfg!(panic = "abort")
+        && let Ok(socket) = link.socket().try_clone_to_owned()
+    {
+        panics::tell(move |panic| {
+            let fault = Fault::of_panic(panic.clone());
+            super::send_failed(socket.as_fd(), failed(preload, &fault));
+        });
+    }
+}
+
+fn failed(preload: &str, fault: &Fault) -> PreloadFailed {
+    PreloadFailed {
+        preload: preload.to_owned(),
+        message: fault.to_string(),
+        trace: fault.trace(),
+        ..PreloadFailed::default()
+    }
+}
+
+fn fail(link: &Link, failed: PreloadFailed) -> Fatal {
+    let text = if failed.preload.is_empty() {
+        failed.message.clone()
+    } else {
+        format!("`{}`: {}", failed.preload, failed.message)
+    };
+    match link.send(zygote_frame::Frame::PreloadFailed(failed), None) {
+        Ok(()) => Fatal::Preload(text),
+        Err(error) => error.into(),
+    }
+}
+
+pub(super) fn limit(declaration: &Declaration) -> Option<prost_types::Duration> {
+    declaration.declared_limit()?.try_into().ok()
+}

@@ -1,0 +1,115 @@
+//! Frames with descriptors over Unix stream sockets, blocking.
+
+use mpfork_proto::frame::{self, FrameBuffer, FrameError};
+use mpfork_sys::fdpass;
+use mpfork_proto::Message;
+use rustix::event::{PollFd, PollFlags};
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// A socket gave something that can't be one of our frames, or failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WireError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error("the stream ends within a frame")]
+    Cut,
+    #[error("a frame names {named} descriptors, and {arrived} came with it")]
+    Descriptors { named: usize, arrived: usize },
+}
+
+/// How much is read at once.
+const CHUNK_BYTES: usize = 16 << 10;
+
+/// The receiving end of a socket.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    frames: FrameBuffer,
+    descriptors: Vec<OwnedFd>,
+}
+
+impl Inbox {
+    /// Reads once; false at the end of the stream.
+    pub(crate) fn fill(&mut self, socket: BorrowedFd<'_>) -> Result<bool, WireError> {
+        let mut bytes = [0; CHUNK_BYTES];
+        let count = fdpass::receive(socket, &mut bytes, &mut self.descriptors)?;
+        self.frames.extend(&bytes[..count]);
+        if count == 0 && !self.frames.is_empty() {
+            return Err(WireError::Cut);
+        }
+        Ok(count > 0)
+    }
+
+    /// Takes the next whole frame.
+    pub(crate) fn take<M: Message + Default>(&mut self) -> Result<Option<M>, WireError> {
+        Ok(self.frames.take()?)
+    }
+
+    /// Takes the descriptors of the frame taken last.
+    pub(crate) fn claim(&mut self, count: u32) -> Result<VecDeque<OwnedFd>, WireError> {
+        let named = count as usize;
+        if self.descriptors.len() < named {
+            return Err(WireError::Descriptors {
+                named,
+                arrived: self.descriptors.len(),
+            });
+        }
+        Ok(self.descriptors.drain(..named).collect())
+    }
+
+    /// Waits for the next frame; `None` at the end of the stream.
+    pub(crate) fn receive<M: Message + Default>(
+        &mut self,
+        socket: BorrowedFd<'_>,
+    ) -> Result<Option<M>, WireError> {
+        loop {
+            if let Some(frame) = self.take()? {
+                return Ok(Some(frame));
+            }
+            if !self.fill(socket)? {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// Sends a frame.
+pub(crate) fn send(
+    socket: BorrowedFd<'_>,
+    message: &impl Message,
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<(), WireError> {
+    send_bytes(socket, &frame::encode(message)?, descriptors)?;
+    Ok(())
+}
+
+/// Sends all bytes, the descriptors with the first.
+pub(crate) fn send_bytes(
+    socket: BorrowedFd<'_>,
+    mut bytes: &[u8],
+    mut descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match fdpass::send(socket, bytes, descriptors) {
+            Ok((sent, passed)) => {
+                bytes = &bytes[sent..];
+                descriptors = &descriptors[passed..];
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                wait(socket, PollFlags::OUT)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Waits until a socket, which its maker may have made non-blocking, can be read or written.
+pub(crate) fn wait(socket: BorrowedFd<'_>, until: PollFlags) -> io::Result<()> {
+    let mut polled = [PollFd::from_borrowed_fd(socket.as_fd(), until)];
+    rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, None))?;
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! What a worker is told to do, checked.
+
+use super::command::Command;
+use super::current;
+use super::function::Function;
+use super::StartError;
+use crate::registry::function;
+use crate::serve::Tasks;
+use crate::wire::Inbox;
+use mpfork_proto::link::{self, AssignedState, assigned_task};
+use std::os::fd::{AsFd as _, OwnedFd};
+
+/// What the worker runs.
+pub(super) enum Task {
+    Command(Command),
+    Function(Function),
+    Main,
+}
+
+/// An assignment whose parts fit together.
+pub(super) struct Assignment {
+    pub(super) task: Task,
+    pub(super) state: AssignedState,
+    /// Which descriptor is the function's channel.
+    pub(super) channel: Option<usize>,
+    pub(super) descriptors: Vec<OwnedFd>,
+}
+
+/// Waits for the assignment; `None` when there will be none.
+pub(super) fn receive(
+    control: &OwnedFd,
+    tasks: Tasks,
+) -> Result<Option<Assignment>, StartError> {
+    let bad = |error: crate::wire::WireError| StartError::bad("assignment", error.to_string());
+    let mut inbox = Inbox::default();
+    let Some(frame) = inbox
+        .receive::<link::Assignment>(control.as_fd())
+        .map_err(bad)?
+    else {
+        return Ok(None);
+    };
+    let descriptors = Vec::from(inbox.claim(frame.descriptors).map_err(bad)?);
+    current::set(frame.id.unwrap_or_default(), frame.name);
+    let missing = || StartError::bad("assignment", "it names no task");
+    let task = frame.task.and_then(|task| task.task).ok_or_else(missing)?;
+    let mut channel = None;
+    let task = match task {
+        assigned_task::Task::Command(command) => Task::Command(Command::new(command)),
+        _ if tasks == Tasks::Commands => {
+            return Err(StartError::bad(
+                "task",
+                "this template runs commands only: it has no functions and no main of its own",
+            ));
+        }
+        assigned_task::Task::Function(function) => {
+            channel = function
+                .channel
+                .map(|index| checked(index, &descriptors))
+                .transpose()?;
+            Task::Function(find(function)?)
+        }
+        assigned_task::Task::Main(main) => {
+            current::set_args(main.args);
+            Task::Main
+        }
+    };
+    let state = frame.state.unwrap_or_default();
+    for index in state.cwd.iter().chain(state.placed.iter().map(|p| &p.index)) {
+        checked(*index, &descriptors)?;
+    }
+    Ok(Some(Assignment {
+        task,
+        state,
+        channel,
+        descriptors,
+    }))
+}
+
+fn checked(index: u32, descriptors: &[OwnedFd]) -> Result<usize, StartError> {
+    let count = descriptors.len();
+    let index = index as usize;
+    if index < count {
+        Ok(index)
+    } else {
+        let message = format!("it names descriptor {index} of {count}");
+        Err(StartError::bad("assignment", message))
+    }
+}
+
+fn find(function: assigned_task::Function) -> Result<Function, StartError> {
+    use assigned_task::function::Target;
+    let entry = match function.target {
+        Some(Target::Name(name)) => function::find(&name),
+        Some(Target::Offset(offset)) => mpfork_sys::entry::entry_at(offset)
+            .ok_or_else(|| format!("there is no function at offset {offset:#x} of this program")),
+        None => Err("the function has neither name nor offset".to_owned()),
+    };
+    Ok(Function {
+        entry: entry.map_err(|message| StartError::bad("function", message))?,
+        argument: function.argument,
+    })
+}

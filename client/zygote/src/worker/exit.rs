@@ -1,0 +1,55 @@
+//! The end of a worker.
+
+use super::report;
+use crate::panics;
+use crate::registry::hook::{self, Hooks};
+use mpfork_sys::exit::{exit_now, flush_c_stdio, on_exit};
+use std::io::Write as _;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static HOOKS: OnceLock<&'static Hooks> = OnceLock::new();
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// The code with which a Rust program ends whose main thread panicked.
+const PANICKED: i32 = 101;
+
+/// Takes the process's end over from its zygote, whose exit handlers are not for its workers.
+pub(super) fn take_over(hooks: &'static Hooks) {
+    let _ = HOOKS.set(hooks);
+    on_exit(at_exit);
+}
+
+/// When the worker's code, or the end of `main`, calls `exit`.
+fn at_exit(code: i32) {
+    // Once more, should a hook call it too.
+    on_exit(at_exit);
+    if code == PANICKED
+        && let Some(panic) = panics::last()
+    {
+        report::panic(panic);
+    }
+    end(code);
+}
+
+/// Ends the worker in order: its hooks, then what is buffered.
+pub(super) fn end(mut code: i32) -> ! {
+    if !ENDING.swap(true, Ordering::AcqRel) {
+        for hook in HOOKS.get().iter().flat_map(|hooks| &hooks.at_worker_exit) {
+            if let Err(error) = hook::run(hook) {
+                report::hook(&error);
+                code = if code == 0 { 1 } else { code };
+            }
+        }
+    }
+    flush();
+    exit_now(code)
+}
+
+/// Writes out what Rust's and C's standard streams have buffered.
+pub(crate) fn flush() {
+    // Lost with the stream, as at any program's end.
+    let _ = std::io::stdout().flush();
+    let _ = std::io::stderr().flush();
+    flush_c_stdio();
+}

@@ -1,0 +1,114 @@
+//! A worker's life: it takes its assignment from its own socket, puts itself into the state it is to
+//! start with, and runs its task.
+
+mod assignment;
+mod command;
+mod current;
+mod descriptors;
+mod environment;
+mod exit;
+mod function;
+mod limits;
+mod report;
+mod signals;
+mod state;
+
+use crate::panics;
+use crate::registry::hook::{self, Hooks};
+use crate::serve::Tasks;
+use assignment::Task;
+use mpfork_sys::exit::exit_now;
+use rustix::process::Pid;
+use std::os::fd::{OwnedFd, RawFd};
+
+pub use current::{Current, args_os, current};
+pub(crate) use exit::flush;
+
+/// What a process that was just forked has of its zygote.
+#[derive(Debug)]
+pub(crate) struct Born {
+    /// The worker's own socket.
+    pub(crate) control: OwnedFd,
+    /// The descriptors the preloads opened.
+    pub(crate) kept: Vec<RawFd>,
+    /// What the worker may be asked to do.
+    pub(crate) tasks: Tasks,
+    /// The zygote's process group.
+    pub(crate) zygote_group: Pid,
+    pub(crate) hooks: &'static Hooks,
+}
+
+/// Why a worker can't start.
+#[derive(Debug)]
+struct StartError {
+    what: &'static str,
+    errno: i32,
+    message: String,
+}
+
+impl StartError {
+    fn system(what: &'static str, error: impl Into<std::io::Error>) -> Self {
+        let error = error.into();
+        Self {
+            what,
+            errno: error.raw_os_error().unwrap_or(0),
+            message: error.to_string(),
+        }
+    }
+
+    fn bad(what: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            what,
+            errno: rustix::io::Errno::INVAL.raw_os_error(),
+            message: message.into(),
+        }
+    }
+}
+
+/// The exit code of a worker that could not start.
+const NOT_STARTED: i32 = 126;
+
+/// Makes the process the worker it was forked to be. Returns when that is to go on with `main`.
+pub(crate) fn become_worker(born: Born) {
+    // The zygote does so too; whoever comes first.
+    let _ = rustix::process::setpgid(None, None);
+    exit::take_over(born.hooks);
+    let hooks = born.hooks;
+    let mut control = born.control;
+    let place = state::Place {
+        kept: born.kept,
+        zygote_group: born.zygote_group,
+    };
+    let prepared = assignment::receive(&control, born.tasks)
+        .and_then(|assignment| match assignment {
+            Some(assignment) => state::apply(assignment, place, &mut control),
+            // Nobody is left who wants this worker.
+            None => exit_now(NOT_STARTED),
+        });
+    let (task, channel) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            report::start_failed(&control, error);
+            exit_now(NOT_STARTED)
+        }
+    };
+    let task = match task {
+        Task::Command(command) => command.run(&control),
+        task => task,
+    };
+    report::keep(control);
+    panics::install();
+    panics::tell(|panic| report::panic(panic.clone()));
+    for hook in &hooks.after_fork {
+        if let Err(error) = hook::run(hook) {
+            report::hook(&error);
+            flush();
+            exit_now(1);
+        }
+    }
+    match task {
+        Task::Function(function) => function.run(channel),
+        // The arguments are where `args_os` finds them; `main` goes on.
+        Task::Command(_) | Task::Main => {}
+    }
+}

@@ -1,0 +1,89 @@
+//! What a worker tells its supervisor over its own socket. All of it fits in the socket's buffer,
+//! which is read after the worker's end.
+
+use super::StartError;
+use crate::fault::{Fault, cut};
+use crate::panics::Panic;
+use crate::registry::HookError;
+use crate::wire;
+use mpfork_proto::link::{Applied, ExecFailed, StartFailed, WorkerReport, worker_report};
+use mpfork_proto::v1::failure::Kind;
+use std::io::Write as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The worker's own socket, for the rest of its life.
+static CONTROL: OnceLock<OwnedFd> = OnceLock::new();
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+const MAX_TEXT_BYTES: usize = 8 << 10;
+
+pub(super) fn keep(control: OwnedFd) {
+    // A process becomes a worker once.
+    let _ = CONTROL.set(control);
+}
+
+pub(super) fn start_failed(control: &OwnedFd, error: StartError) {
+    send(
+        control,
+        worker_report::Report::StartFailed(StartFailed {
+            what: error.what.to_owned(),
+            errno: error.errno,
+            message: cut(&error.message, MAX_TEXT_BYTES),
+        }),
+    );
+}
+
+/// The start state is applied, but for these parts.
+pub(super) fn applied(control: &OwnedFd, not_applied: &[String]) {
+    send(
+        control,
+        worker_report::Report::Applied(Applied {
+            pid: rustix::process::getpid().as_raw_nonzero().get(),
+            not_applied: not_applied.iter().map(|what| cut(what, 512)).collect(),
+        }),
+    );
+}
+
+pub(super) fn exec_failed(control: &OwnedFd, failed: ExecFailed) {
+    let message = cut(&failed.message, MAX_TEXT_BYTES);
+    send(
+        control,
+        worker_report::Report::ExecFailed(ExecFailed { message, ..failed }),
+    );
+}
+
+/// Tells of the failure that ends the worker; only the first counts.
+pub(super) fn failure(fault: &Fault, kind: Kind) {
+    if let Some(control) = CONTROL.get()
+        && !FAILED.swap(true, Ordering::AcqRel)
+    {
+        send(
+            control,
+            worker_report::Report::Failure(fault.to_failure(kind)),
+        );
+    }
+}
+
+pub(super) fn panic(panic: Panic) {
+    failure(&Fault::of_panic(panic), Kind::Panic);
+}
+
+/// Tells of a failed hook, on standard error too.
+pub(super) fn hook(error: &HookError) {
+    let _ = writeln!(std::io::stderr(), "Error: {error}");
+    if !error.fault().chain().is_empty() {
+        let chain = crate::fault::caused_by(error.fault().chain());
+        let _ = writeln!(std::io::stderr(), "\n{chain}");
+    }
+    failure(&error.named(), Kind::Hook);
+}
+
+fn send(control: &OwnedFd, report: worker_report::Report) {
+    let report = WorkerReport {
+        report: Some(report),
+    };
+    // A supervisor that is gone wants to know nothing, and the worker's end goes on.
+    let _ = wire::send(control.as_fd(), &report, &[]);
+}

@@ -1,0 +1,203 @@
+//! mpforkd's children, and the one place that reaps them: zygotes, workers whose zygote died, and
+//! strangers that a worker or a preload left behind.
+
+use crate::daemon::Daemon;
+use crate::worker::Worker;
+use crate::worker::finish::{Status, finish};
+use mpfork_proto::exit::Ended;
+use mpfork_proto::v1::Rusage;
+use mpfork_sys::wait::{Reaped, reap};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::unistd::Pid;
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// A zygote as a child process.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) pid: i32,
+    ended: watch::Sender<Option<ChildStatus>>,
+}
+
+/// How a zygote ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ChildStatus(Ended);
+
+impl fmt::Display for ChildStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Ended::Code(code) => write!(f, "exit code {code}"),
+            Ended::Signal { signal, core } => {
+                let name = Signal::try_from(signal).map_or("unknown", Signal::as_str);
+                let core = if core { ", core dumped" } else { "" };
+                write!(f, "signal {signal}, {name}{core}")
+            }
+        }
+    }
+}
+
+impl Child {
+    /// Waits until it has been reaped.
+    pub(crate) async fn ended(&self) -> ChildStatus {
+        let mut ended = self.ended.subscribe();
+        match ended.wait_for(Option::is_some).await {
+            Ok(status) => status.unwrap_or(ChildStatus(Ended::Code(0))),
+            Err(_) => ChildStatus(Ended::Code(0)),
+        }
+    }
+
+    /// Kills it, and what it has in its own process group. Its workers have their own.
+    pub(crate) fn kill(&self) {
+        // Reaping and this run on one thread, so the numbers are still this child's.
+        if self.ended.borrow().is_none() {
+            let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
+            let _ = kill(Pid::from_raw(-self.pid), Signal::SIGKILL);
+        }
+    }
+}
+
+/// How many reaped strangers are remembered, should one turn out to be a worker.
+const STRAYS: usize = 1024;
+
+/// All children.
+#[derive(Debug, Default)]
+pub(crate) struct Children {
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    zygotes: HashMap<i32, Arc<Child>>,
+    /// Reaped without being known, newest last: a worker may be reaped before its zygote's last
+    /// words are read.
+    strays: VecDeque<(i32, Reaped)>,
+    strangers: u64,
+}
+
+impl Children {
+    /// A zygote was launched.
+    pub(crate) fn add(&self, pid: i32) -> Arc<Child> {
+        let child = Arc::new(Child {
+            pid,
+            ended: watch::Sender::new(None),
+        });
+        self.table().zygotes.insert(pid, Arc::clone(&child));
+        child
+    }
+
+    /// How many zygotes live.
+    pub(crate) fn zygotes(&self) -> usize {
+        self.table().zygotes.len()
+    }
+
+    /// Kills every zygote.
+    pub(crate) fn kill_all(&self) {
+        let zygotes: Vec<_> = self.table().zygotes.values().cloned().collect();
+        for zygote in zygotes {
+            zygote.kill();
+        }
+    }
+
+    /// Reaped processes that were nobody's.
+    pub(crate) fn strangers(&self) -> u64 {
+        self.table().strangers
+    }
+
+    /// The status of a process that was reaped as a stranger.
+    pub(crate) fn take_stray(&self, pid: i32) -> Option<Reaped> {
+        let mut table = self.table();
+        let position = table.strays.iter().rposition(|(stray, _)| *stray == pid)?;
+        table.strangers = table.strangers.saturating_sub(1);
+        table.strays.remove(position).map(|(_, reaped)| reaped)
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reaps every child that has ended.
+pub(crate) fn reap_all(daemon: &Daemon) {
+    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    loop {
+        let pid = match waitid(Id::All, peek) {
+            Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) => pid.as_raw(),
+            // Nothing more, or no children at all.
+            _ => return,
+        };
+        if let Some(child) = daemon.children.table().zygotes.get(&pid) {
+            // While it is a zombie its number is its own; what its preloads left goes with it.
+            let _ = kill(Pid::from_raw(-child.pid), Signal::SIGKILL);
+        }
+        match reap(pid) {
+            Ok(Some(reaped)) => reaped_one(daemon, pid, reaped),
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!(pid, %error, "can't reap a child");
+                return;
+            }
+        }
+    }
+}
+
+fn reaped_one(daemon: &Daemon, pid: i32, reaped: Reaped) {
+    let zygote = daemon.children.table().zygotes.remove(&pid);
+    if let Some(child) = zygote {
+        let status = ChildStatus(Ended::from_raw(reaped.status));
+        child.ended.send_replace(Some(status));
+        return;
+    }
+    if let Some(worker) = daemon.workers.by_pid(pid) {
+        tracing::debug!(worker = %worker.id, pid, "reaped a worker whose zygote died");
+        finish(daemon, &worker, adopted_status(&reaped), false);
+        return;
+    }
+    let mut table = daemon.children.table();
+    table.strangers += 1;
+    table.strays.push_back((pid, reaped));
+    if table.strays.len() > STRAYS {
+        table.strays.pop_front();
+    }
+    drop(table);
+    tracing::debug!(pid, "reaped a stranger");
+}
+
+fn adopted_status(reaped: &Reaped) -> Status {
+    Status::Raw(reaped.status, Some(rusage(reaped)))
+}
+
+fn rusage(reaped: &Reaped) -> Rusage {
+    let usage = &reaped.usage;
+    Rusage {
+        user: Some(crate::convert::to_wire(usage.user)),
+        system: Some(crate::convert::to_wire(usage.system)),
+        max_rss_bytes: usage.max_rss_bytes,
+        minor_faults: usage.minor_faults,
+        major_faults: usage.major_faults,
+        voluntary_switches: usage.voluntary_switches,
+        involuntary_switches: usage.involuntary_switches,
+    }
+}
+
+/// The zygote of a running worker is gone: mpforkd is its parent now and reaps it, or has already.
+///
+/// A worker that its zygote reaped without reporting it is no child of mpforkd; its pidfd then tells.
+pub(crate) fn adopt(daemon: &Daemon, worker: &Arc<Worker>) {
+    if !worker.is_running() {
+        return;
+    }
+    if let Some(reaped) = daemon.children.take_stray(worker.pid) {
+        finish(daemon, worker, adopted_status(&reaped), false);
+        return;
+    }
+    // Everything that is ours to reap is reaped here; afterwards what is neither ended nor alive was
+    // reaped by the zygote.
+    reap_all(daemon);
+    let alive = mpfork_sys::pidfd::signal(std::os::fd::AsFd::as_fd(&worker.pidfd), 0).is_ok();
+    if worker.is_running() && !alive {
+        finish(daemon, worker, Status::Unknown, false);
+    }
+}

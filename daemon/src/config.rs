@@ -1,0 +1,338 @@
+//! The configuration file.
+
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Everything a configuration file may say. Unknown keys are refused.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The socket to serve on.
+    pub socket: Option<PathBuf>,
+    /// Logging.
+    pub log: Log,
+    /// Bounds of everything.
+    pub limits: Limits,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// Templates by name.
+    pub templates: BTreeMap<String, TemplateConfig>,
+}
+
+/// Logging.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// A level, or directives such as `mpforkd=debug`.
+    pub filter: Option<String>,
+    /// Text or JSON.
+    pub format: LogFormat,
+}
+
+/// How records are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line for people.
+    #[default]
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// Bounds. Past one of them a request is refused with the limit's name.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Workers that run or are being started.
+    pub workers: usize,
+    /// The same of one template.
+    pub workers_per_template: usize,
+    /// Starts that wait for their template to be warm.
+    pub waiting_starts: usize,
+    /// Templates known, configured ones included.
+    pub templates: usize,
+    /// Connections at a time.
+    pub connections: usize,
+    /// Ended workers remembered for `WaitWorker` and `GetWorker`.
+    pub retained_exits: usize,
+    /// Descriptors a connection may have on their way.
+    pub descriptor_credit: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            workers: 20_000,
+            workers_per_template: 20_000,
+            waiting_starts: 10_000,
+            templates: 256,
+            connections: 1_000,
+            retained_exits: 10_000,
+            descriptor_credit: mpfork_transport::DEFAULT_CREDIT,
+        }
+    }
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Timeouts {
+    /// From executing a program to its first answer on the link.
+    #[serde(with = "humantime_serde")]
+    pub hello: Duration,
+    /// One preload that declares no limit of its own.
+    #[serde(with = "humantime_serde")]
+    pub preload: Duration,
+    /// From asking a zygote for a worker to its answer.
+    #[serde(with = "humantime_serde")]
+    pub fork: Duration,
+    /// How long a zygote without workers stays warm.
+    #[serde(with = "humantime_serde")]
+    pub idle: Duration,
+    /// Between TERM and KILL.
+    #[serde(with = "humantime_serde")]
+    pub grace: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            hello: Duration::from_secs(10),
+            preload: Duration::from_secs(300),
+            fork: Duration::from_secs(30),
+            idle: Duration::from_secs(600),
+            grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// One template.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TemplateConfig {
+    /// The program: an absolute path to one that calls `freeze_support()` first thing in main.
+    pub program: PathBuf,
+    /// The template's own arguments.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// The preloads to load; all when absent.
+    pub preloads: Option<Vec<String>>,
+    /// The whole environment of the zygote.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Limits of the zygote and its workers by name: soft and hard, or one number for both.
+    #[serde(default)]
+    pub rlimits: BTreeMap<String, RlimitConfig>,
+    /// Launch it at start and never let it go when idle.
+    #[serde(default)]
+    pub warm: bool,
+}
+
+/// A limit: one number for soft and hard, or two.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(untagged)]
+pub enum RlimitConfig {
+    /// Both the same.
+    Both(u64),
+    /// Soft, then hard.
+    Pair(u64, u64),
+}
+
+/// A configuration that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("can't read the configuration {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is no valid configuration.
+    #[error("the configuration {path} is wrong:\n{source}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// A value that can't be.
+    #[error("the configuration is wrong: {field}: {detail}")]
+    Value {
+        /// The key.
+        field: String,
+        /// What is wrong with its value.
+        detail: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// When it can't be read, is not valid, or has a value that can't be.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let config = toml::from_str::<Self>(&text).map_err(|source| ConfigError::Parse {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |field: &str, detail: &str| {
+            Err(ConfigError::Value {
+                field: field.to_owned(),
+                detail: detail.to_owned(),
+            })
+        };
+        let limits = &self.limits;
+        for (name, value) in [
+            ("limits.workers", limits.workers),
+            ("limits.workers_per_template", limits.workers_per_template),
+            ("limits.waiting_starts", limits.waiting_starts),
+            ("limits.templates", limits.templates),
+            ("limits.connections", limits.connections),
+        ] {
+            if value == 0 {
+                return wrong(name, "must be at least 1");
+            }
+        }
+        if !(8..=mpfork_transport::MAX_CREDIT).contains(&limits.descriptor_credit) {
+            return wrong(
+                "limits.descriptor_credit",
+                &format!("must be from 8 to {}", mpfork_transport::MAX_CREDIT),
+            );
+        }
+        if self.templates.len() >= limits.templates {
+            return wrong(
+                "limits.templates",
+                "must exceed the number of configured templates",
+            );
+        }
+        for (name, template) in &self.templates {
+            let field = |key: &str| format!("templates.{name}.{key}");
+            let name_is_fine = !name.is_empty()
+                && name.len() <= 64
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'));
+            if !name_is_fine {
+                return wrong(
+                    &format!("templates.{name}"),
+                    "a name has 1 to 64 letters, digits, dashes, dots and underscores",
+                );
+            }
+            if name == mpfork_proto::BUILTIN_TEMPLATE {
+                return wrong(
+                    &format!("templates.{name}"),
+                    "this name belongs to the built-in template",
+                );
+            }
+            if crate::template::spec::is_digest(name) {
+                return wrong(
+                    &format!("templates.{name}"),
+                    "a name must not look like a digest",
+                );
+            }
+            if !template.program.is_absolute() {
+                return wrong(&field("program"), "must be an absolute path");
+            }
+            for (name, limit) in &template.rlimits {
+                if crate::template::rlimits::number(name).is_none() {
+                    return wrong(
+                        &field("rlimits"),
+                        &format!(
+                            "{name:?} is no limit; the names are {}",
+                            crate::template::rlimits::names()
+                        ),
+                    );
+                }
+                if let RlimitConfig::Pair(soft, hard) = limit
+                    && soft > hard
+                {
+                    return wrong(&field("rlimits"), "the soft limit is over the hard one");
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        let config: Config = toml::from_str(text).map_err(|e| e.to_string())?;
+        config.check().map_err(|e| e.to_string())?;
+        Ok(config)
+    }
+
+    #[test]
+    fn an_empty_file_is_a_configuration() {
+        assert_eq!(parse("").unwrap().limits.templates, 256);
+    }
+
+    #[test]
+    fn a_whole_one() {
+        let config = parse(
+            r#"
+            socket = "/run/x/y.sock"
+            [log]
+            format = "json"
+            [limits]
+            workers = 10
+            [timeouts]
+            idle = "90s"
+            [templates.words]
+            program = "/usr/bin/words"
+            env = { WORDS = "/usr/share/words" }
+            rlimits = { nofile = [100, 200], core = 0 }
+            warm = true
+            "#,
+        )
+        .unwrap();
+        assert_eq!(config.timeouts.idle, Duration::from_secs(90));
+        assert!(config.templates["words"].warm);
+        assert!(config.templates["words"].preloads.is_none());
+    }
+
+    #[test]
+    fn wrong_ones_say_what_is_wrong() {
+        for (text, expected) in [
+            ("sockte = 1", "unknown field `sockte`"),
+            ("[limits]\nworkers = 0", "limits.workers"),
+            ("[limits]\nworkers = -1", "workers"),
+            ("[timeouts]\nidle = \"soon\"", "idle"),
+            ("[templates.a]\nprogram = \"a\"", "absolute"),
+            ("[templates.command]\nprogram = \"/a\"", "built-in"),
+            ("[templates.\"a b\"]\nprogram = \"/a\"", "letters"),
+            (
+                "[templates.a]\nprogram = \"/a\"\nrlimits = { files = 3 }",
+                "nofile",
+            ),
+            ("[log]\nformat = \"xml\"", "xml"),
+            ("[limits]\ndescriptor_credit = 1", "descriptor_credit"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn garbage_never_panics(text in "\\PC{0,80}") {
+            let _ = parse(&text);
+        }
+    }
+}

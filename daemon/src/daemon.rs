@@ -1,0 +1,126 @@
+//! The daemon's state: what every part of it shares.
+
+use crate::children::Children;
+use crate::config::Config;
+use crate::features::Features;
+use crate::peers::Peers;
+use crate::template::Template;
+use crate::template::identity::Identities;
+use crate::template::table::Templates;
+use crate::worker::table::Workers;
+use mpfork_proto::problem::Problem;
+use mpfork_proto::reason::Reason;
+use mpfork_sys::limits::Rlimit;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// How far the end has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Ending {
+    /// Not at all.
+    No,
+    /// In order: no new starts, workers get TERM, this grace period, KILL.
+    InOrder(Duration),
+    /// At once.
+    Now,
+}
+
+/// One running daemon.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    pub(crate) config: Config,
+    pub(crate) socket: PathBuf,
+    /// Tells this run from others.
+    pub(crate) instance: u64,
+    pub(crate) started: Instant,
+    pub(crate) features: Features,
+    /// The limit of open files before it was raised.
+    pub(crate) original_nofile: Rlimit,
+    pub(crate) identities: Identities,
+    pub(crate) templates: Templates,
+    pub(crate) workers: Workers,
+    pub(crate) peers: Peers,
+    pub(crate) children: Children,
+    pub(crate) ending: watch::Sender<Ending>,
+    waiting_starts: Arc<AtomicUsize>,
+}
+
+/// A start that waits for its template; counted until dropped.
+#[derive(Debug)]
+pub(crate) struct Waiting(Arc<AtomicUsize>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Daemon {
+    pub(crate) fn new(
+        config: Config,
+        socket: PathBuf,
+        features: Features,
+        original_nofile: Rlimit,
+    ) -> Self {
+        let instance = rand::random();
+        Self {
+            templates: Templates::new(config.limits.templates),
+            workers: Workers::new(instance, &config.limits),
+            peers: Peers::new(config.limits.connections),
+            config,
+            socket,
+            instance,
+            started: Instant::now(),
+            features,
+            original_nofile,
+            identities: Identities::default(),
+            children: Children::default(),
+            ending: watch::Sender::new(Ending::No),
+            waiting_starts: Arc::default(),
+        }
+    }
+
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        *self.ending.borrow() != Ending::No
+    }
+
+    /// Refuses what would start something while the daemon ends.
+    pub(crate) fn accepting(&self) -> Result<(), Problem> {
+        if self.is_shutting_down() {
+            Err(Problem::new(
+                Reason::ShuttingDown,
+                "mpforkd is shutting down",
+            ))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A place among those who wait for a template to be warm.
+    pub(crate) fn wait_for_template(&self) -> Result<Waiting, Problem> {
+        let limit = self.config.limits.waiting_starts;
+        let before = self.waiting_starts.fetch_add(1, Ordering::Relaxed);
+        let waiting = Waiting(Arc::clone(&self.waiting_starts));
+        if before >= limit {
+            return Err(Problem::limit("limits.waiting_starts", limit));
+        }
+        Ok(waiting)
+    }
+
+    pub(crate) fn waiting_starts(&self) -> usize {
+        self.waiting_starts.load(Ordering::Relaxed)
+    }
+
+    /// Reads a zygote's memory in the background, on a thread that may block.
+    pub(crate) fn sample_memory(&self, template: &Arc<Template>, pid: i32) {
+        let template = Arc::clone(template);
+        tokio::task::spawn_blocking(move || {
+            if let Ok(memory) = crate::processes::memory(pid) {
+                template.set_memory(memory);
+            }
+        });
+    }
+}

@@ -1,0 +1,31 @@
+//! mpforkd: keeps templates warm — processes that have already loaded what a program needs — and
+//! forks a worker from one whenever a client asks.
+//!
+//! One thread runs everything: API calls are checked at the edge ([`worker::request`]), a template's
+//! state machine ([`template`]) finds or launches a zygote, the zygote's link ([`zygote`]) is asked
+//! for a worker, and one reaper ([`children`]) collects what ends.
+#![forbid(unsafe_code)]
+
+mod children;
+mod cli;
+pub mod config;
+mod convert;
+mod daemon;
+pub mod features;
+mod listen;
+mod logging;
+mod peers;
+mod processes;
+mod run;
+mod serve;
+mod shutdown;
+mod template;
+mod verbs;
+mod worker;
+mod zygote;
+
+pub use listen::ListenError;
+pub use run::main_impl;
+
+/// For people: in the handshake and the version.
+pub const NAME_AND_VERSION: &str = concat!("mpforkd ", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,13 @@
+//! The service. Everything is in the library, so that tests can boot it.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // First of all: mpforkd executes itself as the zygote of plain commands.
+    if let Err(error) = mpfork_zygote::freeze_support() {
+        eprintln!("mpforkd: {error}");
+        return ExitCode::FAILURE;
+    }
+    mpforkd::main_impl()
+}

@@ -1,0 +1,201 @@
+//! Who is connected: whether they may be, and what they own.
+
+use crate::daemon::Daemon;
+use crate::features::Feature;
+use crate::worker::{Owner, Worker, end};
+use mpfork_proto::problem::Problem;
+use mpfork_proto::reason::Reason;
+use mpfork_sys::{pidfd, reactor::Readable};
+use mpfork_transport::{Connection, FdStream};
+use std::collections::{HashMap, HashSet};
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::net::UnixStream;
+
+/// All connections.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    limit: usize,
+    table: Mutex<HashMap<u64, Peer>>,
+}
+
+#[derive(Debug)]
+struct Peer {
+    pid: i32,
+    /// Why every call of this connection is refused, if it is.
+    refused: Option<Problem>,
+    /// The client itself has ended, though something may hold its socket.
+    gone: bool,
+    owned: HashSet<u64>,
+}
+
+impl Peers {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            table: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table().len()
+    }
+
+    /// A new connection: its peer is looked at, and its end awaited.
+    pub(crate) fn admit(&self, daemon: &Arc<Daemon>, socket: UnixStream) -> FdStream {
+        let (pid, mut refused) = match socket.peer_cred() {
+            Ok(credentials) => (
+                credentials.pid().unwrap_or(0),
+                check_user(credentials.uid()).err(),
+            ),
+            Err(error) => (
+                0,
+                Some(denied(format!("the peer's user is not known: {error}"))),
+            ),
+        };
+        let process = open_peer(daemon, &socket, pid);
+        let stream = FdStream::server(socket);
+        let connection = stream.connection();
+        let id = connection.id();
+        let mut table = self.table();
+        if table.len() >= self.limit && refused.is_none() {
+            refused = Some(Problem::limit("limits.connections", self.limit));
+        }
+        if let Some(problem) = &refused {
+            tracing::warn!(pid, %problem, "connection refused");
+        }
+        let peer = Peer {
+            pid,
+            refused,
+            gone: false,
+            owned: HashSet::new(),
+        };
+        table.insert(id, peer);
+        drop(table);
+        let daemon = Arc::clone(daemon);
+        tokio::spawn(async move {
+            match process {
+                Some(process) => tokio::select! {
+                    () = connection.closed() => {}
+                    _ = process.ready() => {
+                        // A forked child may hold the socket; its owner is gone all the same.
+                        daemon.peers.owner_gone(&daemon, id);
+                        connection.closed().await;
+                    }
+                },
+                None => connection.closed().await,
+            }
+            if let Some(failure) = connection.failure() {
+                tracing::info!(pid, %failure, "connection failed");
+            }
+            daemon.peers.owner_gone(&daemon, id);
+            daemon.peers.table().remove(&id);
+        });
+        stream
+    }
+
+    /// Whether a connection's calls are served.
+    pub(crate) fn check(&self, connection: &Connection) -> Result<(), Problem> {
+        match self.table().get(&connection.id()) {
+            Some(Peer { refused: None, .. }) => Ok(()),
+            Some(Peer {
+                refused: Some(problem),
+                ..
+            }) => Err(problem.clone()),
+            None => Err(denied("the connection has ended".to_owned())),
+        }
+    }
+
+    /// The owner that a worker started on this connection gets.
+    pub(crate) fn owner(&self, connection: &Connection) -> Owner {
+        let id = connection.id();
+        Owner {
+            connection: id,
+            pid: self.table().get(&id).map_or(0, |peer| peer.pid),
+        }
+    }
+
+    /// Gives a worker to a connection. When that is gone already, its owner's death is now.
+    pub(crate) fn own(&self, daemon: &Arc<Daemon>, owner: Owner, worker: &Arc<Worker>) {
+        self.disown(worker);
+        worker.set_owner(Some(owner));
+        let mut table = self.table();
+        let alive = table
+            .get_mut(&owner.connection)
+            .filter(|peer| !peer.gone)
+            .map(|peer| peer.owned.insert(worker.id.counter))
+            .is_some();
+        drop(table);
+        if !alive {
+            orphaned(daemon, worker);
+        }
+    }
+
+    /// Takes a worker off its owner's list.
+    pub(crate) fn disown(&self, worker: &Worker) {
+        if let Some(owner) = worker.owner()
+            && let Some(peer) = self.table().get_mut(&owner.connection)
+        {
+            peer.owned.remove(&worker.id.counter);
+        }
+    }
+
+    fn owner_gone(&self, daemon: &Arc<Daemon>, id: u64) {
+        let owned = self.table().get_mut(&id).map(|peer| {
+            peer.gone = true;
+            std::mem::take(&mut peer.owned)
+        });
+        let owned = owned.unwrap_or_default();
+        let mine = daemon.workers.running();
+        for worker in mine
+            .iter()
+            .filter(|worker| owned.contains(&worker.id.counter))
+        {
+            orphaned(daemon, worker);
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, HashMap<u64, Peer>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A worker's owner has died: it is ended or kept, as was asked when it was started.
+fn orphaned(daemon: &Arc<Daemon>, worker: &Arc<Worker>) {
+    worker.set_owner(None);
+    if worker.keep {
+        tracing::debug!(worker = %worker.id, "its owner is gone, it is kept");
+        return;
+    }
+    tracing::debug!(worker = %worker.id, "its owner is gone, it is ended");
+    let (daemon, worker) = (Arc::clone(daemon), Arc::clone(worker));
+    tokio::spawn(async move { end::end(&daemon, &worker, worker.grace).await });
+}
+
+fn open_peer(daemon: &Daemon, socket: &UnixStream, pid: i32) -> Option<Readable> {
+    let pidfd = if daemon.features.has(Feature::PeerPidfd) {
+        pidfd::of_peer(socket.as_fd())
+    } else {
+        pidfd::open(pid)
+    };
+    pidfd.and_then(Readable::new).ok()
+}
+
+fn check_user(uid: u32) -> Result<(), Problem> {
+    let own = nix::unistd::geteuid().as_raw();
+    if uid == own {
+        Ok(())
+    } else {
+        Err(denied(format!(
+            "this mpforkd serves user {own}, and the client runs as user {uid}"
+        )))
+    }
+}
+
+fn denied(detail: String) -> Problem {
+    Problem::new(
+        Reason::PermissionDenied,
+        format!("permission denied: {detail}"),
+    )
+    .with("detail", detail)
+}

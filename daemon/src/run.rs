@@ -1,0 +1,170 @@
+//! From the command line to a daemon that serves.
+
+use crate::cli::Cli;
+use crate::config::Config;
+use crate::daemon::{Daemon, Ending};
+use crate::features::Features;
+use crate::shutdown::Signals;
+use crate::template::{Template, spec::Spec};
+use anyhow::Context as _;
+use clap::Parser as _;
+use mpfork_sys::limits;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything `main` does.
+#[must_use]
+pub fn main_impl() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("mpforkd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let config = match &cli.config {
+        Some(path) => Config::read(path)?,
+        None => Config::default(),
+    };
+    if cli.check_config {
+        println!("the configuration is fine");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let filter = cli.log.or_else(|| config.log.filter.clone());
+    let format = cli.log_format.unwrap_or(config.log.format);
+    crate::logging::init(filter.as_deref().unwrap_or("info"), format)
+        .map_err(anyhow::Error::msg)?;
+    let socket = cli
+        .socket
+        .or_else(|| config.socket.clone())
+        .unwrap_or_else(|| mpfork_transport::search::default_for_daemon().path);
+    let socket = std::path::absolute(&socket)
+        .with_context(|| format!("can't use the socket {}", socket.display()))?;
+
+    let original_nofile = raise_open_files().context("can't read the limit of open files")?;
+    // A zygote that dies leaves its workers to mpforkd, with their exit statuses.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .context("can't become the reaper of orphaned workers")?;
+    let features = Features::probe(&cli.without_feature);
+    for (_, name, found, without) in features.rows() {
+        if let Err(error) = found {
+            tracing::info!("kernel feature {name} is not used ({error}): {without}");
+        }
+    }
+
+    // One thread: launching a zygote ties its life, while it preloads, to the thread that did it.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("can't start the runtime")?;
+    let code = runtime.block_on(serve(config, socket, features, original_nofile))?;
+    // Reading a zygote's memory must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    Ok(code)
+}
+
+async fn serve(
+    config: Config,
+    socket: PathBuf,
+    features: Features,
+    original_nofile: limits::Rlimit,
+) -> anyhow::Result<ExitCode> {
+    let signals = Signals::new().context("can't listen to signals")?;
+    let listening = crate::listen::listen(&socket)?;
+    let daemon = Arc::new(Daemon::new(config, socket, features, original_nofile));
+    configure_templates(&daemon)?;
+    let background = [
+        tokio::spawn(signals.handle(Arc::clone(&daemon))),
+        tokio::spawn(retire_idle(Arc::clone(&daemon))),
+    ];
+    warm_configured(&daemon);
+    tracing::info!(
+        pid = std::process::id(),
+        "{} serves {}",
+        crate::NAME_AND_VERSION,
+        daemon.socket.display()
+    );
+    let served = crate::serve::serve(&daemon, &listening.listener).await;
+    for task in background {
+        task.abort();
+    }
+    drop(listening);
+    served.context("serving failed")?;
+    Ok(if *daemon.ending.borrow() == Ending::Now {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// Raises the soft limit of open files to the hard one; returns what it was.
+fn raise_open_files() -> std::io::Result<limits::Rlimit> {
+    let before = limits::get(limits::NOFILE)?;
+    let raised = limits::Rlimit {
+        soft: before.hard,
+        ..before
+    };
+    if let Err(error) = limits::set(0, raised) {
+        tracing::warn!(%error, "can't raise the limit of open files");
+    }
+    Ok(before)
+}
+
+fn configure_templates(daemon: &Arc<Daemon>) -> anyhow::Result<()> {
+    let builtin = Spec::builtin(&daemon.identities)?;
+    let name = mpfork_proto::BUILTIN_TEMPLATE.to_owned();
+    daemon
+        .templates
+        .configure(Template::new(name.clone(), name, true, None, builtin));
+    for (name, config) in &daemon.config.templates {
+        let spec = Spec::from_config(config, &daemon.identities)
+            .with_context(|| format!("template {name}"))?;
+        daemon.templates.configure(Template::new(
+            name.clone(),
+            name.clone(),
+            true,
+            Some(config.clone()),
+            spec,
+        ));
+    }
+    Ok(())
+}
+
+fn warm_configured(daemon: &Arc<Daemon>) {
+    for template in daemon.templates.all() {
+        if template.keep_warm {
+            let daemon = Arc::clone(daemon);
+            tokio::spawn(async move {
+                if let Err(problem) = template.warm(&daemon).await {
+                    tracing::error!(template = template.display, %problem, "can't warm a template");
+                }
+            });
+        }
+    }
+}
+
+/// Lets idle zygotes go, and keeps memory figures from growing old.
+async fn retire_idle(daemon: Arc<Daemon>) {
+    const PERIOD: Duration = Duration::from_secs(1);
+    /// Reading a large zygote's memory holds up its forks for some milliseconds.
+    const SAMPLE_EVERY: u32 = 30;
+    let mut timer = tokio::time::interval(PERIOD);
+    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    for round in 0u32.. {
+        timer.tick().await;
+        for template in daemon.templates.all() {
+            template.retire_idle(&daemon);
+            if round % SAMPLE_EVERY == 0
+                && let Some(pid) = template.warm_pid()
+            {
+                daemon.sample_memory(&template, pid);
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Accepts connections and serves the API on them.
+
+use crate::daemon::{Daemon, Ending};
+use crate::verbs::Api;
+use mpfork_proto::v1::admin_server::AdminServer;
+use mpfork_proto::v1::connection_server::ConnectionServer;
+use mpfork_proto::v1::fork_server_server::ForkServerServer;
+use mpfork_proto::v1::templates_server::TemplatesServer;
+use mpfork_transport::FdStream;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+/// How long a connection gets to end by itself once the daemon has nothing more to say.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// Serves until the daemon has ended everything that runs.
+pub(crate) async fn serve(
+    daemon: &Arc<Daemon>,
+    listener: &UnixListener,
+) -> Result<(), tonic::transport::Error> {
+    let (sender, incoming) = mpsc::channel(16);
+    let api = Api(Arc::clone(daemon));
+    let router = mpfork_transport::server()
+        // Requests are at most 4 MiB, tonic's default and mpfork_proto::MAX_MESSAGE_BYTES.
+        .add_service(ConnectionServer::new(api.clone()))
+        .add_service(ForkServerServer::new(api.clone()))
+        .add_service(TemplatesServer::new(api.clone()))
+        .add_service(AdminServer::new(api));
+    let (close, closing) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(router.serve_with_incoming_shutdown(
+        ReceiverStream::new(incoming),
+        async move {
+            let _ = closing.await;
+        },
+    ));
+    tokio::select! {
+        () = accept(daemon, listener, sender) => {}
+        () = crate::shutdown::ended(daemon) => {}
+    }
+    // Everybody has been told; who does not hang up is hung up on.
+    drop(close);
+    match tokio::time::timeout(CLOSING, serving).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) | Err(_) => Ok(()),
+    }
+}
+
+async fn accept(
+    daemon: &Arc<Daemon>,
+    listener: &UnixListener,
+    streams: mpsc::Sender<io::Result<FdStream>>,
+) {
+    /// With no descriptor left, the next try waits until some may be free.
+    const PAUSE: Duration = Duration::from_millis(50);
+    let mut complained = false;
+    loop {
+        match listener.accept().await {
+            Ok((socket, _)) => {
+                complained = false;
+                if *daemon.ending.borrow() == Ending::Now {
+                    return;
+                }
+                // The credentials are read before the stream takes the socket.
+                let stream = daemon.peers.admit(daemon, socket);
+                if streams.send(Ok(stream)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut complained, true) {
+                    tracing::error!(%error, "can't accept connections");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The end: in order on the first signal, at once on the second.
+
+use crate::daemon::{Daemon, Ending};
+use crate::worker::end;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How long zygotes get to leave.
+const ZYGOTES: Duration = Duration::from_secs(2);
+
+/// The signals mpforkd listens to.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    child: Signal,
+}
+
+impl Signals {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            child: signal(SignalKind::child())?,
+        })
+    }
+
+    /// Reaps children and turns signals into the end.
+    pub(crate) async fn handle(mut self, daemon: Arc<Daemon>) {
+        loop {
+            tokio::select! {
+                _ = self.child.recv() => crate::children::reap_all(&daemon),
+                _ = self.terminate.recv() => on_signal(&daemon, "SIGTERM"),
+                _ = self.interrupt.recv() => on_signal(&daemon, "SIGINT"),
+            }
+        }
+    }
+}
+
+fn on_signal(daemon: &Daemon, name: &str) {
+    if daemon.is_shutting_down() {
+        tracing::warn!("{name} again: ending at once");
+        daemon.ending.send_replace(Ending::Now);
+    } else {
+        tracing::info!("{name}: ending in order");
+        begin(daemon, daemon.config.timeouts.grace);
+    }
+}
+
+/// Begins to end in order; nothing when it has begun.
+pub(crate) fn begin(daemon: &Daemon, grace: Duration) {
+    daemon.ending.send_if_modified(|ending| {
+        let first = *ending == Ending::No;
+        if first {
+            *ending = Ending::InOrder(grace);
+        }
+        first
+    });
+}
+
+/// Waits until the end was asked for and everything that ran has ended.
+pub(crate) async fn ended(daemon: &Arc<Daemon>) {
+    let mut ending = daemon.ending.subscribe();
+    // The sender lives in `daemon`, so the waits can't fail.
+    let _ = ending.wait_for(|ending| *ending != Ending::No).await;
+    let now = async {
+        let mut ending = daemon.ending.subscribe();
+        let _ = ending.wait_for(|ending| *ending == Ending::Now).await;
+    };
+    tokio::select! {
+        () = in_order(daemon) => tracing::info!("everything has ended"),
+        () = now => at_once(daemon),
+    }
+}
+
+async fn in_order(daemon: &Arc<Daemon>) {
+    let grace = match *daemon.ending.borrow() {
+        Ending::InOrder(grace) => grace,
+        Ending::No | Ending::Now => Duration::ZERO,
+    };
+    // Starts that were under way come out as workers or errors; none begins any more.
+    loop {
+        let mut ends = tokio::task::JoinSet::new();
+        for worker in daemon.workers.running() {
+            let daemon = Arc::clone(daemon);
+            ends.spawn(async move { end::end(&daemon, &worker, grace).await });
+        }
+        if ends.is_empty() && daemon.workers.live() == 0 {
+            break;
+        }
+        if ends.is_empty() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        while ends.join_next().await.is_some() {}
+    }
+    for template in daemon.templates.all() {
+        template.cool(daemon);
+    }
+    let left = async {
+        while daemon.children.zygotes() > 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    if tokio::time::timeout(ZYGOTES, left).await.is_err() {
+        daemon.children.kill_all();
+    }
+}
+
+fn at_once(daemon: &Daemon) {
+    for worker in daemon.workers.running() {
+        let _ = end::signal(daemon, &worker, nix::libc::SIGKILL, true);
+    }
+    daemon.children.kill_all();
+}

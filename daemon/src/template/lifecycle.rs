@@ -1,0 +1,413 @@
+//! How a template moves between its phases.
+
+use super::spec::Spec;
+use super::{Phase, State, Template};
+use crate::daemon::Daemon;
+use crate::zygote::{Zygote, launch::launch};
+use mpfork_proto::problem::Problem;
+use mpfork_proto::reason::Reason;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Failures in a row after which a template counts as failed.
+const FAILURES: u32 = 5;
+/// How long a failed template is left alone before a start may try it again.
+const FAILED_PAUSE: Duration = Duration::from_secs(60);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A zygote that lived this long did not fail for what made the ones before it fail.
+const STABLE: Duration = Duration::from_secs(30);
+
+/// The pause after so many failures in a row.
+fn pause(failures: u32) -> Duration {
+    let doubled = 2u32.saturating_pow(failures.saturating_sub(1).min(16));
+    FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE)
+}
+
+impl State {
+    fn failed(&mut self, problem: Problem, relaunching: bool) {
+        self.failures = self.failures.saturating_add(1);
+        self.last_error = Some(problem.clone());
+        let now = Instant::now();
+        self.phase = if self.failures >= FAILURES {
+            Phase::Failed {
+                until: now + FAILED_PAUSE,
+                problem,
+            }
+        } else {
+            Phase::Backoff {
+                until: now + pause(self.failures),
+                problem,
+                relaunching,
+            }
+        };
+    }
+
+    /// The recipe to launch from, if it is time to launch.
+    fn begin(&mut self) -> Option<Spec> {
+        let due = match &self.phase {
+            Phase::Cold => true,
+            Phase::Warming | Phase::Warm(_) => false,
+            Phase::Backoff { until, .. } | Phase::Failed { until, .. } => Instant::now() >= *until,
+        };
+        due.then(|| {
+            self.phase = Phase::Warming;
+            self.spec.clone()
+        })
+    }
+}
+
+impl Template {
+    /// The warm zygote; launches one when there is none.
+    pub(crate) async fn zygote(
+        self: &Arc<Self>,
+        daemon: &Arc<Daemon>,
+    ) -> Result<Arc<Zygote>, Problem> {
+        self.follow_program(daemon);
+        let mut waiting = None;
+        loop {
+            let mut changed = self.changed.subscribe();
+            {
+                let mut state = self.state();
+                state.last_used = Instant::now();
+                match &state.phase {
+                    Phase::Warm(zygote) if !zygote.is_leaving() => return Ok(Arc::clone(zygote)),
+                    Phase::Backoff {
+                        problem,
+                        relaunching: false,
+                        until,
+                    }
+                    | Phase::Failed { problem, until }
+                        if Instant::now() < *until =>
+                    {
+                        return Err(problem.clone());
+                    }
+                    _ => {}
+                }
+                if state.removed {
+                    return Err(super::table::unknown(&self.label));
+                }
+                if let Some(spec) = state.begin() {
+                    drop(state);
+                    self.launch(daemon, spec);
+                }
+            }
+            if waiting.is_none() {
+                waiting = Some(daemon.wait_for_template()?);
+            }
+            let _ = changed.changed().await;
+        }
+    }
+
+    /// Launches a zygote in the background. The phase is `Warming`.
+    fn launch(self: &Arc<Self>, daemon: &Arc<Daemon>, spec: Spec) {
+        self.set_progress(None);
+        self.notify();
+        let (template, daemon) = (Arc::clone(self), Arc::clone(daemon));
+        tokio::spawn(async move {
+            let result = launch(&daemon, &template, &spec).await;
+            template.launched(&daemon, result);
+        });
+    }
+
+    fn launched(self: &Arc<Self>, daemon: &Arc<Daemon>, result: Result<Arc<Zygote>, Problem>) {
+        let mut state = self.state();
+        let ready = match result {
+            Ok(zygote) if state.removed || daemon.is_shutting_down() => {
+                state.phase = Phase::Cold;
+                drop(state);
+                self.drain(daemon, &zygote);
+                self.notify();
+                return;
+            }
+            Ok(zygote) => {
+                state.phase = Phase::Warm(Arc::clone(&zygote));
+                Some(zygote)
+            }
+            Err(problem) => {
+                state.failed(problem, false);
+                None
+            }
+        };
+        drop(state);
+        self.notify();
+        if let Some(zygote) = ready {
+            daemon.sample_memory(self, zygote.child.pid);
+            if zygote.is_leaving() {
+                // It died before it was made the template's.
+                self.on_gone(daemon, &zygote, false, "right after it was ready");
+            }
+        }
+    }
+
+    /// A zygote of this template is gone.
+    pub(crate) fn on_gone(
+        self: &Arc<Self>,
+        daemon: &Arc<Daemon>,
+        zygote: &Arc<Zygote>,
+        asked: bool,
+        status: &str,
+    ) {
+        let mut state = self.state();
+        state
+            .draining
+            .retain(|draining| !Arc::ptr_eq(draining, zygote));
+        let current = matches!(&state.phase, Phase::Warm(warm) if Arc::ptr_eq(warm, zygote));
+        if current && asked {
+            state.phase = Phase::Cold;
+        } else if current {
+            if zygote.ready_at.elapsed() >= STABLE {
+                state.failures = 0;
+            }
+            let name = &self.display;
+            let message = format!("it died ({status}) after it was ready");
+            let problem = Problem::new(
+                Reason::ZygoteFailed,
+                format!("the zygote of {name} failed: {message}"),
+            )
+            .with("template", name)
+            .with("message", message);
+            state.failed(problem, true);
+        }
+        let until = match &state.phase {
+            Phase::Backoff {
+                until,
+                relaunching: true,
+                ..
+            } => Some(*until),
+            _ => None,
+        };
+        drop(state);
+        self.notify();
+        if let Some(until) = until.filter(|_| current && !daemon.is_shutting_down()) {
+            let (template, daemon) = (Arc::clone(self), Arc::clone(daemon));
+            tokio::spawn(async move {
+                tokio::time::sleep_until(until.into()).await;
+                template.relaunch(&daemon);
+            });
+        }
+    }
+
+    fn relaunch(self: &Arc<Self>, daemon: &Arc<Daemon>) {
+        let mut state = self.state();
+        if state.removed || state.superseded || !matches!(state.phase, Phase::Backoff { .. }) {
+            return;
+        }
+        let spec = state.begin();
+        drop(state);
+        if let Some(spec) = spec {
+            self.launch(daemon, spec);
+        }
+    }
+
+    /// Launches unless warm, whatever failed before: somebody asks for it by name.
+    pub(crate) async fn warm(
+        self: &Arc<Self>,
+        daemon: &Arc<Daemon>,
+    ) -> Result<Arc<Zygote>, Problem> {
+        {
+            let mut state = self.state();
+            if matches!(state.phase, Phase::Backoff { .. } | Phase::Failed { .. }) {
+                state.phase = Phase::Cold;
+                state.failures = 0;
+            }
+        }
+        self.zygote(daemon).await
+    }
+
+    /// Warms a new zygote beside the present one, which stays when that fails.
+    pub(crate) async fn reload(self: &Arc<Self>, daemon: &Arc<Daemon>) -> Result<(), Problem> {
+        let spec = match &self.config {
+            Some(config) => Spec::from_config(config, &daemon.identities)?,
+            None => self.spec(),
+        };
+        {
+            let mut state = self.state();
+            if state.reloading || matches!(state.phase, Phase::Warming) {
+                drop(state);
+                return Err(self.busy("it is being warmed"));
+            }
+            state.reloading = true;
+        }
+        // In a task of its own: a caller that gives up must not leave `reloading` set.
+        let (template, shared) = (Arc::clone(self), Arc::clone(daemon));
+        let reloaded = tokio::spawn(async move {
+            let result = launch(&shared, &template, &spec).await;
+            template.reloaded(&shared, spec, result)
+        });
+        reloaded.await.unwrap_or_else(|error| {
+            Err(Problem::new(Reason::Internal, "the reload was interrupted").with("detail", error))
+        })
+    }
+
+    fn reloaded(
+        self: &Arc<Self>,
+        daemon: &Arc<Daemon>,
+        spec: Spec,
+        result: Result<Arc<Zygote>, Problem>,
+    ) -> Result<(), Problem> {
+        let mut state = self.state();
+        state.reloading = false;
+        let zygote = match result {
+            Ok(zygote) => zygote,
+            Err(problem) => {
+                state.last_error = Some(problem.clone());
+                return Err(problem);
+            }
+        };
+        state.failures = 0;
+        state.superseded = false;
+        state.spec = spec;
+        let pid = zygote.child.pid;
+        let old = std::mem::replace(&mut state.phase, Phase::Warm(zygote));
+        drop(state);
+        self.notify();
+        if let Phase::Warm(old) = old {
+            self.drain(daemon, &old);
+        }
+        daemon.sample_memory(self, pid);
+        Ok(())
+    }
+
+    pub(crate) fn busy(&self, detail: &str) -> Problem {
+        let name = &self.display;
+        Problem::new(Reason::TemplateBusy, format!("template {name}: {detail}"))
+            .with("template", name)
+            .with("detail", detail)
+    }
+
+    /// Tells a zygote to leave when its workers have ended, and sees to it that it does.
+    fn drain(self: &Arc<Self>, daemon: &Arc<Daemon>, zygote: &Arc<Zygote>) {
+        zygote.retire();
+        self.state().draining.push(Arc::clone(zygote));
+        let (zygote, grace) = (Arc::clone(zygote), daemon.config.timeouts.grace);
+        let template = Arc::clone(self);
+        tokio::spawn(async move {
+            zygote.idle().await;
+            if tokio::time::timeout(grace, zygote.gone()).await.is_err() {
+                tracing::warn!(
+                    zygote = zygote.child.pid,
+                    "did not leave when told to, killed"
+                );
+                zygote.child.kill();
+                zygote.gone().await;
+            }
+            // It may have been gone before it was put among the draining ones.
+            let mut state = template.state();
+            state
+                .draining
+                .retain(|draining| !Arc::ptr_eq(draining, &zygote));
+        });
+    }
+
+    /// Lets the warm zygote go.
+    pub(crate) fn cool(self: &Arc<Self>, daemon: &Arc<Daemon>) {
+        let mut state = self.state();
+        if let Phase::Warm(zygote) = &state.phase {
+            let zygote = Arc::clone(zygote);
+            state.phase = Phase::Cold;
+            drop(state);
+            self.notify();
+            self.drain(daemon, &zygote);
+        }
+    }
+
+    /// Lets the zygote go when it has been idle for long, or at once when it is superseded.
+    pub(crate) fn retire_idle(self: &Arc<Self>, daemon: &Arc<Daemon>) {
+        let idle = {
+            let state = self.state();
+            let longest = if state.superseded {
+                Duration::from_secs(1)
+            } else if self.keep_warm {
+                return;
+            } else {
+                daemon.config.timeouts.idle
+            };
+            matches!(state.phase, Phase::Warm(_))
+                && self.stats.running() == 0
+                && state.last_used.elapsed() >= longest
+        };
+        if idle {
+            tracing::info!(template = self.display, "idle, its zygote is let go");
+            self.cool(daemon);
+        }
+    }
+
+    /// How long it has not been used, when it is cold and nobody waits for it.
+    pub(crate) fn cold_for(&self) -> Option<Duration> {
+        let state = self.state();
+        let used = state.last_used;
+        let cold =
+            !matches!(state.phase, Phase::Warm(_) | Phase::Warming) && state.draining.is_empty();
+        drop(state);
+        (cold && self.stats.running() == 0).then(|| used.elapsed())
+    }
+
+    /// Another build of its program was registered: it leaves when idle.
+    pub(crate) fn supersede(&self) {
+        self.state().superseded = true;
+        self.notify();
+    }
+
+    /// Forgets everything but what runs.
+    pub(crate) fn remove(self: &Arc<Self>, daemon: &Arc<Daemon>) {
+        self.state().removed = true;
+        self.cool(daemon);
+        self.notify();
+    }
+
+    /// A configured template whose program was rebuilt gets a new zygote; the old one drains.
+    fn follow_program(self: &Arc<Self>, daemon: &Arc<Daemon>) {
+        let Some(config) = &self.config else {
+            return;
+        };
+        let Ok(metadata) = std::fs::metadata(&config.program) else {
+            // Removed or being replaced: what is open goes on.
+            return;
+        };
+        if super::identity::FileVersion::from(&metadata) == self.state().spec.version {
+            return;
+        }
+        match Spec::from_config(config, &daemon.identities) {
+            Ok(spec) => {
+                let mut state = self.state();
+                let rebuilt = state.spec.digest != spec.digest;
+                if rebuilt && matches!(state.phase, Phase::Warming) {
+                    // The one being warmed serves this time; the next start looks again.
+                    return;
+                }
+                state.spec = spec;
+                if rebuilt && !matches!(state.phase, Phase::Warm(_)) {
+                    state.phase = Phase::Cold;
+                    state.failures = 0;
+                }
+                drop(state);
+                if rebuilt {
+                    tracing::info!(template = self.display, "its program was rebuilt");
+                    self.cool(daemon);
+                }
+            }
+            Err(problem) => {
+                tracing::warn!(template = self.display, %problem, "its program was replaced, but can't be used");
+            }
+        }
+    }
+
+    fn notify(&self) {
+        self.changed
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_stay_bounded() {
+        assert_eq!(pause(1), FIRST_PAUSE);
+        assert_eq!(pause(2), FIRST_PAUSE * 2);
+        assert_eq!(pause(u32::MAX), LONGEST_PAUSE);
+        assert!((1..20).all(|n| pause(n) <= pause(n + 1)));
+    }
+}

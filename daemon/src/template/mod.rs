@@ -1,0 +1,218 @@
+//! Templates: recipes of warm processes, and what became of them.
+//!
+//! ```text
+//!          start, warm                  Ready
+//!   cold ──────────────▶ warming ─────────────────▶ warm ──┐ reload: a second zygote warms, then
+//!    ▲                     │   ▲                    │ │ ▲──┘ takes over; the first one drains
+//!    │ idle                │   │ time               │ │
+//!    │      failed to warm ▼   │                    │ │
+//!    │                   backoff ◀──────────────────┼─┘ died
+//!    │                     │ for the fifth time     │
+//!    │                     ▼                        │
+//!    │                   failed                     │
+//!    └──────────────────────────────────────────────┘
+//! ```
+//! A template whose program was rebuilt is superseded: it drains, and leaves when it is idle.
+
+pub(crate) mod identity;
+pub(crate) mod lifecycle;
+pub(crate) mod rlimits;
+pub(crate) mod spec;
+pub(crate) mod stats;
+pub(crate) mod table;
+
+use crate::config::TemplateConfig;
+use crate::convert::to_wire;
+use crate::zygote::Zygote;
+use mpfork_proto::problem::Problem;
+use mpfork_proto::v1::{self, Memory, TemplateState, WarmProgress};
+use spec::Spec;
+use stats::Stats;
+use std::os::unix::ffi::OsStrExt as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// One template.
+#[derive(Debug)]
+pub(crate) struct Template {
+    /// What requests call it: its configured name, or its digest.
+    pub(crate) label: String,
+    /// What people call it.
+    pub(crate) display: String,
+    /// Present for a configured template.
+    pub(crate) config: Option<TemplateConfig>,
+    /// Known from the start, not registered by a client.
+    pub(crate) configured: bool,
+    /// Kept warm when idle.
+    pub(crate) keep_warm: bool,
+    pub(crate) stats: Stats,
+    state: Mutex<State>,
+    /// Counts changes of the phase.
+    changed: watch::Sender<u64>,
+    progress: watch::Sender<Option<WarmProgress>>,
+}
+
+#[derive(Debug)]
+struct State {
+    spec: Spec,
+    phase: Phase,
+    /// Zygotes that finish their workers.
+    draining: Vec<Arc<Zygote>>,
+    /// Failures in a row.
+    failures: u32,
+    last_error: Option<Problem>,
+    /// The program was rebuilt, or the template removed: nothing is kept warm any more.
+    superseded: bool,
+    removed: bool,
+    reloading: bool,
+    last_used: Instant,
+    memory: Option<Memory>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Cold,
+    Warming,
+    Warm(Arc<Zygote>),
+    /// Not before `until`.
+    Backoff {
+        until: Instant,
+        problem: Problem,
+        /// Launched again without being asked, so that starts may wait for it.
+        relaunching: bool,
+    },
+    Failed {
+        until: Instant,
+        problem: Problem,
+    },
+}
+
+impl Template {
+    pub(crate) fn new(
+        label: String,
+        display: String,
+        configured: bool,
+        config: Option<TemplateConfig>,
+        spec: Spec,
+    ) -> Self {
+        Self {
+            label,
+            display,
+            configured,
+            keep_warm: config.as_ref().is_some_and(|config| config.warm),
+            config,
+            stats: Stats::default(),
+            state: Mutex::new(State {
+                spec,
+                phase: Phase::Cold,
+                draining: Vec::new(),
+                failures: 0,
+                last_error: None,
+                superseded: false,
+                removed: false,
+                reloading: false,
+                last_used: Instant::now(),
+                memory: None,
+            }),
+            changed: watch::Sender::new(0),
+            progress: watch::Sender::new(None),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn spec(&self) -> Spec {
+        self.state().spec.clone()
+    }
+
+    pub(crate) fn set_progress(&self, progress: Option<WarmProgress>) {
+        self.progress.send_replace(progress);
+    }
+
+    pub(crate) fn watch_progress(&self) -> watch::Receiver<Option<WarmProgress>> {
+        self.progress.subscribe()
+    }
+
+    pub(crate) fn set_memory(&self, memory: Memory) {
+        self.state().memory = Some(memory);
+    }
+
+    /// The warm zygote's pid.
+    pub(crate) fn warm_pid(&self) -> Option<i32> {
+        match &self.state().phase {
+            Phase::Warm(zygote) => Some(zygote.child.pid),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn wire_state(&self) -> TemplateState {
+        wire_state(&self.state())
+    }
+
+    /// For the wire.
+    pub(crate) fn describe(&self) -> v1::Template {
+        let state = self.state();
+        let zygote = match &state.phase {
+            Phase::Warm(zygote) => Some(zygote),
+            _ => state.draining.first(),
+        };
+        let reason = match &state.phase {
+            Phase::Warm(_) => String::new(),
+            _ if state.superseded => "its program was rebuilt".to_owned(),
+            Phase::Cold => "no zygote: the next start launches one".to_owned(),
+            Phase::Warming => match &*self.progress.borrow() {
+                Some(progress) => format!(
+                    "loading {} ({} of {})",
+                    progress.preload, progress.index, progress.total
+                ),
+                None => "launching".to_owned(),
+            },
+            Phase::Backoff { problem, .. } | Phase::Failed { problem, .. } => {
+                problem.message.clone()
+            }
+        };
+        v1::Template {
+            name: self.display.clone(),
+            digest: state.spec.digest.clone(),
+            state: wire_state(&state).into(),
+            reason,
+            configured: self.configured,
+            program: state.spec.path.as_os_str().as_bytes().to_vec(),
+            args: state
+                .spec
+                .args
+                .iter()
+                .map(|a| a.to_bytes().to_vec())
+                .collect(),
+            preloads: state.spec.preloads.clone().unwrap_or_default(),
+            zygote_pid: zygote.map_or(0, |zygote| zygote.child.pid),
+            preload_time: zygote.map(|zygote| to_wire(zygote.preload_time)),
+            memory: zygote.and(state.memory),
+            workers_running: u32::try_from(self.stats.running()).unwrap_or(u32::MAX),
+            workers_started: self.stats.started(),
+            workers_failed: self.stats.failed(),
+            start_latency: Some(self.stats.latency()),
+            last_error: state
+                .last_error
+                .as_ref()
+                .map_or_else(String::new, |problem| problem.message.clone()),
+            kept_descriptors: zygote.map_or_else(Vec::new, |zygote| zygote.kept.clone()),
+            preload_reports: zygote.map_or_else(Vec::new, |zygote| zygote.reports.clone()),
+            draining_zygotes: u32::try_from(state.draining.len()).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+fn wire_state(state: &State) -> TemplateState {
+    match &state.phase {
+        _ if state.superseded => TemplateState::Draining,
+        Phase::Cold => TemplateState::Cold,
+        Phase::Warming => TemplateState::Warming,
+        Phase::Warm(_) => TemplateState::Warm,
+        Phase::Backoff { .. } => TemplateState::Backoff,
+        Phase::Failed { .. } => TemplateState::Failed,
+    }
+}

@@ -1,0 +1,137 @@
+//! All templates, by name and by digest.
+
+use super::Template;
+use super::spec::Spec;
+use crate::daemon::Daemon;
+use mpfork_proto::problem::Problem;
+use mpfork_proto::reason::Reason;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// All templates.
+#[derive(Debug)]
+pub(crate) struct Templates {
+    limit: usize,
+    table: Mutex<HashMap<String, Arc<Template>>>,
+}
+
+/// The problem of a template nobody knows.
+pub(crate) fn unknown(name: &str) -> Problem {
+    let short: String = name.chars().take(80).collect();
+    Problem::new(Reason::UnknownTemplate, format!("no template {short:?}")).with("template", short)
+}
+
+impl Templates {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            table: Mutex::default(),
+        }
+    }
+
+    /// A template known from the start.
+    pub(crate) fn configure(&self, template: Template) {
+        let label = template.label.clone();
+        self.table().insert(label, Arc::new(template));
+    }
+
+    /// By name, by digest, or by the beginning of a digest that only one has.
+    pub(crate) fn get(&self, name: &str) -> Result<Arc<Template>, Problem> {
+        const SHORTEST: usize = 6;
+        let table = self.table();
+        if let Some(template) = table.get(name) {
+            return Ok(Arc::clone(template));
+        }
+        if name.len() < SHORTEST || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(unknown(name));
+        }
+        let matching: Vec<_> = table
+            .values()
+            .filter(|template| template.spec().digest.starts_with(name))
+            .cloned()
+            .collect();
+        drop(table);
+        match <[Arc<Template>; 1]>::try_from(matching) {
+            Ok([template]) => Ok(template),
+            Err(_) => Err(unknown(name)),
+        }
+    }
+
+    /// The template of a recipe; true when it is new.
+    pub(crate) fn register(&self, spec: Spec) -> Result<(Arc<Template>, bool), Problem> {
+        let mut table = self.table();
+        if let Some(template) = table.get(&spec.digest) {
+            return Ok((Arc::clone(template), false));
+        }
+        if table.len() >= self.limit {
+            // The one that has been cold for longest makes room.
+            let oldest = table
+                .values()
+                .filter(|template| !template.configured)
+                .filter_map(|template| Some((template.cold_for()?, template.label.clone())))
+                .max();
+            match oldest {
+                Some((_, label)) => {
+                    table.remove(&label);
+                }
+                None => return Err(Problem::limit("limits.templates", self.limit)),
+            }
+        }
+        let superseded: Vec<_> = table
+            .values()
+            .filter(|other| !other.configured && is_rebuilt(&other.spec(), &spec))
+            .cloned()
+            .collect();
+        let template = Arc::new(Template::new(
+            spec.digest.clone(),
+            spec.file_name(),
+            false,
+            None,
+            spec,
+        ));
+        table.insert(template.label.clone(), Arc::clone(&template));
+        drop(table);
+        for other in superseded {
+            tracing::info!(
+                template = other.display,
+                digest = other.label,
+                "its program was rebuilt: it drains"
+            );
+            other.supersede();
+        }
+        Ok((template, true))
+    }
+
+    /// Forgets a registered template.
+    pub(crate) fn remove(&self, daemon: &Arc<Daemon>, name: &str) -> Result<(), Problem> {
+        let template = self.get(name)?;
+        if template.configured {
+            return Err(template.busy("it is configured: take it out of the configuration"));
+        }
+        self.table().remove(&template.label);
+        template.remove(daemon);
+        Ok(())
+    }
+
+    /// All of them: configured ones first, then by name.
+    pub(crate) fn all(&self) -> Vec<Arc<Template>> {
+        let mut all: Vec<_> = self.table().values().cloned().collect();
+        all.sort_by(|a, b| {
+            (!a.configured, &a.display, &a.label).cmp(&(!b.configured, &b.display, &b.label))
+        });
+        all
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.table().len()
+    }
+
+    fn table(&self) -> MutexGuard<'_, HashMap<String, Arc<Template>>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether `new` is another build of the same program, used in the same way.
+fn is_rebuilt(old: &Spec, new: &Spec) -> bool {
+    old.path == new.path && old.args == new.args && old.identity != new.identity
+}

@@ -1,0 +1,122 @@
+//! The end of a worker: its status put together, its group cleared, everybody who waits told.
+
+use super::{Worker, control::Reports};
+use crate::convert::to_wire;
+use crate::daemon::Daemon;
+use crate::features::Feature;
+use mpfork_proto::exit::Ended;
+use mpfork_proto::v1::{Exit, Failure, Process, Rusage, exit, failure};
+use mpfork_sys::pidfd;
+use nix::libc::SIGKILL;
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
+
+/// What is known of how a worker ended.
+#[derive(Debug)]
+pub(crate) enum Status {
+    /// From its parent.
+    Raw(i32, Option<Rusage>),
+    /// Somebody else reaped it.
+    Unknown,
+}
+
+/// The most processes of a group that are named.
+const NAMED: usize = 64;
+
+/// A worker has ended and was reaped.
+pub(crate) fn finish(daemon: &Daemon, worker: &Arc<Worker>, status: Status, leftovers_told: bool) {
+    let (control, place, timed_out) = {
+        let mut state = worker.state();
+        (state.control.take(), state.place.take(), state.timed_out)
+    };
+    if !worker.is_running() {
+        return;
+    }
+    let reports = control.map_or_else(Reports::default, |mut control| {
+        control.drain();
+        control.reports
+    });
+    let exit = Exit {
+        how: Some(how(daemon, worker, &status, timed_out)),
+        rusage: match status {
+            Status::Raw(_, rusage) => rusage,
+            Status::Unknown => None,
+        },
+        failure: failure(&reports),
+        leftovers: leftovers(daemon, worker, leftovers_told),
+        run_time: Some(to_wire(worker.forked_at.elapsed())),
+        not_applied: reports.applied.map_or_else(Vec::new, |a| a.not_applied),
+    };
+    tracing::debug!(worker = %worker.id, pid = worker.pid, %exit, "worker ended");
+    if !exit.leftovers.is_empty() {
+        let leftovers = exit.leftovers.len();
+        tracing::warn!(worker = %worker.id, leftovers, "processes of its group outlived it, killed");
+    }
+    drop(place);
+    daemon.workers.ended(worker);
+    daemon.peers.disown(worker);
+    worker.exit.send_replace(Some(Arc::new(exit)));
+}
+
+fn how(
+    daemon: &Daemon,
+    worker: &Worker,
+    status: &Status,
+    timed_out: Option<std::time::Duration>,
+) -> exit::How {
+    let raw = match status {
+        Status::Raw(raw, _) => Some(*raw),
+        Status::Unknown if daemon.features.has(Feature::ExitInfo) => {
+            pidfd::exit_status(worker.pidfd.as_fd()).ok().flatten()
+        }
+        Status::Unknown => None,
+    };
+    let Some(raw) = raw else {
+        return exit::How::Lost(exit::Lost {
+            reason: "its status was collected by something else than its zygote, which could not \
+                     report it"
+                .to_owned(),
+        });
+    };
+    let ended = Ended::from_raw(raw);
+    match timed_out {
+        None => ended.into(),
+        Some(limit) => exit::How::TimedOut(exit::TimedOut {
+            limit: Some(to_wire(limit)),
+            how: Some(ended.into()),
+        }),
+    }
+}
+
+fn failure(reports: &Reports) -> Option<Failure> {
+    if let Some(failure) = &reports.failure {
+        return Some(failure.clone());
+    }
+    reports.start_failed.as_ref().map(|failed| Failure {
+        kind: failure::Kind::Start.into(),
+        message: format!("{}: {}", failed.what, failed.message),
+        ..Failure::default()
+    })
+}
+
+/// Kills what is left of the worker's group and tells what it was.
+fn leftovers(daemon: &Daemon, worker: &Worker, told: bool) -> Vec<Process> {
+    if !daemon.features.has(Feature::GroupSignal) {
+        // The zygote has killed them, and told that there were some.
+        return if told {
+            vec![Process::default()]
+        } else {
+            Vec::new()
+        };
+    }
+    if pidfd::signal_group(worker.pidfd.as_fd(), 0).is_err() {
+        return Vec::new();
+    }
+    let processes = crate::processes::of_group(worker.pid, NAMED);
+    if let Err(error) = pidfd::signal_group(worker.pidfd.as_fd(), SIGKILL)
+        && error.raw_os_error() != Some(nix::libc::ESRCH)
+    {
+        tracing::warn!(worker = %worker.id, %error, "can't kill what is left of its group");
+    }
+    processes
+}

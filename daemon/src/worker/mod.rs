@@ -1,0 +1,207 @@
+//! Workers: processes forked to run one assignment.
+//!
+//! ```text
+//! request ─▶ place among the running ─▶ zygote warm ─▶ Fork ─▶ Forked ─▶ Started
+//!                                                       │                   │
+//!                                              ForkFailed, gone         Exited, adopted, lost
+//!                                                       ▼                   ▼
+//!                                                  a typed error      Exit, remembered
+//! ```
+
+pub(crate) mod control;
+pub(crate) mod end;
+pub(crate) mod finish;
+pub(crate) mod request;
+pub(crate) mod start;
+pub(crate) mod table;
+
+use crate::convert::timestamp;
+use crate::template::Template;
+use control::Control;
+use mpfork_proto::link::{ExecFailed, StartFailed};
+use mpfork_proto::v1::{self, Exit, OnOwnerDeath, StartWay, WorkerId};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+use table::Place;
+use tokio::sync::watch;
+
+/// The client connection a worker was started on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) connection: u64,
+    pub(crate) pid: i32,
+}
+
+/// What is known of a worker before it is forked.
+#[derive(Debug)]
+pub(crate) struct Seed {
+    pub(crate) id: WorkerId,
+    pub(crate) request_id: Vec<u8>,
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) template: Arc<Template>,
+    pub(crate) keep: bool,
+    pub(crate) grace: Duration,
+    pub(crate) time_limit: Option<Duration>,
+    pub(crate) owner: Option<Owner>,
+    pub(crate) command: bool,
+    pub(crate) control: Control,
+    pub(crate) place: Place,
+}
+
+/// What a command's worker reported before it became the command.
+#[derive(Debug, Default)]
+pub(crate) struct FirstReports {
+    pub(crate) applied: bool,
+    pub(crate) exec_failed: Option<ExecFailed>,
+    pub(crate) start_failed: Option<StartFailed>,
+}
+
+/// A worker, running or ended.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) id: WorkerId,
+    pub(crate) pid: i32,
+    pub(crate) pidfd: OwnedFd,
+    pub(crate) request_id: Vec<u8>,
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) template: String,
+    pub(crate) keep: bool,
+    pub(crate) grace: Duration,
+    pub(crate) started: SystemTime,
+    pub(crate) forked_at: Instant,
+    /// A command that has not been executed yet; it is no worker to anybody until it has.
+    provisional: AtomicBool,
+    state: Mutex<State>,
+    exit: watch::Sender<Option<Arc<Exit>>>,
+}
+
+#[derive(Debug)]
+struct State {
+    owner: Option<Owner>,
+    control: Option<Control>,
+    place: Option<Place>,
+    /// The wall-clock limit that has passed.
+    timed_out: Option<Duration>,
+}
+
+impl Worker {
+    pub(crate) fn new(seed: Seed, pid: i32, pidfd: OwnedFd) -> Self {
+        let template = seed.template.label.clone();
+        Self {
+            id: seed.id,
+            pid,
+            pidfd,
+            request_id: seed.request_id,
+            name: seed.name,
+            description: seed.description,
+            template,
+            keep: seed.keep,
+            grace: seed.grace,
+            started: SystemTime::now(),
+            forked_at: Instant::now(),
+            provisional: AtomicBool::new(seed.command),
+            state: Mutex::new(State {
+                owner: seed.owner,
+                control: Some(seed.control),
+                place: Some(seed.place),
+                timed_out: None,
+            }),
+            exit: watch::Sender::new(None),
+        }
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn exit(&self) -> Option<Arc<Exit>> {
+        self.exit.borrow().clone()
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ended(&self) -> Arc<Exit> {
+        let mut receiver = self.exit.subscribe();
+        // The sender lives in `self`, so the wait can't fail.
+        match receiver.wait_for(Option::is_some).await {
+            Ok(exit) => exit.clone().unwrap_or_default(),
+            Err(_) => Arc::default(),
+        }
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.exit.borrow().is_none()
+    }
+
+    pub(crate) fn is_provisional(&self) -> bool {
+        self.provisional.load(Ordering::Relaxed)
+    }
+
+    /// The command was executed: it is a worker now.
+    pub(crate) fn confirm(&self) {
+        self.provisional.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn owner(&self) -> Option<Owner> {
+        self.state().owner
+    }
+
+    /// Gives the worker to another connection, or to nobody.
+    pub(crate) fn set_owner(&self, owner: Option<Owner>) {
+        self.state().owner = owner;
+    }
+
+    pub(crate) fn set_timed_out(&self, limit: Duration) {
+        self.state().timed_out = Some(limit);
+    }
+
+    /// Waits until a command is executed, or failed to be.
+    pub(crate) async fn first_reports(&self) -> FirstReports {
+        let Some(control) = self.state().control.take() else {
+            return FirstReports::default();
+        };
+        let mut control = control;
+        loop {
+            control.drain();
+            let reports = &control.reports;
+            if reports.closed || reports.exec_failed.is_some() || reports.start_failed.is_some() {
+                break;
+            }
+            // A time limit of the worker, or its owner's death, ends this.
+            control.readable(Duration::from_secs(3600)).await;
+        }
+        let reports = FirstReports {
+            applied: control.reports.applied.is_some(),
+            exec_failed: control.reports.exec_failed.take(),
+            start_failed: control.reports.start_failed.take(),
+        };
+        self.state().control = Some(control);
+        reports
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For the wire, without its memory.
+    pub(crate) fn describe(&self) -> v1::Worker {
+        let on_owner_death = if self.keep {
+            OnOwnerDeath::Keep
+        } else {
+            OnOwnerDeath::End
+        };
+        v1::Worker {
+            worker: Some(self.id),
+            pid: self.pid,
+            name: self.name.clone(),
+            template: self.template.clone(),
+            started: Some(timestamp(self.started)),
+            exit: self.exit().map(|exit| Exit::clone(&exit)),
+            task: self.description.clone(),
+            on_owner_death: on_owner_death.into(),
+            owner_pid: self.owner().map_or(0, |owner| owner.pid),
+            memory: None,
+            way: StartWay::Fork.into(),
+        }
+    }
+}

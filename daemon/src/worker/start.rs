@@ -1,0 +1,258 @@
+//! Starting a worker: from a checked request to a worker that runs, or a typed error and nothing.
+
+use super::control::{AssignError, Control};
+use super::request::StartRequest;
+use super::table::{Outcome, Request};
+use super::{Owner, Seed, Worker};
+use crate::daemon::Daemon;
+use crate::template::Template;
+use crate::zygote::{ForkReply, Zygote};
+use mpfork_proto::link::Assignment;
+use mpfork_proto::problem::Problem;
+use mpfork_proto::reason::Reason;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// How often a start is tried again with another zygote when one dies under it.
+const TRIES: u32 = 3;
+
+/// Starts the worker of a request, or finds the one that a repeated request started.
+///
+/// It goes on to its end even when the caller does not wait for it: a start is never left half done.
+pub(crate) async fn start(
+    daemon: &Arc<Daemon>,
+    request: StartRequest,
+    owner: Option<Owner>,
+    decoded: Instant,
+) -> Result<Arc<Worker>, Problem> {
+    daemon.accepting()?;
+    match daemon
+        .workers
+        .request(&request.request_id, request.fingerprint)?
+    {
+        Request::Known(outcome) => {
+            let worker = wait(outcome).await?;
+            if let Some(owner) = owner
+                && worker.is_running()
+            {
+                daemon.peers.own(daemon, owner, &worker);
+            }
+            Ok(worker)
+        }
+        Request::New(sender) => {
+            let outcome = sender.subscribe();
+            let daemon = Arc::clone(daemon);
+            tokio::spawn(async move {
+                let request_id = request.request_id.clone();
+                let result = start_new(&daemon, request, owner, decoded).await;
+                if result.is_err() {
+                    daemon.workers.count_failed();
+                    daemon.workers.forget_request(&request_id);
+                }
+                sender.send_replace(Some(result));
+            });
+            wait(outcome).await
+        }
+    }
+}
+
+async fn wait(mut outcome: watch::Receiver<Outcome>) -> Result<Arc<Worker>, Problem> {
+    match outcome.wait_for(Option::is_some).await {
+        Ok(result) => result.clone().unwrap_or_else(|| Err(interrupted())),
+        Err(_) => Err(interrupted()),
+    }
+}
+
+fn interrupted() -> Problem {
+    Problem::new(Reason::Internal, "the start was interrupted").with("detail", "its task ended")
+}
+
+async fn start_new(
+    daemon: &Arc<Daemon>,
+    request: StartRequest,
+    owner: Option<Owner>,
+    decoded: Instant,
+) -> Result<Arc<Worker>, Problem> {
+    let template = daemon.templates.get(&request.template)?;
+    let result = start_in(daemon, &template, &request, owner).await;
+    match &result {
+        Ok(worker) => template
+            .stats
+            .record_start(worker.forked_at.saturating_duration_since(decoded)),
+        Err(problem) => {
+            template.stats.record_failure();
+            tracing::info!(template = template.display, %problem, "start failed");
+        }
+    }
+    result
+}
+
+async fn start_in(
+    daemon: &Arc<Daemon>,
+    template: &Arc<Template>,
+    request: &StartRequest,
+    owner: Option<Owner>,
+) -> Result<Arc<Worker>, Problem> {
+    for _ in 0..TRIES {
+        let place = daemon.workers.place(template)?;
+        let zygote = template.zygote(daemon).await?;
+        daemon.accepting()?;
+        check_targets(request, &zygote)?;
+        let id = daemon.workers.next_id();
+        let (control, theirs) = assign(request, id)?;
+        let seed = Box::new(Seed {
+            id,
+            request_id: request.request_id.clone(),
+            name: request.name.clone(),
+            description: request.description.clone(),
+            template: Arc::clone(template),
+            keep: request.keep,
+            grace: request.grace.unwrap_or(daemon.config.timeouts.grace),
+            time_limit: request.time_limit,
+            owner,
+            command: request.is_command(),
+            control,
+            place,
+        });
+        match fork(daemon, &zygote, seed, theirs).await {
+            ForkReply::Forked(worker) if worker.is_provisional() => {
+                return executed(daemon, worker).await;
+            }
+            ForkReply::Forked(worker) => return Ok(worker),
+            ForkReply::Failed(problem) => return Err(problem),
+            // The next zygote may do better.
+            ForkReply::Gone => {}
+        }
+    }
+    let name = &template.display;
+    Err(Problem::new(
+        Reason::ZygoteFailed,
+        format!("{TRIES} zygotes of {name} died while they were to fork a worker"),
+    )
+    .with("template", name)
+    .with("message", "its zygotes die"))
+}
+
+/// A command's worker is one once the program is executed; until then failures are the start's.
+async fn executed(daemon: &Daemon, worker: Arc<Worker>) -> Result<Arc<Worker>, Problem> {
+    match check_executed(&worker).await {
+        Ok(()) => {
+            daemon.workers.confirm(&worker);
+            Ok(worker)
+        }
+        Err(problem) => {
+            daemon.workers.discard(&worker);
+            Err(problem)
+        }
+    }
+}
+
+async fn check_executed(worker: &Worker) -> Result<(), Problem> {
+    let program = &worker.description;
+    let reports = worker.first_reports().await;
+    if let Some(failed) = reports.exec_failed {
+        return Err(Problem::new(
+            Reason::ExecFailed,
+            format!("can't execute {program}: {}", failed.message),
+        )
+        .with("program", program)
+        .with("errno", failed.errno)
+        .with("message", failed.message));
+    }
+    if let Some(failed) = reports.start_failed {
+        return Err(Problem::new(
+            Reason::StartStateFailed,
+            format!("can't start {program}: {}: {}", failed.what, failed.message),
+        )
+        .with("what", failed.what)
+        .with("errno", failed.errno)
+        .with("message", failed.message));
+    }
+    if !reports.applied {
+        return Err(Problem::new(
+            Reason::WorkerLost,
+            format!("worker {} ended before it executed {program}", worker.id),
+        )
+        .with("worker", worker.id)
+        .with("message", "ended before exec"));
+    }
+    Ok(())
+}
+
+/// Descriptors of the preloads stay where they are in every worker.
+fn check_targets(request: &StartRequest, zygote: &Zygote) -> Result<(), Problem> {
+    for placed in &request.state.placed {
+        let kept = zygote.kept.iter().find(|kept| kept.number == placed.target);
+        if let Some(kept) = kept {
+            return Err(Problem::bad_request(
+                "spec.state.descriptors",
+                format!(
+                    "number {} belongs to a descriptor that the preloads opened: {}",
+                    kept.number, kept.what
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn assign(
+    request: &StartRequest,
+    id: mpfork_proto::v1::WorkerId,
+) -> Result<(Control, OwnedFd), Problem> {
+    let assignment = Assignment {
+        // At most 252.
+        descriptors: u32::try_from(request.descriptors.len()).unwrap_or(u32::MAX),
+        worker: id.counter,
+        task: Some(request.task.clone()),
+        state: Some(request.state.clone()),
+        name: request.name.clone(),
+        id: Some(id),
+    };
+    let (mut control, theirs) =
+        Control::assign(&assignment, &request.descriptors).map_err(|error| match error {
+            AssignError::Frame(error) => Problem::bad_request("spec", error),
+            AssignError::Io(error) => Problem::limit("open files of mpforkd", error),
+        })?;
+    if control.is_undelivered() {
+        let delivery = control
+            .delivery()
+            .map_err(|error| Problem::limit("open files of mpforkd", error))?;
+        tokio::spawn(delivery.run());
+    }
+    Ok((control, theirs))
+}
+
+async fn fork(
+    daemon: &Daemon,
+    zygote: &Arc<Zygote>,
+    seed: Box<Seed>,
+    theirs: OwnedFd,
+) -> ForkReply {
+    let worker = seed.id.counter;
+    let limit = daemon.config.timeouts.fork;
+    let Some(mut answer) = zygote.fork(seed, theirs) else {
+        return ForkReply::Gone;
+    };
+    let reply = match tokio::time::timeout(limit, &mut answer).await {
+        Ok(reply) => reply,
+        Err(_) if zygote.give_up(worker) => {
+            let limit = humantime::format_duration(limit);
+            return ForkReply::Failed(
+                Problem::new(
+                    Reason::ForkFailed,
+                    format!(
+                        "zygote {} did not fork within {limit}: is it stopped, or in a hook?",
+                        zygote.child.pid
+                    ),
+                )
+                .with("message", "no answer"),
+            );
+        }
+        // Answered in this very moment.
+        Err(_) => answer.await,
+    };
+    reply.unwrap_or(ForkReply::Gone)
+}

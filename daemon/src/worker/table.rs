@@ -1,0 +1,270 @@
+//! All workers, running and remembered, and the requests that made them.
+
+use super::Worker;
+use crate::template::Template;
+use mpfork_proto::problem::Problem;
+use mpfork_proto::reason::Reason;
+use mpfork_proto::v1::{WorkerId, WorkerTotals};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+
+/// How a request that is known already came out; `None` while it is under way.
+pub(crate) type Outcome = Option<Result<Arc<Worker>, Problem>>;
+
+/// All workers.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    instance: u64,
+    next: AtomicU64,
+    limit: usize,
+    per_template: usize,
+    retained: usize,
+    live: Arc<AtomicUsize>,
+    started: AtomicU64,
+    exited: AtomicU64,
+    failed: AtomicU64,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    workers: HashMap<u64, Arc<Worker>>,
+    running_by_pid: HashMap<i32, u64>,
+    ended: VecDeque<u64>,
+    requests: HashMap<Vec<u8>, KnownRequest>,
+}
+
+#[derive(Debug)]
+struct KnownRequest {
+    fingerprint: u64,
+    outcome: watch::Receiver<Outcome>,
+}
+
+/// A place among the running workers, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    live: Arc<AtomicUsize>,
+    template: Arc<Template>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.live.fetch_sub(1, Ordering::Relaxed);
+        self.template.stats.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a request id is, to the one who brings it.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// New: the worker is to be started, and the outcome told.
+    New(watch::Sender<Outcome>),
+    /// Known: the outcome is to be waited for.
+    Known(watch::Receiver<Outcome>),
+}
+
+impl Workers {
+    pub(crate) fn new(instance: u64, limits: &crate::config::Limits) -> Self {
+        Self {
+            instance,
+            next: AtomicU64::new(1),
+            limit: limits.workers,
+            per_template: limits.workers_per_template,
+            retained: limits.retained_exits,
+            live: Arc::default(),
+            started: AtomicU64::new(0),
+            exited: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            table: Mutex::default(),
+        }
+    }
+
+    /// A place for one more worker.
+    pub(crate) fn place(&self, template: &Arc<Template>) -> Result<Place, Problem> {
+        if self.live.fetch_add(1, Ordering::Relaxed) >= self.limit {
+            self.live.fetch_sub(1, Ordering::Relaxed);
+            return Err(Problem::limit("limits.workers", self.limit));
+        }
+        template.stats.running.fetch_add(1, Ordering::Relaxed);
+        let place = Place {
+            live: Arc::clone(&self.live),
+            template: Arc::clone(template),
+        };
+        if template.stats.running.load(Ordering::Relaxed) > self.per_template {
+            return Err(Problem::limit(
+                "limits.workers_per_template",
+                self.per_template,
+            ));
+        }
+        Ok(place)
+    }
+
+    /// An id that no worker has had.
+    pub(crate) fn next_id(&self) -> WorkerId {
+        WorkerId {
+            instance: self.instance,
+            counter: self.next.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// Looks a request id up, or makes it known.
+    pub(crate) fn request(&self, id: &[u8], fingerprint: u64) -> Result<Request, Problem> {
+        let mut table = self.table();
+        if let Some(known) = table.requests.get(id) {
+            if known.fingerprint != fingerprint {
+                return Err(Problem::bad_request(
+                    "spec.request_id",
+                    "it was used for another start; choose a new one for each",
+                ));
+            }
+            return Ok(Request::Known(known.outcome.clone()));
+        }
+        let (sender, outcome) = watch::channel(None);
+        let known = KnownRequest {
+            fingerprint,
+            outcome,
+        };
+        table.requests.insert(id.to_vec(), known);
+        drop(table);
+        Ok(Request::New(sender))
+    }
+
+    /// Forgets a request that gave no worker, so that it may be tried again.
+    pub(crate) fn forget_request(&self, id: &[u8]) {
+        self.table().requests.remove(id);
+    }
+
+    /// A start that gave no worker.
+    pub(crate) fn count_failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A worker was forked.
+    pub(crate) fn insert(&self, worker: &Arc<Worker>) {
+        let mut table = self.table();
+        table.running_by_pid.insert(worker.pid, worker.id.counter);
+        table.workers.insert(worker.id.counter, Arc::clone(worker));
+        drop(table);
+        if !worker.is_provisional() {
+            self.started.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A provisional worker has become one; it may have ended already.
+    pub(crate) fn confirm(&self, worker: &Worker) {
+        worker.confirm();
+        self.started.fetch_add(1, Ordering::Relaxed);
+        if !worker.is_running() {
+            self.remember(worker);
+        }
+    }
+
+    /// A provisional worker never became one.
+    pub(crate) fn discard(&self, worker: &Worker) {
+        self.table().workers.remove(&worker.id.counter);
+    }
+
+    /// A worker has ended. A provisional one is remembered only once it is confirmed.
+    pub(crate) fn ended(&self, worker: &Worker) {
+        let mut table = self.table();
+        if table.running_by_pid.get(&worker.pid) == Some(&worker.id.counter) {
+            table.running_by_pid.remove(&worker.pid);
+        }
+        drop(table);
+        if !worker.is_provisional() {
+            self.remember(worker);
+        }
+    }
+
+    /// Keeps an ended worker; the oldest over the limit is forgotten.
+    fn remember(&self, worker: &Worker) {
+        let mut table = self.table();
+        table.ended.push_back(worker.id.counter);
+        while table.ended.len() > self.retained {
+            let Some(oldest) = table.ended.pop_front() else {
+                break;
+            };
+            if let Some(oldest) = table.workers.remove(&oldest) {
+                table.requests.remove(&oldest.request_id);
+            }
+        }
+        drop(table);
+        self.exited.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The worker of an id.
+    pub(crate) fn get(&self, id: Option<WorkerId>) -> Result<Arc<Worker>, Problem> {
+        let id = id.ok_or_else(|| Problem::bad_request("worker", "no id is given"))?;
+        let unknown = |why: &str| {
+            Problem::new(Reason::UnknownWorker, format!("no worker {id}: {why}")).with("worker", id)
+        };
+        if id.instance != self.instance {
+            return Err(unknown("it was started by another run of mpforkd"));
+        }
+        let worker = self.table().workers.get(&id.counter).cloned();
+        worker
+            .filter(|worker| !worker.is_provisional())
+            .ok_or_else(|| {
+                if id.counter < self.next.load(Ordering::Relaxed) && id.counter > 0 {
+                    unknown("it did not start, or ended too long ago to be remembered")
+                } else {
+                    unknown("there was none")
+                }
+            })
+    }
+
+    /// The running worker of a pid.
+    pub(crate) fn by_pid(&self, pid: i32) -> Option<Arc<Worker>> {
+        let table = self.table();
+        let counter = table.running_by_pid.get(&pid)?;
+        table.workers.get(counter).cloned()
+    }
+
+    /// All of them, oldest first.
+    pub(crate) fn all(&self) -> Vec<Arc<Worker>> {
+        let table = self.table();
+        let mut all: Vec<_> = table
+            .workers
+            .values()
+            .filter(|worker| !worker.is_provisional())
+            .cloned()
+            .collect();
+        drop(table);
+        all.sort_by_key(|worker| worker.id.counter);
+        all
+    }
+
+    /// Those that run, provisional ones included.
+    pub(crate) fn running(&self) -> Vec<Arc<Worker>> {
+        let table = self.table();
+        table
+            .running_by_pid
+            .values()
+            .filter_map(|counter| table.workers.get(counter).cloned())
+            .collect()
+    }
+
+    /// Running or being started.
+    pub(crate) fn live(&self) -> usize {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn totals(&self) -> WorkerTotals {
+        let (started, exited) = (
+            self.started.load(Ordering::Relaxed),
+            self.exited.load(Ordering::Relaxed),
+        );
+        WorkerTotals {
+            running: started.saturating_sub(exited),
+            started,
+            exited,
+            failed: self.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

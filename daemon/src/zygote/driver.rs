@@ -1,0 +1,217 @@
+//! Reads a zygote's link to its end: forks reported, exits reported, and what to do when it dies.
+
+use super::link::Incoming;
+use super::{ForkReply, Gone, Pending, Zygote};
+use crate::children::adopt;
+use crate::daemon::Daemon;
+use crate::template::Template;
+use crate::worker::Worker;
+use crate::worker::finish::{Status, finish};
+use mpfork_proto::link::zygote_frame::Frame;
+use mpfork_proto::link::{Exited, ForkFailed, Forked};
+use mpfork_proto::problem::Problem;
+use mpfork_proto::reason::Reason;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a worker whose zygote died in the middle of forking it gets to report itself.
+const REPORT_TIME: Duration = Duration::from_secs(2);
+
+/// Serves one zygote until its link ends.
+pub(crate) async fn drive(
+    daemon: Arc<Daemon>,
+    template: Arc<Template>,
+    zygote: Arc<Zygote>,
+    mut incoming: Incoming,
+) {
+    let why = loop {
+        match zygote.link.receive(&mut incoming).await {
+            Ok(Some((frame, descriptors))) => match frame {
+                Frame::Forked(forked) => on_forked(&daemon, &zygote, &forked, descriptors),
+                Frame::ForkFailed(failed) => on_fork_failed(&template, &zygote, failed),
+                Frame::Exited(exited) => on_exited(&daemon, &zygote, &exited),
+                Frame::Welcome(_)
+                | Frame::Progress(_)
+                | Frame::Ready(_)
+                | Frame::PreloadFailed(_) => {
+                    tracing::warn!(zygote = zygote.child.pid, "a frame out of turn, ignored");
+                }
+            },
+            Ok(None) => break Gone::Closed,
+            Err(error) => break Gone::Link(error),
+        }
+    };
+    on_gone(&daemon, &template, &zygote, &why).await;
+}
+
+fn on_forked(daemon: &Arc<Daemon>, zygote: &Zygote, forked: &Forked, descriptors: Vec<OwnedFd>) {
+    let Some(pending) = zygote.state().pending.remove(&forked.worker) else {
+        // Given up: its socket is closed, and it ends when it notices.
+        tracing::warn!(
+            worker = forked.worker,
+            "forked after its start was given up"
+        );
+        return;
+    };
+    let Some(pidfd) = descriptors.into_iter().next() else {
+        let problem = Problem::new(
+            Reason::Internal,
+            "the zygote reported a fork without the worker's pidfd",
+        );
+        let _ = pending.reply.send(ForkReply::Failed(problem));
+        return;
+    };
+    let worker = enroll(daemon, pending, forked.pid, pidfd);
+    let mut state = zygote.state();
+    state.running.insert(worker.id.counter, worker);
+    let running = state.running.len();
+    drop(state);
+    zygote.running.send_replace(running);
+}
+
+/// There is a worker: from here on its exit is awaited.
+fn enroll(daemon: &Arc<Daemon>, pending: Pending, pid: i32, pidfd: OwnedFd) -> Arc<Worker> {
+    let Pending { seed, reply } = pending;
+    let time_limit = seed.time_limit;
+    let owner = seed.owner;
+    let worker = Arc::new(Worker::new(*seed, pid, pidfd));
+    daemon.workers.insert(&worker);
+    if let Some(owner) = owner {
+        daemon.peers.own(daemon, owner, &worker);
+    }
+    if let Some(limit) = time_limit {
+        crate::worker::end::watch_time_limit(daemon, &worker, limit);
+    }
+    let _ = reply.send(ForkReply::Forked(Arc::clone(&worker)));
+    worker
+}
+
+fn on_fork_failed(template: &Template, zygote: &Zygote, failed: ForkFailed) {
+    let Some(pending) = zygote.state().pending.remove(&failed.worker) else {
+        return;
+    };
+    let name = &template.display;
+    let problem = if !failed.threads.is_empty() {
+        let threads = failed.threads.join(", ");
+        Problem::new(
+            Reason::ZygoteHasThreads,
+            format!("the zygote of {name} can't fork: it has other threads: {threads}"),
+        )
+        .with("threads", threads)
+    } else if failed.hook.is_empty() {
+        Problem::new(
+            Reason::ForkFailed,
+            format!("the zygote of {name} could not fork: {}", failed.message),
+        )
+        .with("errno", failed.errno)
+        .with("message", failed.message)
+    } else {
+        Problem::new(
+            Reason::HookFailed,
+            format!(
+                "before-fork hook {} of {name} failed: {}",
+                failed.hook, failed.message
+            ),
+        )
+        .with("hook", failed.hook)
+        .with("message", failed.message)
+    };
+    let problem = problem.with("template", name);
+    let _ = pending.reply.send(ForkReply::Failed(problem));
+}
+
+fn on_exited(daemon: &Daemon, zygote: &Zygote, exited: &Exited) {
+    let mut state = zygote.state();
+    let Some(worker) = state.running.remove(&exited.worker) else {
+        return;
+    };
+    let running = state.running.len();
+    drop(state);
+    let status = match exited.status {
+        Some(status) => Status::Raw(status, exited.rusage),
+        None => Status::Unknown,
+    };
+    finish(daemon, &worker, status, exited.leftovers);
+    zygote.running.send_replace(running);
+}
+
+/// The link has ended. Its running workers are children of mpforkd now, as it is a subreaper.
+async fn on_gone(daemon: &Arc<Daemon>, template: &Arc<Template>, zygote: &Arc<Zygote>, why: &Gone) {
+    let (asked, pending, running) = {
+        let mut state = zygote.state();
+        let asked = std::mem::replace(&mut state.leaving, true);
+        (
+            asked,
+            std::mem::take(&mut state.pending),
+            std::mem::take(&mut state.running),
+        )
+    };
+    // It may have closed its link only.
+    zygote.child.kill();
+    let status = zygote.child.ended().await;
+    for (_, pending) in pending {
+        tokio::spawn(recover(Arc::clone(daemon), pending));
+    }
+    let adopted = running.len();
+    for (_, worker) in running {
+        adopt(daemon, &worker);
+    }
+    if asked {
+        tracing::info!(
+            template = template.display,
+            zygote = zygote.child.pid,
+            "zygote left"
+        );
+    } else {
+        tracing::warn!(
+            template = template.display,
+            zygote = zygote.child.pid,
+            %status,
+            adopted,
+            "zygote died: {why}"
+        );
+    }
+    zygote.running.send_replace(0);
+    zygote.gone.send_replace(true);
+    template.on_gone(daemon, zygote, asked, &status.to_string());
+}
+
+/// A Fork without an answer: the worker may exist, and then has reported itself or is about to.
+async fn recover(daemon: Arc<Daemon>, mut pending: Pending) {
+    let deadline = Instant::now() + REPORT_TIME;
+    loop {
+        pending.seed.control.drain();
+        let reports = &pending.seed.control.reports;
+        if let Some(pid) = reports.applied.as_ref().map(|applied| applied.pid) {
+            return recovered(&daemon, pending, pid);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if reports.closed || left.is_zero() || !pending.seed.control.readable(left).await {
+            // Without its supervisor's end the worker, should there be one, ends before it begins.
+            let _ = pending.reply.send(ForkReply::Gone);
+            return;
+        }
+    }
+}
+
+/// The worker began: it is a child of mpforkd, as its zygote is gone.
+fn recovered(daemon: &Arc<Daemon>, pending: Pending, pid: i32) {
+    if let Ok(pidfd) = mpfork_sys::pidfd::open(pid) {
+        let worker = enroll(daemon, pending, pid, pidfd);
+        adopt(daemon, &worker);
+        return;
+    }
+    let id = pending.seed.id;
+    let ended = daemon.children.take_stray(pid).map_or_else(
+        || "its status is unknown".to_owned(),
+        |reaped| format!("it ended with raw status {}", reaped.status),
+    );
+    let problem = Problem::new(
+        Reason::WorkerLost,
+        format!("worker {id} ran, but its zygote died before its start was reported: {ended}"),
+    )
+    .with("worker", id)
+    .with("message", ended);
+    let _ = pending.reply.send(ForkReply::Failed(problem));
+}

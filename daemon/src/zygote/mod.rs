@@ -1,0 +1,133 @@
+//! Zygotes: warm processes that fork workers when told so over their link.
+
+pub(crate) mod capture;
+pub(crate) mod driver;
+pub(crate) mod launch;
+pub(crate) mod link;
+
+use crate::children::Child;
+use crate::worker::{Seed, Worker};
+use link::{Link, LinkError};
+use mpfork_proto::link as wire;
+use mpfork_proto::problem::Problem;
+use mpfork_proto::v1::{KeptDescriptor, PreloadReport};
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{oneshot, watch};
+
+/// What became of a Fork.
+#[derive(Debug)]
+pub(crate) enum ForkReply {
+    /// There is a worker.
+    Forked(Arc<Worker>),
+    /// The zygote refused, or could not.
+    Failed(Problem),
+    /// The zygote is gone or leaving, and nothing was started.
+    Gone,
+}
+
+/// A Fork that was sent and not answered yet.
+#[derive(Debug)]
+struct Pending {
+    seed: Box<Seed>,
+    reply: oneshot::Sender<ForkReply>,
+}
+
+/// A zygote that is or was ready.
+#[derive(Debug)]
+pub(crate) struct Zygote {
+    pub(crate) child: Arc<Child>,
+    link: Link,
+    pub(crate) ready_at: Instant,
+    pub(crate) preload_time: Duration,
+    pub(crate) reports: Vec<PreloadReport>,
+    pub(crate) kept: Vec<KeptDescriptor>,
+    state: Mutex<State>,
+    /// Set when the link has ended and everything that ran is accounted for.
+    gone: watch::Sender<bool>,
+    /// How many workers run.
+    running: watch::Sender<usize>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pending: HashMap<u64, Pending>,
+    running: HashMap<u64, Arc<Worker>>,
+    /// It was told to leave, or is gone: it forks no more.
+    leaving: bool,
+}
+
+impl Zygote {
+    /// Asks for a worker, which finds its assignment in `socket`. `None`: it takes no more starts.
+    pub(crate) fn fork(
+        &self,
+        seed: Box<Seed>,
+        socket: OwnedFd,
+    ) -> Option<oneshot::Receiver<ForkReply>> {
+        let (reply, answer) = oneshot::channel();
+        let worker = seed.id.counter;
+        let mut state = self.state();
+        if state.leaving {
+            return None;
+        }
+        state.pending.insert(worker, Pending { seed, reply });
+        drop(state);
+        let frame = wire::supervisor_frame::Frame::Fork(wire::Fork { worker });
+        if let Err(error) = self.link.send(frame, vec![socket]) {
+            // The driver sees the broken link too, and cleans up what is left.
+            tracing::warn!(zygote = self.child.pid, %error, "can't send to the zygote");
+            return (!self.give_up(worker)).then_some(answer);
+        }
+        Some(answer)
+    }
+
+    /// Gives up a Fork that is not answered: should its worker come to be, it ends before it begins.
+    /// False: it was just answered.
+    pub(crate) fn give_up(&self, worker: u64) -> bool {
+        self.state().pending.remove(&worker).is_some()
+    }
+
+    /// Tells it to leave when its last worker has ended.
+    pub(crate) fn retire(&self) {
+        let mut state = self.state();
+        if std::mem::replace(&mut state.leaving, true) {
+            return;
+        }
+        drop(state);
+        let frame = wire::supervisor_frame::Frame::Shutdown(wire::Shutdown {});
+        if let Err(error) = self.link.send(frame, Vec::new()) {
+            tracing::debug!(zygote = self.child.pid, %error, "gone before it was told to leave");
+        }
+    }
+
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.state().leaving
+    }
+
+    /// Waits until none of its workers runs.
+    pub(crate) async fn idle(&self) {
+        let mut running = self.running.subscribe();
+        let _ = running.wait_for(|running| *running == 0).await;
+    }
+
+    /// Waits until it is gone.
+    pub(crate) async fn gone(&self) {
+        let mut gone = self.gone.subscribe();
+        let _ = gone.wait_for(|gone| *gone).await;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a zygote is of no more use.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Gone {
+    #[error("it closed its link")]
+    Closed,
+    #[error(transparent)]
+    Link(#[from] LinkError),
+}

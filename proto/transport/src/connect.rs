@@ -1,0 +1,129 @@
+//! Making connections: a client's channel over one socket, and a server's settings.
+
+use crate::connection::Connection;
+use crate::stream::FdStream;
+use hyper_util::rt::TokioIo;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::time::{Instant, sleep};
+use tonic::transport::{Channel, Endpoint, Server};
+
+/// A full backlog is waited for this long.
+const BACKLOG_LIMIT: Duration = Duration::from_secs(10);
+const BACKLOG_PAUSE: Duration = Duration::from_millis(2);
+
+/// Bytes under way in one call before its reader must have taken some.
+const STREAM_WINDOW: u32 = 1 << 20;
+/// The same for all calls of a connection together: one whose answer nobody reads must not hold up
+/// the others soon.
+const CONNECTION_WINDOW: u32 = 8 << 20;
+/// Errors travel as headers, traces of preloads among them; stock limits are 8 and 16 KiB.
+const HEADER_LIST_BYTES: u32 = 64 << 10;
+/// Each running worker has an open stream, and an acknowledgement must never wait for one to end.
+const CONCURRENT_STREAMS: u32 = 1 << 20;
+
+/// There is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The socket can't be reached.
+    #[error("can't connect to {}: {error}", path.display())]
+    Socket {
+        /// The path tried.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        error: io::Error,
+    },
+    /// HTTP/2 could not be started on it.
+    #[error("can't speak HTTP/2 on the socket")]
+    Http(#[from] tonic::transport::Error),
+}
+
+/// Connects to the daemon's socket, however long its path.
+///
+/// # Errors
+/// When nobody listens there, or access is denied.
+pub async fn connect(path: &Path) -> Result<(Channel, Connection), ConnectError> {
+    match socket(path).await {
+        Ok(socket) => channel_over(socket).await,
+        Err(error) => Err(ConnectError::Socket {
+            path: path.to_owned(),
+            error,
+        }),
+    }
+}
+
+/// A client's channel over a socket that is connected. The channel never reconnects.
+///
+/// # Errors
+/// When the socket is dead.
+pub async fn channel_over(socket: UnixStream) -> Result<(Channel, Connection), ConnectError> {
+    let stream = FdStream::client(socket);
+    let connection = stream.connection();
+    let mut once = Some(TokioIo::new(stream));
+    let connector = tower::service_fn(move |_| {
+        let stream = once
+            .take()
+            .ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "the connection has ended"));
+        std::future::ready(stream)
+    });
+    // Some servers refuse an authority that is a path, so it is always this.
+    let channel = Endpoint::from_static("http://localhost")
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_max_header_list_size(HEADER_LIST_BYTES)
+        .connect_with_connector(connector)
+        .await?;
+    Ok((channel, connection))
+}
+
+/// A server with the settings that go with [`connect`].
+#[must_use]
+pub fn server() -> Server {
+    Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_max_header_list_size(HEADER_LIST_BYTES)
+        .max_concurrent_streams(CONCURRENT_STREAMS)
+}
+
+async fn socket(path: &Path) -> io::Result<UnixStream> {
+    let started = Instant::now();
+    loop {
+        match attempt(path).await {
+            // The backlog is full, and a socket that does not block says so instead of waiting.
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock
+                    && started.elapsed() < BACKLOG_LIMIT =>
+            {
+                sleep(BACKLOG_PAUSE).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// The longest path a socket's address takes, without its final NUL.
+#[cfg(target_os = "linux")]
+const ADDRESS_BYTES: usize = 107;
+
+#[cfg(target_os = "linux")]
+async fn attempt(path: &Path) -> io::Result<UnixStream> {
+    use rustix::fs::{Mode, OFlags, open};
+    use std::os::fd::AsRawFd as _;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    if path.as_os_str().as_bytes().len() <= ADDRESS_BYTES {
+        return UnixStream::connect(path).await;
+    }
+    // Too long for an address. A descriptor of the socket's file has a short name.
+    let file = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    UnixStream::connect(format!("/proc/self/fd/{}", file.as_raw_fd())).await
+}
+
+#[cfg(not(target_os = "linux"))]
+async fn attempt(path: &Path) -> io::Result<UnixStream> {
+    UnixStream::connect(path).await
+}

@@ -1,0 +1,216 @@
+//! Where the daemon's socket is looked for, and where a daemon without a setting puts it.
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The environment variable that names the socket.
+pub const SOCKET_ENV: &str = "MPFORKD_SOCKET";
+/// The system daemon's socket.
+pub const SYSTEM_SOCKET: &str = "/run/mpforkd/mpforkd.sock";
+/// The socket's name in its directory.
+pub const SOCKET_NAME: &str = "mpforkd.sock";
+
+/// Why a place is a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The caller named it.
+    Explicit,
+    /// [`SOCKET_ENV`].
+    Environment,
+    /// `$XDG_RUNTIME_DIR/mpforkd/`.
+    Runtime,
+    /// The user's own folder under the system's temporary folder.
+    Temporary,
+    /// [`SYSTEM_SOCKET`].
+    System,
+}
+
+impl Origin {
+    /// True for a place somebody named: then no other is looked at.
+    #[must_use]
+    pub fn is_demanded(self) -> bool {
+        matches!(self, Self::Explicit | Self::Environment)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Explicit => "given by the caller",
+            Self::Environment => SOCKET_ENV,
+            Self::Runtime => "XDG_RUNTIME_DIR",
+            Self::Temporary => "the user's folder under the temporary folder",
+            Self::System => "the system's daemon",
+        })
+    }
+}
+
+/// A place to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The socket's path.
+    pub path: PathBuf,
+    /// Why it is one.
+    pub origin: Origin,
+}
+
+impl Candidate {
+    /// Checks what must hold before anything is said to a socket there: the temporary folder is open
+    /// to everybody, so the folder in it must be the user's own.
+    ///
+    /// # Errors
+    /// [`Unsafe`] when another user could have made what is there.
+    pub fn check(&self) -> Result<(), Unsafe> {
+        match (self.origin, self.path.parent()) {
+            (Origin::Temporary, Some(folder)) => check_private(folder),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A folder that is not the user's own alone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unsafe {
+    /// It is not there, or can't be looked at.
+    #[error("{}: {message}", path.display())]
+    Unreadable {
+        /// The folder.
+        path: PathBuf,
+        /// The system's message.
+        message: String,
+    },
+    /// A symbolic link or a file.
+    #[error("{} is not a directory: not used", path.display())]
+    NotDirectory {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another user's.
+    #[error("{} belongs to user {owner}: not used", path.display())]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
+    /// Others may enter it.
+    #[error("{} has mode {mode:o} instead of 700: not used", path.display())]
+    Open {
+        /// The folder.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+}
+
+/// Checks that a folder is a directory, no symbolic link, the user's own, and closed to others.
+///
+/// # Errors
+/// The first of these that does not hold.
+pub fn check_private(path: &Path) -> Result<(), Unsafe> {
+    let owned = |path: &Path| path.to_owned();
+    let unreadable = |error: rustix::io::Errno| Unsafe::Unreadable {
+        path: owned(path),
+        message: std::io::Error::from(error).to_string(),
+    };
+    // Opened without following a link, so that what is checked is one and the same thing.
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(path, flags, Mode::empty()).map_err(unreadable)?;
+    let stat = rustix::fs::statat(&folder, "", AtFlags::EMPTY_PATH).map_err(unreadable)?;
+    let mode = stat.st_mode & 0o7777;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        Err(Unsafe::NotDirectory { path: owned(path) })
+    } else if stat.st_uid != uid() {
+        Err(Unsafe::Foreign {
+            path: owned(path),
+            owner: stat.st_uid,
+        })
+    } else if mode != 0o700 {
+        Err(Unsafe::Open {
+            path: owned(path),
+            mode,
+        })
+    } else {
+        Ok(())
+    }
+}
+
+/// The places where a client looks for the daemon, in order. When one is given, or named in the
+/// environment, it is the only one.
+#[must_use]
+pub fn candidates(explicit: Option<&Path>) -> Vec<Candidate> {
+    candidates_in(explicit, &|name| std::env::var_os(name))
+}
+
+/// Where a daemon listens that was not told where: the first place of [`candidates`] that is the
+/// user's own; root's is the system's.
+#[must_use]
+pub fn default_for_daemon() -> Candidate {
+    default_in(uid(), &|name| std::env::var_os(name))
+}
+
+type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+fn candidates_in(explicit: Option<&Path>, env: Lookup<'_>) -> Vec<Candidate> {
+    let candidate = |path: PathBuf, origin| Candidate { path, origin };
+    if let Some(path) = explicit {
+        return vec![candidate(path.to_owned(), Origin::Explicit)];
+    }
+    if let Some(path) = env(SOCKET_ENV).filter(|path| !path.is_empty()) {
+        return vec![candidate(path.into(), Origin::Environment)];
+    }
+    let mut found = Vec::with_capacity(3);
+    found.extend(runtime(env).map(|path| candidate(path, Origin::Runtime)));
+    found.push(candidate(temporary(env), Origin::Temporary));
+    found.push(candidate(SYSTEM_SOCKET.into(), Origin::System));
+    found
+}
+
+fn default_in(uid: u32, env: Lookup<'_>) -> Candidate {
+    if let Some(path) = env(SOCKET_ENV).filter(|path| !path.is_empty()) {
+        return Candidate {
+            path: path.into(),
+            origin: Origin::Environment,
+        };
+    }
+    if let Some(path) = runtime(env) {
+        return Candidate {
+            path,
+            origin: Origin::Runtime,
+        };
+    }
+    if uid == 0 {
+        return Candidate {
+            path: SYSTEM_SOCKET.into(),
+            origin: Origin::System,
+        };
+    }
+    Candidate {
+        path: temporary(env),
+        origin: Origin::Temporary,
+    }
+}
+
+/// A relative path is to be ignored, says the specification.
+fn runtime(env: Lookup<'_>) -> Option<PathBuf> {
+    let folder = PathBuf::from(env("XDG_RUNTIME_DIR")?);
+    let socket = folder.join("mpforkd").join(SOCKET_NAME);
+    folder.is_absolute().then_some(socket)
+}
+
+fn temporary(env: Lookup<'_>) -> PathBuf {
+    let folder = env("TMPDIR").filter(|path| !path.is_empty());
+    PathBuf::from(folder.unwrap_or_else(|| "/tmp".into()))
+        .join(format!("mpforkd-{}", uid()))
+        .join(SOCKET_NAME)
+}
+
+fn uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+#[cfg(test)]
+#[path = "search_tests.rs"]
+mod tests;

@@ -1,0 +1,4 @@
+//! What the tests and benches share that need more than one crate of mpfork.
+#![forbid(unsafe_code)]
+
+pub mod bench;
