@@ -100,7 +100,7 @@ where
     F: Target<A, M, Output: Outcome<O>>,
 {
     type Value = <F::Output as Outcome<O>>::Value;
-    const TYPED: bool = <F::Output as Outcome<O>>::TYPED;
+    const TYPED: bool = false;
     fn returned(self, arguments: A) -> Returned {
         self.call(arguments).returned()
     }

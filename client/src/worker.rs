@@ -112,11 +112,6 @@ impl Worker {
         self.pidfd.as_fd()
     }
 
-    /// The exit, when it is known already.
-    pub(crate) fn known_exit(&self) -> Option<&Exit> {
-        self.exit.get()
-    }
-
     /// Waits for the exit. May be cancelled and called again.
     pub(crate) async fn exited(&self) -> Result<&Exit, Error> {
         if let Some(exit) = self.exit.get() {

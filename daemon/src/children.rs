@@ -3,7 +3,7 @@
 
 use crate::daemon::Daemon;
 use crate::worker::Worker;
-use crate::worker::finish::{Status, finish};
+use crate::worker::finish::{self, Status, finish};
 use mpfork_proto::exit::Ended;
 use mpfork_proto::v1::Rusage;
 use mpfork_sys::wait::{Reaped, reap};
@@ -152,7 +152,7 @@ fn reaped_one(daemon: &Daemon, pid: i32, reaped: Reaped) {
     }
     if let Some(worker) = daemon.workers.by_pid(pid) {
         tracing::debug!(worker = %worker.id, pid, "reaped a worker whose zygote died");
-        finish(daemon, &worker, adopted_status(&reaped), false);
+        finish(daemon, &worker, adopted(&reaped));
         return;
     }
     let mut table = daemon.children.table();
@@ -165,8 +165,11 @@ fn reaped_one(daemon: &Daemon, pid: i32, reaped: Reaped) {
     tracing::debug!(pid, "reaped a stranger");
 }
 
-fn adopted_status(reaped: &Reaped) -> Status {
-    Status::Raw(reaped.status, Some(rusage(reaped)))
+fn adopted(reaped: &Reaped) -> finish::Ended {
+    finish::Ended {
+        status: Status::Raw(reaped.status, Some(rusage(reaped))),
+        leftovers: false,
+    }
 }
 
 fn rusage(reaped: &Reaped) -> Rusage {
@@ -190,7 +193,7 @@ pub(crate) fn adopt(daemon: &Daemon, worker: &Arc<Worker>) {
         return;
     }
     if let Some(reaped) = daemon.children.take_stray(worker.pid) {
-        finish(daemon, worker, adopted_status(&reaped), false);
+        finish(daemon, worker, adopted(&reaped));
         return;
     }
     // Everything that is ours to reap is reaped here; afterwards what is neither ended nor alive was
@@ -198,6 +201,10 @@ pub(crate) fn adopt(daemon: &Daemon, worker: &Arc<Worker>) {
     reap_all(daemon);
     let alive = mpfork_sys::pidfd::signal(std::os::fd::AsFd::as_fd(&worker.pidfd), 0).is_ok();
     if worker.is_running() && !alive {
-        finish(daemon, worker, Status::Unknown, false);
+        let ended = finish::Ended {
+            status: Status::Unknown,
+            leftovers: false,
+        };
+        finish(daemon, worker, ended);
     }
 }

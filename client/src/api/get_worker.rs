@@ -1,9 +1,9 @@
 //! Looking at one worker.
 
 use super::Client;
-use super::start_worker::WorkerId;
 use crate::error::Error;
 use mpfork_proto::v1;
+use mpfork_proto::v1::WorkerId;
 use mpfork_proto::v1::fork_server_client::ForkServerClient;
 
 impl Client {

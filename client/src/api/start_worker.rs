@@ -10,7 +10,7 @@ use mpfork_proto::v1::fork_server_client::ForkServerClient;
 use mpfork_transport::{acknowledge, uncancelled};
 use std::os::fd::OwnedFd;
 
-pub use mpfork_proto::v1::WorkerId;
+use mpfork_proto::v1::WorkerId;
 
 /// A worker that was started.
 #[derive(Debug)]

@@ -1,10 +1,10 @@
 //! Waiting for any worker's end.
 
-use super::start_worker::WorkerId;
 use super::{Client, proto_duration};
 use crate::error::Error;
 use crate::exit::Exit;
 use mpfork_proto::v1;
+use mpfork_proto::v1::WorkerId;
 use mpfork_proto::v1::fork_server_client::ForkServerClient;
 use std::time::Duration;
 

@@ -7,12 +7,14 @@ use crate::error::Error;
 use mpfork_proto::v1;
 use mpfork_sys::limits::Rlimit;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use stdio::PipeEnd;
 pub use stdio::Stdio;
 
 /// The state a worker starts with.
@@ -57,24 +59,26 @@ pub(crate) enum Source {
 impl Source {
     /// `None` for a standard stream that is closed.
     fn open(&self) -> Result<Option<OwnedFd>, Error> {
-        let descriptor = match self {
-            Self::Own(0) => rustix::stdio::stdin(),
-            Self::Own(1) => rustix::stdio::stdout(),
-            Self::Own(_) => rustix::stdio::stderr(),
-            Self::Given(descriptor) => {
-                let copy = descriptor.try_clone();
-                return copy
-                    .map(Some)
-                    .map_err(|error| Error::system("copying a descriptor for the worker", error));
-            }
+        let copied = match self {
+            Self::Own(0) => dup(std::io::stdin()),
+            Self::Own(1) => dup(std::io::stdout()),
+            Self::Own(_) => dup(std::io::stderr()),
+            Self::Given(descriptor) => dup(descriptor),
         };
-        match rustix::io::fcntl_dupfd_cloexec(descriptor, 3) {
+        match copied {
             Ok(copy) => Ok(Some(copy)),
-            Err(rustix::io::Errno::BADF) => Ok(None),
-            Err(error) => Err(Error::system("copying a standard stream", error)),
+            Err(Errno::BADF) => Ok(None),
+            Err(error) => Err(Error::system("copying a descriptor for the worker", error)),
         }
     }
 }
+
+fn dup(descriptor: impl AsFd) -> Result<OwnedFd, Errno> {
+    rustix::io::fcntl_dupfd_cloexec(descriptor, FIRST_FREE)
+}
+
+/// A copy under a standard stream's number would be taken for that stream.
+const FIRST_FREE: i32 = 3;
 
 /// What an opened descriptor is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use super::{Worker, control::Reports};
 use crate::convert::to_wire;
 use crate::daemon::Daemon;
 use crate::features::Feature;
-use mpfork_proto::exit::Ended;
-use mpfork_proto::v1::{Exit, Failure, Process, Rusage, exit, failure};
+use mpfork_proto::exit;
+use mpfork_proto::v1::{self, Exit, Failure, Process, Rusage, failure};
 use mpfork_sys::pidfd;
 use nix::libc::SIGKILL;
 use std::os::fd::AsFd as _;
@@ -20,18 +20,32 @@ pub(crate) enum Status {
     Unknown,
 }
 
+/// What is known at a worker's end.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: Status,
+    /// Its zygote says that processes of its group outlived it.
+    pub(crate) leftovers: bool,
+}
+
 /// The most processes of a group that are named.
 const NAMED: usize = 64;
 
 /// A worker has ended and was reaped.
-pub(crate) fn finish(daemon: &Daemon, worker: &Arc<Worker>, status: Status, leftovers_told: bool) {
-    let (control, place, timed_out) = {
-        let mut state = worker.state();
-        (state.control.take(), state.place.take(), state.timed_out)
-    };
+pub(crate) fn finish(daemon: &Daemon, worker: &Arc<Worker>, ended: Ended) {
     if !worker.is_running() {
         return;
     }
+    let (control, place, timed_out) = {
+        let mut state = worker.state();
+        if state.executing {
+            // Whoever started it is reading its reports.
+            state.deferred = Some(ended);
+            return;
+        }
+        (state.control.take(), state.place.take(), state.timed_out)
+    };
+    let Ended { status, leftovers } = ended;
     let reports = control.map_or_else(Reports::default, |mut control| {
         control.drain();
         control.reports
@@ -43,7 +57,7 @@ pub(crate) fn finish(daemon: &Daemon, worker: &Arc<Worker>, status: Status, left
             Status::Unknown => None,
         },
         failure: failure(&reports),
-        leftovers: leftovers(daemon, worker, leftovers_told),
+        leftovers: end_group(daemon, worker, leftovers),
         run_time: Some(to_wire(worker.forked_at.elapsed())),
         not_applied: reports.applied.map_or_else(Vec::new, |a| a.not_applied),
     };
@@ -63,7 +77,7 @@ fn how(
     worker: &Worker,
     status: &Status,
     timed_out: Option<std::time::Duration>,
-) -> exit::How {
+) -> v1::exit::How {
     let raw = match status {
         Status::Raw(raw, _) => Some(*raw),
         Status::Unknown if daemon.features.has(Feature::ExitInfo) => {
@@ -72,16 +86,16 @@ fn how(
         Status::Unknown => None,
     };
     let Some(raw) = raw else {
-        return exit::How::Lost(exit::Lost {
+        return v1::exit::How::Lost(v1::exit::Lost {
             reason: "its status was collected by something else than its zygote, which could not \
                      report it"
                 .to_owned(),
         });
     };
-    let ended = Ended::from_raw(raw);
+    let ended = exit::Ended::from_raw(raw);
     match timed_out {
         None => ended.into(),
-        Some(limit) => exit::How::TimedOut(exit::TimedOut {
+        Some(limit) => v1::exit::How::TimedOut(v1::exit::TimedOut {
             limit: Some(to_wire(limit)),
             how: Some(ended.into()),
         }),
@@ -100,7 +114,7 @@ fn failure(reports: &Reports) -> Option<Failure> {
 }
 
 /// Kills what is left of the worker's group and tells what it was.
-fn leftovers(daemon: &Daemon, worker: &Worker, told: bool) -> Vec<Process> {
+fn end_group(daemon: &Daemon, worker: &Worker, told: bool) -> Vec<Process> {
     if !daemon.features.has(Feature::GroupSignal) {
         // The zygote has killed them, and told that there were some.
         return if told {

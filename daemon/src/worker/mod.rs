@@ -86,6 +86,9 @@ struct State {
     place: Option<Place>,
     /// The wall-clock limit that has passed.
     timed_out: Option<Duration>,
+    /// A command that is being executed: its end waits until that has come out.
+    executing: bool,
+    deferred: Option<finish::Ended>,
 }
 
 impl Worker {
@@ -109,6 +112,8 @@ impl Worker {
                 control: Some(seed.control),
                 place: Some(seed.place),
                 timed_out: None,
+                executing: seed.command,
+                deferred: None,
             }),
             exit: watch::Sender::new(None),
         }
@@ -140,6 +145,13 @@ impl Worker {
     /// The command was executed: it is a worker now.
     pub(crate) fn confirm(&self) {
         self.provisional.store(false, Ordering::Relaxed);
+    }
+
+    /// It is known whether the command was executed; returns how it ended, if it has meanwhile.
+    pub(crate) fn settle(&self) -> Option<finish::Ended> {
+        let mut state = self.state();
+        state.executing = false;
+        state.deferred.take()
     }
 
     pub(crate) fn owner(&self) -> Option<Owner> {

@@ -1,6 +1,7 @@
 //! Starting a worker: from a checked request to a worker that runs, or a typed error and nothing.
 
 use super::control::{AssignError, Control};
+use super::finish::finish;
 use super::request::StartRequest;
 use super::table::{Outcome, Request};
 use super::{Owner, Seed, Worker};
@@ -137,16 +138,15 @@ async fn start_in(
 
 /// A command's worker is one once the program is executed; until then failures are the start's.
 async fn executed(daemon: &Daemon, worker: Arc<Worker>) -> Result<Arc<Worker>, Problem> {
-    match check_executed(&worker).await {
-        Ok(()) => {
-            daemon.workers.confirm(&worker);
-            Ok(worker)
-        }
-        Err(problem) => {
-            daemon.workers.discard(&worker);
-            Err(problem)
-        }
+    let result = check_executed(&worker).await;
+    match &result {
+        Ok(()) => daemon.workers.confirm(&worker),
+        Err(_) => daemon.workers.discard(&worker),
     }
+    if let Some(ended) = worker.settle() {
+        finish(daemon, &worker, ended);
+    }
+    result.map(|()| worker)
 }
 
 async fn check_executed(worker: &Worker) -> Result<(), Problem> {
@@ -155,7 +155,7 @@ async fn check_executed(worker: &Worker) -> Result<(), Problem> {
     if let Some(failed) = reports.exec_failed {
         return Err(Problem::new(
             Reason::ExecFailed,
-            format!("can't execute {program}: {}", failed.message),
+            failed.message.clone(),
         )
         .with("program", program)
         .with("errno", failed.errno)

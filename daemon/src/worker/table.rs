@@ -152,13 +152,10 @@ impl Workers {
         }
     }
 
-    /// A provisional worker has become one; it may have ended already.
+    /// A provisional worker has become one.
     pub(crate) fn confirm(&self, worker: &Worker) {
         worker.confirm();
         self.started.fetch_add(1, Ordering::Relaxed);
-        if !worker.is_running() {
-            self.remember(worker);
-        }
     }
 
     /// A provisional worker never became one.
@@ -166,21 +163,16 @@ impl Workers {
         self.table().workers.remove(&worker.id.counter);
     }
 
-    /// A worker has ended. A provisional one is remembered only once it is confirmed.
+    /// A worker has ended: it is remembered, and the oldest over the limit is forgotten. One that
+    /// never became a worker leaves no trace.
     pub(crate) fn ended(&self, worker: &Worker) {
         let mut table = self.table();
         if table.running_by_pid.get(&worker.pid) == Some(&worker.id.counter) {
             table.running_by_pid.remove(&worker.pid);
         }
-        drop(table);
-        if !worker.is_provisional() {
-            self.remember(worker);
+        if worker.is_provisional() {
+            return;
         }
-    }
-
-    /// Keeps an ended worker; the oldest over the limit is forgotten.
-    fn remember(&self, worker: &Worker) {
-        let mut table = self.table();
         table.ended.push_back(worker.id.counter);
         while table.ended.len() > self.retained {
             let Some(oldest) = table.ended.pop_front() else {

@@ -6,7 +6,7 @@ use crate::children::adopt;
 use crate::daemon::Daemon;
 use crate::template::Template;
 use crate::worker::Worker;
-use crate::worker::finish::{Status, finish};
+use crate::worker::finish::{Ended, Status, finish};
 use mpfork_proto::link::zygote_frame::Frame;
 use mpfork_proto::link::{Exited, ForkFailed, Forked};
 use mpfork_proto::problem::Problem;
@@ -132,7 +132,11 @@ fn on_exited(daemon: &Daemon, zygote: &Zygote, exited: &Exited) {
         Some(status) => Status::Raw(status, exited.rusage),
         None => Status::Unknown,
     };
-    finish(daemon, &worker, status, exited.leftovers);
+    let ended = Ended {
+        status,
+        leftovers: exited.leftovers,
+    };
+    finish(daemon, &worker, ended);
     zygote.running.send_replace(running);
 }
 

@@ -1,0 +1,186 @@
+//! Reaping: every worker's exact status, and nobody else's.
+
+mod common;
+
+use common::{LIMIT, PROBE, Start, Zygote, ended, eventually};
+use mpfork_proto::link::{Hello, Shutdown, supervisor_frame, zygote_frame};
+use mpfork_sys::pidfd;
+use std::collections::BTreeMap;
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
+/// Starts workers that wait for their input's end, and ends them all at once.
+fn burst(zygote: &mut Zygote, count: usize) {
+    let (input, hold) = std::io::pipe().unwrap();
+    let mut expected = BTreeMap::new();
+    for n in 0..count {
+        let code = u8::try_from(n % 200).unwrap();
+        let mut start = Start::function("wait", &[code]);
+        start = start.place(input.try_clone().unwrap(), 0);
+        let worker = zygote.start(start);
+        // One in ten is killed, by real-time signals too, which have no names.
+        if n % 10 == 9 {
+            let signal = [9, 15, 40][n % 3];
+            pidfd::signal(worker.pidfd.as_fd(), signal).unwrap();
+            expected.insert(worker.id, i32::from(signal));
+        } else {
+            expected.insert(worker.id, i32::from(code) << 8);
+        }
+    }
+    drop(input);
+    drop(hold);
+    for (worker, status) in expected {
+        match zygote.about(worker) {
+            zygote_frame::Frame::Exited(exited) => {
+                assert_eq!(exited.status, Some(status), "worker {worker}");
+                assert!(exited.rusage.is_some());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_thousand_workers_that_end_at_once() {
+    let mut zygote = Zygote::ready(&[], &[]);
+    burst(&mut zygote, 1000);
+    burst(&mut zygote, 60);
+    assert!(zygote.finish().is_empty());
+}
+
+#[test]
+fn many_workers_and_a_stranger() {
+    let mut zygote = Zygote::ready(&[], &["parent"]);
+    burst(&mut zygote, 150);
+    // The preload's child that has ended is left to it; the other goes on.
+    let strangers = zygote.text(Start::function("strangers", b"."));
+    assert!(strangers.starts_with('Z'), "{strangers}");
+    assert!(strangers.ends_with('S'), "{strangers}");
+}
+
+#[test]
+fn an_exit_is_told_at_once_among_many_that_live() {
+    let mut zygote = Zygote::ready(&[], &[]);
+    let (input, hold) = std::io::pipe().unwrap();
+    let mut living = Vec::new();
+    for _ in 0..100 {
+        let start = Start::function("wait", &[0]).place(input.try_clone().unwrap(), 0);
+        living.push(zygote.start(start));
+    }
+    for n in 0..50 {
+        assert_eq!(zygote.run(Start::function("code", &[n])).code(), n.into());
+    }
+    drop(hold);
+    drop(input);
+    for worker in &living {
+        assert_eq!(zygote.exited(worker).status, Some(0));
+    }
+}
+
+#[test]
+fn a_worker_somebody_else_has_reaped_has_no_status() {
+    for count in [1, 100] {
+        let mut zygote = Zygote::ready(&["PROBE_THIEF=1"], &[]);
+        let mut stolen = 0;
+        for _ in 0..count {
+            let (input, hold) = std::io::pipe().unwrap();
+            let worker = zygote.start(Start::function("wait", &[7]).place(input, 0));
+            // Stopped, the zygote can't reap before the hook of the next fork does.
+            let stop = nix::sys::signal::Signal::SIGSTOP as i32;
+            let go_on = nix::sys::signal::Signal::SIGCONT as i32;
+            pidfd::signal(zygote.pidfd.as_fd(), stop).unwrap();
+            eventually("the zygote is stopped", || {
+                common::stat(zygote.pid).is_some_and(|fields| fields[0] == "T")
+            });
+            drop(hold);
+            assert!(ended(&worker.pidfd, LIMIT));
+            let (next, _control) = zygote.ask(Start::function("code", &[0]));
+            pidfd::signal(zygote.pidfd.as_fd(), go_on).unwrap();
+            match zygote.about(worker.id) {
+                zygote_frame::Frame::Exited(exited) => {
+                    stolen += usize::from(exited.status.is_none());
+                    assert!(exited.status.is_none_or(|status| status == 7 << 8));
+                }
+                other => panic!("{other:?}"),
+            }
+            assert!(matches!(
+                zygote.about(next),
+                zygote_frame::Frame::Forked(_)
+            ));
+            assert!(matches!(
+                zygote.about(next),
+                zygote_frame::Frame::Exited(_)
+            ));
+            if stolen > 0 {
+                break;
+            }
+        }
+        // Whoever comes first has it: the zygote looks for ends before it forks.
+        let _ = stolen;
+    }
+}
+
+#[test]
+fn groups_are_ended_before_their_leader_is_reaped_when_asked_for() {
+    let mut zygote = Zygote::launch(PROBE, &[]);
+    zygote.greet_with(Hello {
+        version_min: 1,
+        version_max: 1,
+        end_groups: true,
+    });
+    zygote.preload(&[]).1.unwrap();
+    let outcome = zygote.run(Start::function("leave-child", b"."));
+    assert!(outcome.exited.leftovers);
+    let child: i32 = String::from_utf8(outcome.value.unwrap())
+        .unwrap()
+        .parse()
+        .unwrap();
+    eventually("the child is gone", || {
+        common::stat(child).is_none_or(|fields| fields[0] == "Z")
+    });
+    let outcome = zygote.run(Start::function("echo", b"x"));
+    assert!(!outcome.exited.leftovers);
+}
+
+#[test]
+fn a_zygote_whose_supervisor_is_gone_stays_for_its_workers() {
+    let mut zygote = Zygote::ready(&[], &[]);
+    let (input, hold) = std::io::pipe().unwrap();
+    let worker = zygote.start(Start::function("wait", &[0]).place(input, 0));
+    zygote.link = None;
+    assert!(!ended(&zygote.pidfd, Duration::from_millis(100)));
+    assert!(!ended(&worker.pidfd, Duration::ZERO));
+    drop(hold);
+    assert!(ended(&worker.pidfd, LIMIT));
+    assert!(ended(&zygote.pidfd, LIMIT));
+}
+
+#[test]
+fn a_zygote_that_is_to_leave_forks_no_more_and_reports_to_the_end() {
+    let mut zygote = Zygote::ready(&[], &[]);
+    let (input, hold) = std::io::pipe().unwrap();
+    let worker = zygote.start(Start::function("wait", &[5]).place(input, 0));
+    zygote.say(supervisor_frame::Frame::Shutdown(Shutdown {}), &[]);
+    let (late, _control) = zygote.ask(Start::function("echo", b"x"));
+    match zygote.about(late) {
+        zygote_frame::Frame::ForkFailed(failed) => assert!(failed.message.contains("leaving")),
+        other => panic!("{other:?}"),
+    }
+    drop(hold);
+    assert_eq!(zygote.exited(&worker).status, Some(5 << 8));
+    assert!(zygote.hear().is_none());
+}
+
+#[test]
+fn a_killed_zygote_leaves_its_workers_alone() {
+    let mut zygote = Zygote::ready(&[], &[]);
+    let (input, hold) = std::io::pipe().unwrap();
+    let mut worker = zygote.start(Start::function("wait", &[0]).place(input, 0));
+    pidfd::signal(zygote.pidfd.as_fd(), 9).unwrap();
+    assert!(ended(&zygote.pidfd, LIMIT));
+    assert!(!ended(&worker.pidfd, Duration::ZERO));
+    drop(hold);
+    assert!(worker.value().is_none());
+    assert!(ended(&worker.pidfd, LIMIT));
+    zygote.expect_signal(9);
+}

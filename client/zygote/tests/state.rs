@@ -1,0 +1,323 @@
+//! What a worker starts with, seen from inside workers.
+
+mod common;
+
+use common::{Start, Zygote, read_all, stat};
+use mpfork_proto::link::worker_report;
+use mpfork_proto::v1::Rlimit;
+use mpfork_proto::v1::env_directive::{Clear, Step};
+use std::fs::File;
+use std::io::Write as _;
+
+const NOFILE: u32 = 7;
+const CORE: u32 = 4;
+
+fn status_line(zygote: &mut Zygote, start: Start, name: &str) -> String {
+    let status = zygote.text(start);
+    let line = status.lines().find(|line| line.starts_with(name));
+    let line = line.unwrap_or_else(|| panic!("{status}"));
+    line[name.len() + 1..].trim().to_owned()
+}
+
+fn status() -> Start {
+    Start::function("read", b"/proc/self/status")
+}
+
+#[test]
+fn without_a_state_it_is_the_zygotes_and_a_group_of_its_own() {
+    let mut zygote = Zygote::ready(&["A=1", "B=2"], &[]);
+    assert_eq!(zygote.text(Start::function("cwd", b".")), "/");
+    // The marker is gone.
+    assert_eq!(zygote.text(Start::function("env", b".")), "A=1\nB=2");
+    let outcome = zygote.run(Start::function("read", b"/proc/self/stat"));
+    let applied = outcome.applied();
+    assert_eq!((applied.pid, applied.not_applied.len()), (outcome.pid, 0));
+    let stat = String::from_utf8(outcome.value.unwrap()).unwrap();
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+    // Parent, group, session.
+    let expected = [zygote.pid, outcome.pid, zygote.pid].map(|pid| pid.to_string());
+    assert_eq!(fields[1..4], expected);
+    let null = "/dev/null";
+    let descriptors = zygote.text(Start::function("descriptors", b"."));
+    let lines: Vec<&str> = descriptors.lines().collect();
+    assert_eq!(lines[..3], [format!("0 {null}"), format!("1 {null}"), format!("2 {null}")]);
+    // Its own socket and the channel.
+    assert_eq!(lines.len(), 5, "{descriptors}");
+    assert!(lines[3..].iter().all(|line| line.contains("socket:")));
+    assert_eq!(status_line(&mut zygote, status(), "SigBlk:"), "0000000000000000");
+}
+
+#[test]
+fn working_directory() {
+    let mut zygote = Zygote::ready(&[], &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap();
+    let by_path = Start::function("cwd", b".")
+        .state(|state| state.cwd_path = Some(path.to_str().unwrap().into()));
+    assert_eq!(zygote.text(by_path), path.to_str().unwrap());
+
+    let mut by_descriptor = Start::function("cwd", b".")
+        .state(|state| state.cwd_path = Some(b"/nowhere".to_vec()));
+    by_descriptor.state.cwd = Some(by_descriptor.add(File::open(&path).unwrap()));
+    assert_eq!(zygote.text(by_descriptor), path.to_str().unwrap());
+
+    let nowhere = Start::function("cwd", b".")
+        .state(|state| state.cwd_path = Some(b"/nowhere".to_vec()));
+    let outcome = zygote.run(nowhere);
+    assert_eq!(outcome.code(), 126);
+    let failed = outcome.start_failed();
+    assert_eq!((failed.what.as_str(), failed.errno), ("working directory", 2));
+    assert!(outcome.value.is_none());
+}
+
+#[test]
+fn environment_steps() {
+    let mut zygote = Zygote::ready(&["A=1", "B=2"], &[]);
+    let env = |start: Start, zygote: &mut Zygote| zygote.text(start);
+    let start = || Start::function("env", b".");
+    assert_eq!(env(start().set("C", "3").set("A", "9"), &mut zygote), "A=9\nB=2\nC=3");
+    assert_eq!(env(start().env(Step::Remove(b"A".to_vec())), &mut zygote), "B=2");
+    let cleared = start().set("X", "1").env(Step::Clear(Clear {})).set("Y", "=");
+    assert_eq!(env(cleared, &mut zygote), "Y==");
+    assert_eq!(env(start().env(Step::Clear(Clear {})), &mut zygote), "");
+    let outcome = zygote.run(start().set("X=Y", "1"));
+    assert_eq!(outcome.start_failed().what, "environment");
+    // One worker's is not another's.
+    assert_eq!(env(start(), &mut zygote), "A=1\nB=2");
+}
+
+#[test]
+fn umask_nice_affinity_and_mask() {
+    let mut zygote = Zygote::ready(&[], &[]);
+    let masked = status().state(|state| state.umask = Some(0o027));
+    assert_eq!(status_line(&mut zygote, masked, "Umask:"), "0027");
+    let blocked = status().state(|state| state.blocked_signals = vec![10, 34]);
+    assert_eq!(
+        status_line(&mut zygote, blocked, "SigBlk:"),
+        "0000000200000200"
+    );
+    let nice = Start::function("read", b"/proc/self/stat").state(|state| state.nice = Some(7));
+    let stat = zygote.text(nice);
+    assert_eq!(stat.rsplit(") ").next().unwrap().split(' ').nth(16), Some("7"));
+    let allowed = rustix::thread::sched_getaffinity(None).unwrap();
+    let cpu = (0..1024).rev().find(|cpu| allowed.is_set(*cpu)).unwrap();
+    let pinned = status().state(|state| state.affinity = vec![cpu.try_into().unwrap()]);
+    assert_eq!(
+        status_line(&mut zygote, pinned, "Cpus_allowed_list:"),
+        cpu.to_string()
+    );
+    // Rust ignores SIGPIPE, and functions keep that.
+    let ignored = status().state(|state| state.ignored_signals = vec![2]);
+    assert_eq!(
+        status_line(&mut zygote, ignored, "SigIgn:"),
+        "0000000000001000"
+    );
+}
+
+#[test]
+fn limits() {
+    let mut zygote = Zygote::ready(&[], &[]);
+    let limits = |rlimits: Vec<Rlimit>| {
+        Start::function("read", b"/proc/self/limits").state(move |state| state.rlimits = rlimits)
+    };
+    let limit = |resource, soft, hard| Rlimit {
+        resource,
+        soft,
+        hard,
+    };
+    let line = |text: &str, name: &str| -> String {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        let fields: Vec<&str> = line[name.len()..].split_whitespace().collect();
+        fields[..2].join(" ")
+    };
+    let text = zygote.text(limits(vec![limit(NOFILE, 20, 100), limit(CORE, 0, 4096)]));
+    assert_eq!(line(&text, "Max open files"), "20 100");
+    assert_eq!(line(&text, "Max core file size"), "0 4096");
+
+    // A number beyond the zygote's soft limit but within the worker's, and the other way round.
+    let own = mpfork_sys::limits::get(NOFILE).unwrap();
+    let mut low = Zygote::ready(&[], &[]);
+    let lowered = mpfork_sys::limits::Rlimit { soft: 64, ..own };
+    mpfork_sys::limits::set(low.pid, lowered).unwrap();
+    let null = || File::open("/dev/null").unwrap();
+    let high = Start::function("descriptors", b".")
+        .state(|state| state.rlimits = vec![limit(NOFILE, 200, own.hard)])
+        .place(null(), 150);
+    assert!(low.text(high).contains("150 /dev/null"));
+    let beyond = Start::function("descriptors", b".")
+        .state(|state| state.rlimits = vec![limit(NOFILE, 20, own.hard)])
+        .place(null(), 50);
+    assert!(low.text(beyond).contains("50 /dev/null"));
+    let outcome = low.run(Start::function("descriptors", b".").place(null(), 150));
+    assert_eq!(outcome.start_failed().what, "descriptors");
+    assert_eq!(outcome.start_failed().errno, 9);
+}
+
+#[test]
+fn what_can_not_be_applied_is_told_and_the_start_goes_on() {
+    let mut zygote = Zygote::ready(&[], &[]);
+    let start = Start::function("echo", b"still").state(|state| {
+        state.affinity = vec![1023];
+        state.blocked_signals = vec![33, 99];
+        state.rlimits = vec![
+            Rlimit {
+                resource: NOFILE,
+                soft: 2000,
+                hard: 1000,
+            },
+            Rlimit {
+                resource: 99,
+                soft: 1,
+                hard: 1,
+            },
+        ];
+    });
+    let outcome = zygote.run(start);
+    assert_eq!(outcome.value.as_deref(), Some(b"still".as_slice()));
+    let not_applied = outcome.applied().not_applied.join("\n");
+    for what in [
+        "affinity to CPUs [1023]",
+        "signal 33",
+        "signal 99",
+        "limit 7 to 2000:1000",
+        "limit 99 to 1:1",
+    ] {
+        assert!(not_applied.contains(what), "{not_applied}");
+    }
+    assert_eq!(outcome.code(), 0);
+    // Too far for any machine.
+    let far = Start::function("echo", b"x").state(|state| state.affinity = vec![100_000]);
+    assert!(zygote.run(far).applied().not_applied[0].contains("100000"));
+}
+
+#[test]
+fn descriptors_at_any_numbers() {
+    let mut zygote = Zygote::ready(&[], &[]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().canonicalize().unwrap();
+    let path = path.to_str().unwrap();
+    let descriptors = |zygote: &mut Zygote, start: Start| {
+        let text = zygote.text(start);
+        let lines = text.lines().map(|line| {
+            let (number, what) = line.split_once(' ').unwrap();
+            (number.parse::<u32>().unwrap(), what.to_owned())
+        });
+        lines.collect::<Vec<_>>()
+    };
+    // All the numbers in use in a young worker, reversed against the order they arrive in.
+    let mut start = Start::function("descriptors", b".");
+    for number in (3..30).rev() {
+        let file = if number % 2 == 0 {
+            File::open(path).unwrap()
+        } else {
+            File::open("/dev/zero").unwrap()
+        };
+        start = start.place(file, number);
+    }
+    let found = descriptors(&mut zygote, start);
+    for number in 3..30 {
+        let what = if number % 2 == 0 { path } else { "/dev/zero" };
+        assert!(found.contains(&(number, what.to_owned())), "{found:?}");
+    }
+    assert_eq!(found.len(), 3 + 27 + 2);
+
+    // One descriptor at several numbers, the channel among them.
+    let mut start = Start::function("descriptors", b".").place(File::open(path).unwrap(), 5);
+    for (index, target) in [(1, 7), (1, 0), (0, 9)] {
+        let placed = mpfork_proto::link::assigned_state::Placed { index, target };
+        start.state.placed.push(placed);
+    }
+    let found = descriptors(&mut zygote, start);
+    for number in [0, 5, 7] {
+        assert!(found.contains(&(number, path.to_owned())), "{found:?}");
+    }
+    assert!(found.iter().any(|(n, what)| *n == 9 && what.starts_with("socket:")));
+
+    // Many, more than one message carries.
+    let mut start = Start::function("descriptors", b".");
+    for number in 100..400 {
+        start = start.place(File::open(path).unwrap(), number);
+    }
+    assert_eq!(descriptors(&mut zygote, start).len(), 3 + 300 + 2);
+
+    // Nonsense.
+    let null = || File::open("/dev/null").unwrap();
+    let start = || Start::function("echo", b"x");
+    for (start, what) in [
+        (start().place(null(), 5).place(null(), 5), "descriptors"),
+        (start().place(null(), u32::MAX), "descriptors"),
+        (start().place(null(), 1 << 30), "descriptors"),
+        (start().state(|state| state.cwd = Some(4)), "assignment"),
+    ] {
+        let outcome = zygote.run(start);
+        assert_eq!(outcome.start_failed().what, what);
+        assert_eq!(outcome.code(), 126);
+    }
+}
+
+#[test]
+fn standard_streams() {
+    let mut zygote = Zygote::ready(&[], &[]);
+    let (input, mut write) = std::io::pipe().unwrap();
+    write.write_all(b"from the client").unwrap();
+    drop(write);
+    let (start, output) = Start::command("/bin/cat", &[]).place(input, 0).piped();
+    assert_eq!(zygote.run(start).code(), 0);
+    assert_eq!(read_all(output), "from the client");
+    // Nothing of a worker reaches the zygote's own output.
+    zygote.run(Start::function("print", b"."));
+    assert_eq!(zygote.finish(), "");
+}
+
+#[test]
+fn a_session_of_its_own() {
+    let mut zygote = Zygote::ready(&[], &[]);
+    for _ in 0..20 {
+        let start = Start::function("wait", b"\0").state(|state| state.new_session = true);
+        let (input, hold) = std::io::pipe().unwrap();
+        let mut worker = zygote.start(start.place(input, 0));
+        let Some(worker_report::Report::Applied(_)) = worker
+            .control
+            .receive::<mpfork_proto::link::WorkerReport>()
+            .unwrap()
+            .report
+        else {
+            panic!("no report");
+        };
+        let fields = stat(worker.pid).unwrap();
+        assert_eq!(fields[2], worker.pid.to_string(), "group");
+        assert_eq!(fields[3], worker.pid.to_string(), "session");
+        drop(hold);
+        assert_eq!(zygote.exited(&worker).status, Some(0));
+    }
+}
+
+#[test]
+fn a_controlling_terminal() {
+    let mut zygote = Zygote::ready(&[], &[]);
+    let open = rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY;
+    let ours = rustix::pty::openpt(open).unwrap();
+    rustix::pty::unlockpt(&ours).unwrap();
+    let name = rustix::pty::ptsname(&ours, Vec::new()).unwrap();
+    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
+    let theirs = rustix::fs::open(&name, flags, rustix::fs::Mode::empty()).unwrap();
+    let start = Start::command("/bin/sh", &["-c", "echo by name >/dev/tty"])
+        .state(|state| {
+            state.new_session = true;
+            state.controlling_terminal = true;
+        })
+        .place(theirs.try_clone().unwrap(), 0);
+    assert_eq!(zygote.run(start).code(), 0);
+    let mut bytes = [0; 64];
+    let count = rustix::io::read(&ours, &mut bytes).unwrap();
+    assert_eq!(&bytes[..count], b"by name\r\n");
+    drop(theirs);
+
+    let without = Start::command("/bin/true", &[]).state(|state| {
+        state.new_session = true;
+        state.controlling_terminal = true;
+    });
+    let outcome = zygote.run(without);
+    assert_eq!(outcome.start_failed().what, "controlling terminal");
+    assert_eq!(outcome.code(), 126);
+}
