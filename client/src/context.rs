@@ -167,7 +167,10 @@ impl Context {
         A: Serialize + DeserializeOwned,
     {
         freeze::check()?;
-        self.described(call::function_of(call_record::<F, A, M>(function))?, arguments)
+        self.described(
+            call::function_of(call_record::<F, A, M>(function))?,
+            arguments,
+        )
     }
 
     /// Calls a function that this program registered under a name with

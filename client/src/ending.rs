@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 /// A return type that says how the process ends: its exit code.
 ///
-/// `()` ends it with 0, an [`ExitCode`] with that code, `Ok` as the value in it would and `Err` with
+/// `()` ends it with 0, an [`ExitCode`] with that code, a function that never returns as it does, `Ok` as the value in it would and `Err` with
 /// 1, after the error and its sources were printed to standard error.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say how a process ends",
@@ -25,9 +25,21 @@ impl Ending for () {
     }
 }
 
-impl Ending for std::convert::Infallible {
+/// The type of what never returns, which has no name in stable Rust but that of a function's output.
+type Never = <fn() -> ! as Output>::Type;
+
+#[doc(hidden)]
+pub trait Output {
+    type Type;
+}
+
+impl<T> Output for fn() -> T {
+    type Type = T;
+}
+
+impl Ending for Never {
     fn returned(self) -> Returned {
-        match self {}
+        self
     }
 }
 

@@ -8,8 +8,21 @@ use std::time::Duration;
 /// How a worker ended, and what is known about its life.
 ///
 /// [`Exit::exitcode`] mirrors the `exitcode` of Python's `multiprocessing.Process`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Exit(v1::Exit);
+
+/// In short: a failure's backtrace would hide all else.
+impl fmt::Debug for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exit")
+            .field("how", &format_args!("{self}"))
+            .field("failure", &self.failure().map(|failure| failure.to_string()))
+            .field("leftovers", &self.leftovers().collect::<Vec<_>>())
+            .field("not_applied", &self.not_applied())
+            .field("run_time", &self.run_time())
+            .finish_non_exhaustive()
+    }
+}
 
 impl Exit {
     pub(crate) fn new(exit: v1::Exit) -> Self {

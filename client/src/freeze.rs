@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use mpfork_proto::link::LINK_ENV;
+use mpfork_sys::fork::{Forked, fork_beside_sleeping_main};
 use std::ffi::OsString;
 
 /// To be called first thing in `main`, by every program that starts workers.
@@ -65,12 +66,42 @@ fn test_support() -> Option<&'static TestSupport> {
 }
 
 /// What [`test_support!`](crate::test_support)'s test does. The harness runs every test in a thread
-/// of its own, and a process with threads can't be a zygote; but its exit handlers run on the main
-/// thread once that one is gone.
+/// of its own, and a process with threads can't be a zygote. So a child of this one, which has this
+/// thread alone, becomes the zygote, and this process ends as the child does.
 #[doc(hidden)]
-pub fn freeze_at_exit() {
-    if std::env::var_os(LINK_ENV).is_some() {
-        mpfork_sys::exit::on_exit(|_code| freeze_support());
+pub fn freeze_in_test() {
+    let Some(link) = std::env::var_os(LINK_ENV) else {
+        return;
+    };
+    // mpforkd sees this process, not the child: when it ends before its time, so must this one.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    let code = match fork_beside_sleeping_main() {
+        Ok(Forked::Child) => {
+            freeze_support();
+            eprintln!("mpfork: a test binary has no main for a worker to go on with");
+            1
+        }
+        Ok(Forked::Parent(child)) => {
+            // The child's end of the link is the only one that counts.
+            let number = link.to_str().and_then(|number| number.parse().ok());
+            drop(number.and_then(mpfork_sys::descriptors::adopt_socket));
+            wait_for(child)
+        }
+        Err(error) => {
+            eprintln!("mpfork: the test binary can't be a zygote: {error}");
+            1
+        }
+    };
+    #[allow(clippy::exit)] // the process was executed for nothing else
+    std::process::exit(code)
+}
+
+fn wait_for(child: i32) -> i32 {
+    use rustix::process::{Pid, WaitOptions, waitpid};
+    let wait = || waitpid(Pid::from_raw(child), WaitOptions::empty());
+    match rustix::io::retry_on_intr(wait) {
+        Ok(Some((_, status))) => status.exit_status().unwrap_or(1),
+        Ok(None) | Err(_) => 1,
     }
 }
 

@@ -123,7 +123,7 @@ pub use wrap::{Failing, Typed, Wrapped, fallible, typed};
 /// For the macros.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::freeze::{TestSupport, freeze_at_exit};
+    pub use crate::freeze::{TestSupport, freeze_in_test};
     pub use crate::target::run_registered;
     pub use inventory;
     pub use mpfork_zygote::register_entry;

@@ -48,7 +48,7 @@ macro_rules! test_support {
         #[cfg(test)]
         #[test]
         fn mpfork_test_support() {
-            $crate::__private::freeze_at_exit();
+            $crate::__private::freeze_in_test();
         }
 
         #[cfg(test)]

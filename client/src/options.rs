@@ -155,11 +155,7 @@ macro_rules! option_methods {
 
         /// Gives it a descriptor under this number.
         #[must_use]
-        pub fn pass_fd(
-            mut self,
-            descriptor: impl Into<std::os::fd::OwnedFd>,
-            target: u32,
-        ) -> Self {
+        pub fn pass_fd(mut self, descriptor: impl Into<std::os::fd::OwnedFd>, target: u32) -> Self {
             self.options.state.pass_fd(descriptor, target);
             self
         }

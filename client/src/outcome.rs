@@ -17,7 +17,7 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync + 'static>;
 /// | `Result<T, E>` with `E` an error, `anyhow::Error`, a boxed error | `T`; an `Err` ends the worker with exit code 1 and arrives as [`Error::Worker`](crate::Error::Worker) |
 ///
 /// `M` tells the two apart and is inferred. It can't be where both apply, that is for a
-/// `Result<T, E>` whose `E` is an error *and* can itself be serialized, such as `String`: the
+/// `Result<T, E>` whose `E` is an error *and* can itself be serialized, such as a string: the
 /// compiler then asks for type annotations. Say which is meant by wrapping the function in
 /// [`fallible`](crate::fallible) or [`typed`](crate::typed).
 #[diagnostic::on_unimplemented(

@@ -165,3 +165,7 @@ where
 {
     ForResult::<A, M>::run(function, argument)
 }
+
+#[cfg(test)]
+#[path = "target_tests.rs"]
+mod tests;

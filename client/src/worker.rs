@@ -192,10 +192,13 @@ impl Worker {
         if let Ok(Some(exit)) = crate::runtime::block_on(self.exited_within(Some(TELL_LIMIT))) {
             return Some(exit);
         }
-        Some(self.exit.get_or_init(|| match pidfd::exit_status(self.sentinel()) {
-            Ok(Some(status)) => Exit::from_raw(status),
-            Ok(None) | Err(_) => Exit::unknown("mpforkd is gone"),
-        }))
+        Some(
+            self.exit
+                .get_or_init(|| match pidfd::exit_status(self.sentinel()) {
+                    Ok(Some(status)) => Exit::from_raw(status),
+                    Ok(None) | Err(_) => Exit::unknown("mpforkd is gone"),
+                }),
+        )
     }
 
     /// Whether the process has not ended.

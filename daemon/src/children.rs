@@ -2,17 +2,20 @@
 //! strangers that a worker or a preload left behind.
 
 use crate::daemon::Daemon;
+use crate::features::Feature;
 use crate::worker::Worker;
 use crate::worker::finish::{self, Status, finish};
 use mpfork_proto::exit::Ended;
 use mpfork_proto::v1::Rusage;
 use mpfork_sys::wait::{Reaped, reap};
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// A zygote as a child process.
@@ -61,6 +64,8 @@ impl Child {
 
 /// How many reaped strangers are remembered, should one turn out to be a worker.
 const STRAYS: usize = 1024;
+/// For how long. Later the number may be another process's.
+const STRAY_TIME: Duration = Duration::from_secs(10);
 
 /// All children.
 #[derive(Debug, Default)]
@@ -73,8 +78,15 @@ struct Table {
     zygotes: HashMap<i32, Arc<Child>>,
     /// Reaped without being known, newest last: a worker may be reaped before its zygote's last
     /// words are read.
-    strays: VecDeque<(i32, Reaped)>,
+    strays: VecDeque<Stray>,
     strangers: u64,
+}
+
+#[derive(Debug)]
+struct Stray {
+    pid: i32,
+    reaped: Reaped,
+    at: Instant,
 }
 
 impl Children {
@@ -106,12 +118,15 @@ impl Children {
         self.table().strangers
     }
 
-    /// The status of a process that was reaped as a stranger.
+    /// The status of a process that was reaped as a stranger, a moment ago.
     pub(crate) fn take_stray(&self, pid: i32) -> Option<Reaped> {
         let mut table = self.table();
-        let position = table.strays.iter().rposition(|(stray, _)| *stray == pid)?;
+        let position = table
+            .strays
+            .iter()
+            .rposition(|stray| stray.pid == pid && stray.at.elapsed() < STRAY_TIME)?;
         table.strangers = table.strangers.saturating_sub(1);
-        table.strays.remove(position).map(|(_, reaped)| reaped)
+        table.strays.remove(position).map(|stray| stray.reaped)
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -125,39 +140,73 @@ pub(crate) fn reap_all(daemon: &Daemon) {
     loop {
         let pid = match waitid(Id::All, peek) {
             Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) => pid.as_raw(),
+            // Ended by a real-time signal, which has no name: it hides those behind it.
+            Err(Errno::EINVAL) => match crate::processes::ended_child() {
+                Some(pid) => pid,
+                None => return,
+            },
             // Nothing more, or no children at all.
             _ => return,
         };
-        if let Some(child) = daemon.children.table().zygotes.get(&pid) {
-            // While it is a zombie its number is its own; what its preloads left goes with it.
-            let _ = kill(Pid::from_raw(-child.pid), Signal::SIGKILL);
-        }
-        match reap(pid) {
-            Ok(Some(reaped)) => reaped_one(daemon, pid, reaped),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::error!(pid, %error, "can't reap a child");
-                return;
-            }
+        if !reap_one(daemon, pid) {
+            return;
         }
     }
 }
 
-fn reaped_one(daemon: &Daemon, pid: i32, reaped: Reaped) {
+/// Reaps a child that has ended; false when that can't be.
+fn reap_one(daemon: &Daemon, pid: i32) -> bool {
+    // While it is a zombie its number is its own.
+    let worker = daemon
+        .workers
+        .by_pid(pid)
+        .filter(|worker| worker.is_unreaped());
+    let zygote = daemon.children.table().zygotes.contains_key(&pid);
+    let ends_group = worker.is_some() && !daemon.features.has(Feature::GroupSignal);
+    let group = Pid::from_raw(-pid);
+    if zygote || ends_group {
+        // What a zygote's preloads left goes with it; so does what is left of a worker's group.
+        let _ = kill(group, Signal::SIGKILL);
+    }
+    match reap(pid) {
+        Ok(Some(reaped)) => {
+            let leftovers = ends_group && kill(group, None).is_ok();
+            reaped_one(daemon, pid, reaped, worker, leftovers);
+            true
+        }
+        Ok(None) => false,
+        Err(error) => {
+            tracing::error!(pid, %error, "can't reap a child");
+            false
+        }
+    }
+}
+
+fn reaped_one(
+    daemon: &Daemon,
+    pid: i32,
+    reaped: Reaped,
+    worker: Option<Arc<Worker>>,
+    leftovers: bool,
+) {
     let zygote = daemon.children.table().zygotes.remove(&pid);
     if let Some(child) = zygote {
         let status = ChildStatus(Ended::from_raw(reaped.status));
         child.ended.send_replace(Some(status));
         return;
     }
-    if let Some(worker) = daemon.workers.by_pid(pid) {
+    if let Some(worker) = worker {
         tracing::debug!(worker = %worker.id, pid, "reaped a worker whose zygote died");
-        finish(daemon, &worker, adopted(&reaped));
+        finish(daemon, &worker, adopted(&reaped, leftovers));
         return;
     }
     let mut table = daemon.children.table();
     table.strangers += 1;
-    table.strays.push_back((pid, reaped));
+    table.strays.push_back(Stray {
+        pid,
+        reaped,
+        at: Instant::now(),
+    });
     if table.strays.len() > STRAYS {
         table.strays.pop_front();
     }
@@ -165,10 +214,10 @@ fn reaped_one(daemon: &Daemon, pid: i32, reaped: Reaped) {
     tracing::debug!(pid, "reaped a stranger");
 }
 
-fn adopted(reaped: &Reaped) -> finish::Ended {
+fn adopted(reaped: &Reaped, leftovers: bool) -> finish::Ended {
     finish::Ended {
         status: Status::Raw(reaped.status, Some(rusage(reaped))),
-        leftovers: false,
+        leftovers,
     }
 }
 
@@ -192,19 +241,18 @@ pub(crate) fn adopt(daemon: &Daemon, worker: &Arc<Worker>) {
     if !worker.is_running() {
         return;
     }
-    if let Some(reaped) = daemon.children.take_stray(worker.pid) {
-        finish(daemon, worker, adopted(&reaped));
+    // Everything that is ours to reap is reaped here; afterwards what is neither ended nor alive was
+    // reaped before its worker was known, or by the zygote.
+    reap_all(daemon);
+    if !worker.is_running() || worker.is_unreaped() {
         return;
     }
-    // Everything that is ours to reap is reaped here; afterwards what is neither ended nor alive was
-    // reaped by the zygote.
-    reap_all(daemon);
-    let alive = mpfork_sys::pidfd::signal(std::os::fd::AsFd::as_fd(&worker.pidfd), 0).is_ok();
-    if worker.is_running() && !alive {
-        let ended = finish::Ended {
+    let ended = match daemon.children.take_stray(worker.pid) {
+        Some(reaped) => adopted(&reaped, false),
+        None => finish::Ended {
             status: Status::Unknown,
             leftovers: false,
-        };
-        finish(daemon, worker, ended);
-    }
+        },
+    };
+    finish(daemon, worker, ended);
 }

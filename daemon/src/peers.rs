@@ -12,6 +12,9 @@ use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::UnixStream;
 
+/// So many connections over the limit are told why they are refused; others are just closed.
+const TOLD: usize = 64;
+
 /// All connections.
 #[derive(Debug)]
 pub(crate) struct Peers {
@@ -41,8 +44,12 @@ impl Peers {
         self.table().len()
     }
 
-    /// A new connection: its peer is looked at, and its end awaited.
-    pub(crate) fn admit(&self, daemon: &Arc<Daemon>, socket: UnixStream) -> FdStream {
+    /// A new connection: its peer is looked at, and its end awaited. `None` when there are far too
+    /// many already.
+    pub(crate) fn admit(&self, daemon: &Arc<Daemon>, socket: UnixStream) -> Option<FdStream> {
+        if self.len() >= self.limit.saturating_add(TOLD) {
+            return None;
+        }
         let (pid, mut refused) = match socket.peer_cred() {
             Ok(credentials) => (
                 credentials.pid().unwrap_or(0),
@@ -91,7 +98,7 @@ impl Peers {
             daemon.peers.owner_gone(&daemon, id);
             daemon.peers.table().remove(&id);
         });
-        stream
+        Some(stream)
     }
 
     /// Whether a connection's calls are served.

@@ -13,7 +13,9 @@ pub(crate) fn of_group(group: i32, most: usize) -> Vec<Process> {
         .filter_map(Result::ok)
         .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
         .filter_map(|pid| {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            // A name may hold any bytes.
+            let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+            let stat = String::from_utf8_lossy(&stat);
             let stat = Stat::parse(&stat)?;
             let alive = !matches!(stat.state, 'Z' | 'X');
             (alive && stat.group == group).then(|| Process {
@@ -25,9 +27,25 @@ pub(crate) fn of_group(group: i32, most: usize) -> Vec<Process> {
         .collect()
 }
 
+/// A child of this process that has ended and is not reaped yet.
+pub(crate) fn ended_child() -> Option<i32> {
+    let own = i32::try_from(std::process::id()).ok()?;
+    std::fs::read_dir("/proc")
+        .ok()?
+        .filter_map(Result::ok)
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
+        .find(|pid| {
+            std::fs::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+                Stat::parse(&String::from_utf8_lossy(&stat))
+                    .is_some_and(|stat| stat.state == 'Z' && stat.parent == own)
+            })
+        })
+}
+
 struct Stat<'a> {
     comm: &'a str,
     state: char,
+    parent: i32,
     group: i32,
 }
 
@@ -40,7 +58,8 @@ impl<'a> Stat<'a> {
         Some(Self {
             comm: text.get(open + 1..close)?,
             state: rest.next()?.chars().next()?,
-            group: rest.nth(1)?.parse().ok()?,
+            parent: rest.next()?.parse().ok()?,
+            group: rest.next()?.parse().ok()?,
         })
     }
 }
@@ -74,7 +93,8 @@ mod tests {
     #[test]
     fn a_name_may_hold_anything() {
         let stat = Stat::parse("12 (a) b (c)) S 1 34 5 6").unwrap();
-        assert_eq!((stat.comm, stat.state, stat.group), ("a) b (c)", 'S', 34));
+        assert_eq!((stat.comm, stat.state), ("a) b (c)", 'S'));
+        assert_eq!((stat.parent, stat.group), (1, 34));
         assert!(Stat::parse("12").is_none());
         assert!(Stat::parse(") (").is_none());
     }

@@ -65,7 +65,9 @@ async fn accept(
                     return;
                 }
                 // The credentials are read before the stream takes the socket.
-                let stream = daemon.peers.admit(daemon, socket);
+                let Some(stream) = daemon.peers.admit(daemon, socket) else {
+                    continue;
+                };
                 if streams.send(Ok(stream)).await.is_err() {
                     return;
                 }

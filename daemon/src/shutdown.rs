@@ -79,7 +79,33 @@ async fn in_order(daemon: &Arc<Daemon>) {
         Ending::InOrder(grace) => grace,
         Ending::No | Ending::Now => Duration::ZERO,
     };
-    // Starts that were under way come out as workers or errors; none begins any more.
+    let stuck = async {
+        tokio::time::sleep(grace.saturating_add(ZYGOTES)).await;
+        // Every worker was killed by now. A zygote that does not tell is stuck itself; without it its
+        // workers are mpforkd's own.
+        tracing::warn!("workers were killed and not reported, their zygotes are killed");
+        daemon.children.kill_all();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = workers_end(daemon, grace) => {}
+        () = stuck => {}
+    }
+    for template in daemon.templates.all() {
+        template.cool(daemon);
+    }
+    let left = async {
+        while daemon.children.zygotes() > 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    if tokio::time::timeout(ZYGOTES, left).await.is_err() {
+        daemon.children.kill_all();
+    }
+}
+
+/// Ends all workers. Starts that were under way come out as workers or errors; none begins any more.
+async fn workers_end(daemon: &Arc<Daemon>, grace: Duration) {
     loop {
         let mut ends = tokio::task::JoinSet::new();
         for worker in daemon.workers.running() {
@@ -93,17 +119,6 @@ async fn in_order(daemon: &Arc<Daemon>) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         while ends.join_next().await.is_some() {}
-    }
-    for template in daemon.templates.all() {
-        template.cool(daemon);
-    }
-    let left = async {
-        while daemon.children.zygotes() > 0 {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    };
-    if tokio::time::timeout(ZYGOTES, left).await.is_err() {
-        daemon.children.kill_all();
     }
 }
 

@@ -202,7 +202,11 @@ impl Prepared {
     }
 
     /// The message, once its descriptors are queued.
-    pub(crate) fn named(mut spec: v1::WorkerSpec, purposes: &[Purpose], queued: &Queued) -> v1::WorkerSpec {
+    pub(crate) fn named(
+        mut spec: v1::WorkerSpec,
+        purposes: &[Purpose],
+        queued: &Queued,
+    ) -> v1::WorkerSpec {
         let state = spec.state.get_or_insert_default();
         for (purpose, reference) in purposes.iter().zip(&queued.descriptors) {
             match purpose {

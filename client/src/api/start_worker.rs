@@ -65,7 +65,10 @@ impl Client {
             }
         };
         let worker = started.worker.ok_or_else(|| {
-            Problem::new(Reason::Internal, "the daemon did not name the worker it started")
+            Problem::new(
+                Reason::Internal,
+                "the daemon did not name the worker it started",
+            )
         })?;
         Ok(Started {
             worker,

@@ -15,7 +15,9 @@ impl StartState {
             cwd: Cwd::Path(".".into()),
             env: whole_environment(std::env::vars_os()),
             umask: umask(),
-            descriptors: (0..3).map(|own| (u32::from(own), Source::Own(own))).collect(),
+            descriptors: (0..3)
+                .map(|own| (u32::from(own), Source::Own(own)))
+                .collect(),
             rlimits: limits::RESOURCES
                 .filter_map(|resource| limits::get(resource).ok())
                 .collect(),

@@ -107,9 +107,7 @@ impl StartState {
     /// Removes all variables, the preloads' declared ones included.
     pub fn env_clear(&mut self) -> &mut Self {
         self.env.clear();
-        self.env_step(v1::env_directive::Step::Clear(
-            v1::env_directive::Clear {},
-        ))
+        self.env_step(v1::env_directive::Step::Clear(v1::env_directive::Clear {}))
     }
 
     fn env_step(&mut self, step: v1::env_directive::Step) -> &mut Self {
@@ -228,7 +226,9 @@ impl StartState {
 }
 
 /// An environment as directives that produce exactly it.
-fn whole_environment(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<v1::EnvDirective> {
+fn whole_environment(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Vec<v1::EnvDirective> {
     let clear = v1::env_directive::Step::Clear(v1::env_directive::Clear {});
     let mut directives = vec![v1::EnvDirective { step: Some(clear) }];
     directives.extend(variables.map(|(name, value)| v1::EnvDirective {

@@ -21,6 +21,34 @@ pub enum ForkError {
     System(io::Error),
 }
 
+impl std::fmt::Display for ForkError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Threads(threads) => threads.fmt(f),
+            Self::System(error) => write!(f, "fork: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ForkError {}
+
+/// Forks beside the main thread, which must be asleep, and be the only other thread: how a test harness
+/// waits for the test that the calling thread runs. The child has the calling thread only.
+///
+/// # Errors
+/// When there are yet other threads, the main thread does not fall asleep, or the system refuses.
+pub fn fork_beside_sleeping_main() -> Result<Forked, ForkError> {
+    threads::expect_sleeping_main().map_err(ForkError::Threads)?;
+    // SAFETY: the only other thread sleeps until this one is done with its test. A thread that waits
+    // for another holds no lock that this one needs, or neither would ever go on; libc brings the
+    // locks of its own allocator into order. So the child finds all it uses unlocked.
+    match unsafe { nix::unistd::fork() } {
+        Ok(nix::unistd::ForkResult::Parent { child }) => Ok(Forked::Parent(child.as_raw())),
+        Ok(nix::unistd::ForkResult::Child) => Ok(Forked::Child),
+        Err(errno) => Err(ForkError::System(errno.into())),
+    }
+}
+
 /// Forks this process, which must have one thread.
 ///
 /// # Errors

@@ -63,8 +63,7 @@ const SO_PEERPIDFD: libc::c_int = 77;
 /// ENOPROTOOPT on older kernels, ESRCH or EINVAL when the peer has ended.
 pub fn of_peer(socket: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let mut number: libc::c_int = -1;
-    let mut length =
-        libc::socklen_t::try_from(size_of_val(&number)).map_err(io::Error::other)?;
+    let mut length = libc::socklen_t::try_from(size_of_val(&number)).map_err(io::Error::other)?;
     // SAFETY: number and length are ours, outlive the call, and length is number's size.
     let result = unsafe {
         libc::getsockopt(

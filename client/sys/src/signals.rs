@@ -30,7 +30,11 @@ pub const HIGHEST: i32 = 64;
 /// # Errors
 /// EINVAL for SIGKILL, SIGSTOP, numbers that are no signals, and those the C library keeps to itself.
 pub fn set_by_number(signal: i32, ignored: bool) -> io::Result<()> {
-    let action = if ignored { libc::SIG_IGN } else { libc::SIG_DFL };
+    let action = if ignored {
+        libc::SIG_IGN
+    } else {
+        libc::SIG_DFL
+    };
     // SAFETY: neither action runs code of this process.
     let result = unsafe { libc::signal(signal, action) };
     if result == libc::SIG_ERR {

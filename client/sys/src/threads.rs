@@ -54,6 +54,35 @@ pub fn is_single() -> bool {
     }
 }
 
+/// Checks that the main thread is asleep, and the only thread besides the calling one; it gets up to a
+/// second.
+///
+/// # Errors
+/// [`ManyThreads`] with the names of the others.
+pub(crate) fn expect_sleeping_main() -> Result<(), ManyThreads> {
+    let deadline = Instant::now() + LINGER;
+    loop {
+        let names = others();
+        if names.len() == 1 && main_sleeps() {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(ManyThreads { names });
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// False when the caller is the main thread itself.
+fn main_sleeps() -> bool {
+    // The state follows the name, which is in parentheses and may contain some.
+    let stat = format!("/proc/self/task/{}/stat", std::process::id());
+    std::fs::read_to_string(stat)
+        .ok()
+        .and_then(|stat| stat.rsplit_once(") ").map(|(_, rest)| rest.starts_with('S')))
+        .unwrap_or(false)
+}
+
 fn others() -> Vec<String> {
     let own = rustix::thread::gettid().as_raw_nonzero().to_string();
     let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {

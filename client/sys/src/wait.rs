@@ -66,7 +66,11 @@ pub fn reap(pid: i32) -> io::Result<Option<Reaped>> {
     }))
 }
 
-const MAXRSS_UNIT: u64 = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
+const MAXRSS_UNIT: u64 = if cfg!(target_vendor = "apple") {
+    1
+} else {
+    1024
+};
 
 fn count(value: libc::c_long) -> u64 {
     u64::try_from(value).unwrap_or(0)
@@ -104,5 +108,7 @@ mod tests {
         assert!(reaped.usage.max_rss_bytes > 0);
         assert_eq!(reap(pid).unwrap_err().raw_os_error(), Some(libc::ECHILD));
         assert!(reap(-1).is_err());
+        // For the standard library's sake; it finds no child any more.
+        assert!(child.wait().is_err());
     }
 }

@@ -193,8 +193,8 @@ mod tests {
 
     #[test]
     fn errors_and_panics() {
-        let fault = attempt::<()>(|| Err(Outer("x".parse::<u8>().unwrap_err()).into()))
-            .unwrap_err();
+        let fault =
+            attempt::<()>(|| Err(Outer("x".parse::<u8>().unwrap_err()).into())).unwrap_err();
         assert_eq!(fault.to_string(), "outer");
         assert_eq!(fault.chain(), ["invalid digit found in string"]);
         assert_eq!(

@@ -17,6 +17,7 @@
 mod fault;
 mod freeze;
 mod macros;
+mod memory_file;
 mod panics;
 pub mod payload;
 mod registry;
@@ -27,9 +28,7 @@ mod worker;
 pub use fault::{BoxError, Fault};
 pub use freeze::{FreezeError, Role, freeze_support, serve_if_asked, was_called};
 pub use mpfork_sys::entry::{Entry, Failed, FailedKind, Returned};
-pub use registry::{
-    HookError, Load, OrderError, Preload, PreloadError, Progress, declared_env,
-};
+pub use registry::{HookError, Load, OrderError, Preload, PreloadError, Progress, declared_env};
 pub use worker::{Current, args_os, current};
 
 /// For the macros.

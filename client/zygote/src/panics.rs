@@ -5,7 +5,7 @@ use std::any::Any;
 use std::backtrace::Backtrace;
 use std::cell::RefCell;
 use std::panic::PanicHookInfo;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A panic that happened.
 #[derive(Debug, Clone)]
@@ -18,6 +18,9 @@ pub(crate) struct Panic {
 thread_local! {
     static LAST: RefCell<Option<Panic>> = const { RefCell::new(None) };
 }
+
+/// The main thread's last panic, for when its own variables are gone.
+static LAST_OF_MAIN: Mutex<Option<Panic>> = Mutex::new(None);
 
 type Teller = Box<dyn Fn(&Panic) + Send>;
 
@@ -39,24 +42,22 @@ pub(crate) fn install() {
 /// Names who is told at once of panics when they abort the process, as under `panic = "abort"`.
 pub(crate) fn tell(teller: impl Fn(&Panic) + Send + 'static) {
     if cfg!(panic = "abort") {
-        *TELLER.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(teller));
+        *lock(&TELLER) = Some(Box::new(teller));
     }
 }
 
 /// Nobody is told any more.
 pub(crate) fn tell_nobody() {
     if cfg!(panic = "abort") {
-        TELLER
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        lock(&TELLER).take();
     }
 }
 
 fn record(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string);
     let mut message = text(info.payload());
-    if rustix::thread::gettid() != rustix::process::getpid() {
+    let main = rustix::thread::gettid() == rustix::process::getpid();
+    if !main {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("<unnamed>");
         message.push_str(&format!(" (in thread `{name}`)"));
@@ -76,8 +77,11 @@ fn record(info: &PanicHookInfo<'_>) {
         location,
         backtrace: backtrace(),
     };
+    if main {
+        *lock(&LAST_OF_MAIN) = Some(panic.clone());
+    }
     if cfg!(panic = "abort") {
-        let teller = TELLER.lock().unwrap_or_else(PoisonError::into_inner);
+        let teller = lock(&TELLER);
         if let Some(teller) = teller.as_ref() {
             teller(&panic);
         }
@@ -111,10 +115,19 @@ pub(crate) fn forget() {
 }
 
 /// What the hook has seen of this thread's last panic.
-pub(crate) fn last() -> Option<Panic> {
+fn last() -> Option<Panic> {
     LAST.try_with(|last| last.try_borrow_mut().ok().and_then(|mut last| last.take()))
         .ok()
         .flatten()
+}
+
+/// The main thread's last panic, to the end of the process.
+pub(crate) fn last_of_main() -> Option<Panic> {
+    lock(&LAST_OF_MAIN).take()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What is known of a panic that was caught.

@@ -1,8 +1,8 @@
 //! Frames with descriptors over Unix stream sockets, blocking.
 
+use mpfork_proto::Message;
 use mpfork_proto::frame::{self, FrameBuffer, FrameError};
 use mpfork_sys::fdpass;
-use mpfork_proto::Message;
 use rustix::event::{PollFd, PollFlags};
 use std::collections::VecDeque;
 use std::io;

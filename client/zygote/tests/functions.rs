@@ -1,8 +1,9 @@
 //! Functions: by name and offset, arguments and results, and every way to end.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
-use common::{CONTRADICTION, PROBE, Start, Zygote, read_all};
+use common::{PROBE, Start, Zygote, read_all};
 use mpfork_proto::exit::Ended;
 use mpfork_proto::link::assigned_task::function::Target;
 use mpfork_proto::link::{Assignment, assigned_task};
@@ -18,13 +19,27 @@ fn by_name_and_by_offset() {
         .arg("offset")
         .output()
         .unwrap();
-    let offset: u64 = String::from_utf8(offset.stdout).unwrap().trim().parse().unwrap();
+    let offset: u64 = String::from_utf8(offset.stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
     assert_ne!(offset, 0);
-    assert_eq!(zygote.text(Start::target(Target::Offset(offset), b"abc")), "cba");
+    assert_eq!(
+        zygote.text(Start::target(Target::Offset(offset), b"abc")),
+        "cba"
+    );
     for (target, why) in [
         (Target::Offset(offset + 1), "no function at offset"),
         (Target::Offset(0), "no function at offset"),
-        (Target::Name("none".to_owned()), "no function is registered as `none`"),
+        (
+            Target::Name("none".to_owned()),
+            "no function is registered as `none`",
+        ),
+        (
+            Target::Name("twice".to_owned()),
+            "two functions are registered as `twice`: ",
+        ),
     ] {
         let outcome = zygote.run(Start::target(target, b"x"));
         assert_eq!(outcome.code(), 126);
@@ -32,16 +47,17 @@ fn by_name_and_by_offset() {
         assert_eq!(failed.what, "function");
         assert!(failed.message.contains(why), "{failed:?}");
     }
-    let mut twice = Zygote::launch(CONTRADICTION, &[]);
-    twice.greet();
-    // The contradiction of preloads stops this program earlier.
-    assert!(twice.preload(&[]).1.unwrap_err().bad_request);
 }
 
 #[test]
 fn arguments_and_results_of_all_sizes() {
     let mut zygote = Zygote::ready(&[], &[]);
-    for size in [1, payload::MAX_INLINE_BYTES, payload::MAX_INLINE_BYTES + 1, 3_000_000] {
+    for size in [
+        1,
+        payload::MAX_INLINE_BYTES,
+        payload::MAX_INLINE_BYTES + 1,
+        3_000_000,
+    ] {
         let argument: Vec<u8> = (0..size).map(|n| u8::try_from(n % 253).unwrap()).collect();
         let mut worker = zygote.start(Start::function("echo", b""));
         let channel = worker.channel.take().unwrap();
@@ -127,7 +143,10 @@ fn codes_signals_and_output() {
     assert_eq!(zygote.run(Start::function("code", &[255])).code(), 255);
     let outcome = zygote.run(Start::function("abort", b"."));
     let ended = Ended::from_raw(outcome.status());
-    assert!(matches!(ended, Ended::Signal { signal: 6, .. }), "{ended:?}");
+    assert!(
+        matches!(ended, Ended::Signal { signal: 6, .. }),
+        "{ended:?}"
+    );
     assert!(outcome.exited.rusage.unwrap().max_rss_bytes > 0);
 
     let (start, output) = Start::function("print", b".").piped();
@@ -164,7 +183,10 @@ fn main_goes_on_in_a_worker() {
 fn a_worker_knows_itself() {
     let mut zygote = Zygote::ready(&[], &[]);
     assert_eq!(zygote.text(Start::function("worker", b".")), "ab-1 w Fork");
-    assert_eq!(zygote.text(Start::function("hooks", b".")), "before,before,first,last");
+    assert_eq!(
+        zygote.text(Start::function("hooks", b".")),
+        "before,before,first,last"
+    );
 }
 
 #[test]
@@ -189,7 +211,9 @@ fn a_wrong_assignment_is_told() {
             }
             other => panic!("{other:?}"),
         }
-        report.map(|report| format!("{report:?}")).unwrap_or_default()
+        report
+            .map(|report| format!("{report:?}"))
+            .unwrap_or_default()
     };
     let frame = |assignment: Assignment| mpfork_proto::frame::encode(&assignment).unwrap();
     assert!(fork(b"\0\0\0\x04\xff\xff\xff\xff").contains("does not decode"));

@@ -1,4 +1,5 @@
 //! Hooks that fail.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -71,7 +72,10 @@ fn at_a_workers_exit() {
     assert_eq!(outcome.failure().kind(), Kind::Hook);
     assert_eq!(outcome.failure().message, "hook `at_exit`: can't close");
     // The others run all the same.
-    assert!(output.contains("Error: hook `at_exit`: can't close"), "{output}");
+    assert!(
+        output.contains("Error: hook `at_exit`: can't close"),
+        "{output}"
+    );
     assert!(output.contains("<exit 2>"), "{output}");
 
     // What failed first is what is told; a code that tells failure stays.

@@ -1,43 +1,11 @@
-//! Greeting and preloading.
+//! Preloading, in zygotes and in ordinary programs.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
-use common::{CONTRADICTION, LIMIT, PROBE, Start, Zygote, ended};
-use mpfork_proto::link::{Hello, Preload, SupervisorFrame, supervisor_frame, zygote_frame};
+use common::{CONTRADICTION, PROBE, Start, Zygote};
+use mpfork_proto::link::{Preload, zygote_frame};
 use std::process::Command;
-
-#[test]
-fn the_greeting_tells_what_the_program_declares() {
-    let mut zygote = Zygote::launch(PROBE, &[]);
-    let welcome = zygote.greet();
-    assert_eq!(welcome.version, 1);
-    assert!(welcome.program.starts_with("mpfork "));
-    let position = |name: &str| welcome.preloads.iter().position(|p| p.name == name);
-    assert!(position("first") < position("second"));
-    let second = &welcome.preloads[position("second").unwrap()];
-    assert_eq!(second.after, ["first"]);
-    assert_eq!(second.env, ["PROBE_VALUE"]);
-    assert_eq!(second.time_limit.unwrap().seconds, 30);
-    assert!(welcome.functions.contains(&"echo".to_owned()));
-}
-
-#[test]
-fn versions_must_meet() {
-    let hello = |version_min, version_max| Hello {
-        version_min,
-        version_max,
-        ..Hello::default()
-    };
-    let mut zygote = Zygote::launch(PROBE, &[]);
-    assert_eq!(zygote.greet_with(hello(0, 7)).version, 1);
-    drop(zygote);
-    let mut zygote = Zygote::launch(PROBE, &[]);
-    let version = zygote.greet_with(hello(2, 3)).version;
-    assert!(!(2..=3).contains(&version));
-    assert!(zygote.hear().is_none());
-    zygote.expect(1);
-    assert!(zygote.finish().contains("speaks versions 2 to 3"));
-}
 
 #[test]
 fn preloads_come_in_order_with_progress_and_their_output_once() {
@@ -62,7 +30,10 @@ fn preloads_come_in_order_with_progress_and_their_output_once() {
     assert_eq!(progress[1].time_limit.unwrap().seconds, 30);
     let told: Vec<_> = progress.iter().filter(|p| p.fraction.is_some()).collect();
     assert_eq!(told.len(), 1);
-    assert_eq!((told[0].fraction, told[0].message.as_str()), (Some(0.5), "half"));
+    assert_eq!(
+        (told[0].fraction, told[0].message.as_str()),
+        (Some(0.5), "half")
+    );
 
     for _ in 0..3 {
         let order = zygote.text(Start::function("order", b"."));
@@ -161,7 +132,11 @@ fn a_wrong_list_is_a_bad_request() {
     };
     let failed = zygote.preload_with(all).1.unwrap_err();
     assert!(failed.bad_request);
-    assert!(failed.message.contains("hen -> egg -> hen"), "{}", failed.message);
+    assert!(
+        failed.message.contains("hen -> egg -> hen"),
+        "{}",
+        failed.message
+    );
 }
 
 #[test]
@@ -204,10 +179,7 @@ fn in_an_ordinary_program_preloads_are_lazy() {
     };
     let output = run(PROBE, &["lazy"]);
     let lines: Vec<&str> = output.lines().collect();
-    assert_eq!(
-        lines[0],
-        "<first>42 Ok(\"v\") first,second,lazy,talkative"
-    );
+    assert_eq!(lines[0], "<first>42 Ok(\"v\") first,second,lazy,talkative");
     assert_eq!(
         lines[1],
         "preload `failing`: the list can't be read: invalid digit found in string"
@@ -220,77 +192,4 @@ fn in_an_ordinary_program_preloads_are_lazy() {
     let output = run(CONTRADICTION, &[]);
     assert!(output.contains("hen -> egg -> hen"), "{output}");
     assert!(output.ends_with("true\n"));
-}
-
-#[test]
-fn a_marker_that_names_no_socket_is_taken_out_and_otherwise_ignored() {
-    for value in ["0", "77", "-1", "x", ""] {
-        let output = Command::new(PROBE)
-            .arg("environment")
-            .env("MPFORK_LINK", value)
-            .output()
-            .unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), "None\n");
-    }
-}
-
-#[test]
-fn a_supervisor_may_leave_at_any_time() {
-    for stage in 0..3 {
-        let mut zygote = Zygote::launch(PROBE, &[]);
-        if stage > 0 {
-            zygote.greet();
-        }
-        if stage > 1 {
-            zygote.preload(&["first"]).1.unwrap();
-        }
-        zygote.link = None;
-        assert!(ended(&zygote.pidfd, LIMIT));
-    }
-}
-
-#[test]
-fn garbage_ends_the_zygote_with_a_message() {
-    let frame = |frame| {
-        let frame = SupervisorFrame {
-            descriptors: 0,
-            frame,
-        };
-        mpfork_proto::frame::encode(&frame).unwrap()
-    };
-    let missing = SupervisorFrame {
-        descriptors: 3,
-        frame: Some(supervisor_frame::Frame::Fork(Default::default())),
-    };
-    let greeting = supervisor_frame::Frame::Hello(Hello::default());
-    let list = supervisor_frame::Frame::Preload(Preload::default());
-    let fork = supervisor_frame::Frame::Fork(Default::default());
-    for (bytes, why) in [
-        (b"\xff\xff\xff\xffgarbage".to_vec(), "over the limit"),
-        (b"\0\0\0\x04\xff\xff\xff\xff".to_vec(), "does not decode"),
-        (frame(None), "unknown kind"),
-        (frame(Some(greeting)), "out of turn"),
-        (frame(Some(list)), "out of turn"),
-        (frame(Some(fork)), "without the worker's socket"),
-        (mpfork_proto::frame::encode(&missing).unwrap(), "names 3 descriptors"),
-    ] {
-        let mut zygote = Zygote::ready(&[], &[]);
-        zygote.link().try_send(&bytes, &[]).unwrap();
-        assert!(zygote.hear().is_none());
-        zygote.expect(1);
-        let output = zygote.finish();
-        assert!(output.contains("mpfork zygote: "), "{output}");
-        assert!(output.contains(why), "{output}");
-    }
-    // Before the greeting and before the list, too.
-    let mut zygote = Zygote::launch(PROBE, &[]);
-    zygote.say(supervisor_frame::Frame::Fork(Default::default()), &[]);
-    assert!(zygote.hear().is_none());
-    zygote.expect(1);
-    drop(zygote);
-    let mut zygote = Zygote::launch(PROBE, &[]);
-    zygote.greet();
-    zygote.say(supervisor_frame::Frame::Fork(Default::default()), &[]);
-    assert!(zygote.hear().is_none());
-    zygote.expect(1);
 }

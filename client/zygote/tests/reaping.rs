@@ -1,9 +1,10 @@
 //! Reaping: every worker's exact status, and nobody else's.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
-use common::{LIMIT, PROBE, Start, Zygote, ended, eventually};
-use mpfork_proto::link::{Hello, Shutdown, supervisor_frame, zygote_frame};
+use common::{LIMIT, Start, Zygote, ended};
+use mpfork_proto::link::{Shutdown, supervisor_frame, zygote_frame};
 use mpfork_sys::pidfd;
 use std::collections::BTreeMap;
 use std::os::fd::AsFd as _;
@@ -22,7 +23,7 @@ fn burst(zygote: &mut Zygote, count: usize) {
         if n % 10 == 9 {
             let signal = [9, 15, 40][n % 3];
             pidfd::signal(worker.pidfd.as_fd(), signal).unwrap();
-            expected.insert(worker.id, i32::from(signal));
+            expected.insert(worker.id, signal);
         } else {
             expected.insert(worker.id, i32::from(code) << 8);
         }
@@ -78,68 +79,24 @@ fn an_exit_is_told_at_once_among_many_that_live() {
 }
 
 #[test]
-fn a_worker_somebody_else_has_reaped_has_no_status() {
+fn workers_somebody_else_has_reaped_have_no_status() {
+    let folder = tempfile::tempdir().unwrap();
     for count in [1, 100] {
-        let mut zygote = Zygote::ready(&["PROBE_THIEF=1"], &[]);
-        let mut stolen = 0;
-        for _ in 0..count {
-            let (input, hold) = std::io::pipe().unwrap();
-            let worker = zygote.start(Start::function("wait", &[7]).place(input, 0));
-            // Stopped, the zygote can't reap before the hook of the next fork does.
-            let stop = nix::sys::signal::Signal::SIGSTOP as i32;
-            let go_on = nix::sys::signal::Signal::SIGCONT as i32;
-            pidfd::signal(zygote.pidfd.as_fd(), stop).unwrap();
-            eventually("the zygote is stopped", || {
-                common::stat(zygote.pid).is_some_and(|fields| fields[0] == "T")
-            });
-            drop(hold);
-            assert!(ended(&worker.pidfd, LIMIT));
-            let (next, _control) = zygote.ask(Start::function("code", &[0]));
-            pidfd::signal(zygote.pidfd.as_fd(), go_on).unwrap();
-            match zygote.about(worker.id) {
-                zygote_frame::Frame::Exited(exited) => {
-                    stolen += usize::from(exited.status.is_none());
-                    assert!(exited.status.is_none_or(|status| status == 7 << 8));
-                }
-                other => panic!("{other:?}"),
-            }
-            assert!(matches!(
-                zygote.about(next),
-                zygote_frame::Frame::Forked(_)
-            ));
-            assert!(matches!(
-                zygote.about(next),
-                zygote_frame::Frame::Exited(_)
-            ));
-            if stolen > 0 {
-                break;
-            }
+        let flag = folder.path().join(count.to_string());
+        let variable = format!("PROBE_THIEF={}", flag.display());
+        let mut zygote = Zygote::ready(&[&variable], &[]);
+        let (input, _hold) = std::io::pipe().unwrap();
+        let start = || Start::function("wait", &[7]).place(input.try_clone().unwrap(), 0);
+        let workers: Vec<_> = (0..count).map(|_| zygote.start(start())).collect();
+        std::fs::write(&flag, "").unwrap();
+        // The hook before this fork ends and reaps them all.
+        let thief = zygote.start(Start::function("code", &[3]));
+        for worker in &workers {
+            let exited = zygote.exited(worker);
+            assert_eq!((exited.status, exited.rusage), (None, None));
         }
-        // Whoever comes first has it: the zygote looks for ends before it forks.
-        let _ = stolen;
+        assert_eq!(zygote.exited(&thief).status, Some(3 << 8));
     }
-}
-
-#[test]
-fn groups_are_ended_before_their_leader_is_reaped_when_asked_for() {
-    let mut zygote = Zygote::launch(PROBE, &[]);
-    zygote.greet_with(Hello {
-        version_min: 1,
-        version_max: 1,
-        end_groups: true,
-    });
-    zygote.preload(&[]).1.unwrap();
-    let outcome = zygote.run(Start::function("leave-child", b"."));
-    assert!(outcome.exited.leftovers);
-    let child: i32 = String::from_utf8(outcome.value.unwrap())
-        .unwrap()
-        .parse()
-        .unwrap();
-    eventually("the child is gone", || {
-        common::stat(child).is_none_or(|fields| fields[0] == "Z")
-    });
-    let outcome = zygote.run(Start::function("echo", b"x"));
-    assert!(!outcome.exited.leftovers);
 }
 
 #[test]
@@ -169,18 +126,4 @@ fn a_zygote_that_is_to_leave_forks_no_more_and_reports_to_the_end() {
     drop(hold);
     assert_eq!(zygote.exited(&worker).status, Some(5 << 8));
     assert!(zygote.hear().is_none());
-}
-
-#[test]
-fn a_killed_zygote_leaves_its_workers_alone() {
-    let mut zygote = Zygote::ready(&[], &[]);
-    let (input, hold) = std::io::pipe().unwrap();
-    let mut worker = zygote.start(Start::function("wait", &[0]).place(input, 0));
-    pidfd::signal(zygote.pidfd.as_fd(), 9).unwrap();
-    assert!(ended(&zygote.pidfd, LIMIT));
-    assert!(!ended(&worker.pidfd, Duration::ZERO));
-    drop(hold);
-    assert!(worker.value().is_none());
-    assert!(ended(&worker.pidfd, LIMIT));
-    zygote.expect_signal(9);
 }

@@ -43,6 +43,14 @@ impl State {
         };
     }
 
+    /// When it may be launched again, after a failure.
+    fn due(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Cold | Phase::Warming | Phase::Warm(_) => None,
+            Phase::Backoff { until, .. } | Phase::Failed { until, .. } => Some(*until),
+        }
+    }
+
     /// The recipe to launch from, if it is time to launch.
     fn begin(&mut self) -> Option<Spec> {
         let due = match &self.phase {
@@ -65,9 +73,12 @@ impl Template {
     ) -> Result<Arc<Zygote>, Problem> {
         self.follow_program(daemon);
         let mut waiting = None;
+        let mut ending = daemon.ending.subscribe();
         loop {
+            // A zygote that gets ready now is let go at once: nothing to wait for.
+            daemon.accepting()?;
             let mut changed = self.changed.subscribe();
-            {
+            let due = {
                 let mut state = self.state();
                 state.last_used = Instant::now();
                 match &state.phase {
@@ -90,12 +101,25 @@ impl Template {
                 if let Some(spec) = state.begin() {
                     drop(state);
                     self.launch(daemon, spec);
+                    None
+                } else {
+                    state.due()
                 }
-            }
+            };
             if waiting.is_none() {
                 waiting = Some(daemon.wait_for_template()?);
             }
-            let _ = changed.changed().await;
+            let pause = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = changed.changed() => {}
+                _ = ending.changed() => {}
+                () = pause => {}
+            }
         }
     }
 
@@ -112,6 +136,14 @@ impl Template {
 
     fn launched(self: &Arc<Self>, daemon: &Arc<Daemon>, result: Result<Arc<Zygote>, Problem>) {
         let mut state = self.state();
+        if !matches!(state.phase, Phase::Warming) {
+            // A reload was faster: its zygote serves.
+            drop(state);
+            if let Ok(zygote) = result {
+                self.drain(daemon, &zygote);
+            }
+            return;
+        }
         let ready = match result {
             Ok(zygote) if state.removed || daemon.is_shutting_down() => {
                 state.phase = Phase::Cold;
@@ -255,6 +287,12 @@ impl Template {
                 return Err(problem);
             }
         };
+        if state.removed || daemon.is_shutting_down() {
+            drop(state);
+            self.drain(daemon, &zygote);
+            daemon.accepting()?;
+            return Err(super::table::unknown(&self.label));
+        }
         state.failures = 0;
         state.superseded = false;
         state.spec = spec;
@@ -346,6 +384,12 @@ impl Template {
     /// Another build of its program was registered: it leaves when idle.
     pub(crate) fn supersede(&self) {
         self.state().superseded = true;
+        self.notify();
+    }
+
+    /// Makes room for another: it is launched no more.
+    pub(crate) fn evict(&self) {
+        self.state().removed = true;
         self.notify();
     }
 

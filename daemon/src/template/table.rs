@@ -72,7 +72,9 @@ impl Templates {
                 .max();
             match oldest {
                 Some((_, label)) => {
-                    table.remove(&label);
+                    if let Some(evicted) = table.remove(&label) {
+                        evicted.evict();
+                    }
                 }
                 None => return Err(Problem::limit("limits.templates", self.limit)),
             }

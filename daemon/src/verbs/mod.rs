@@ -1,5 +1,6 @@
 //! The API: one file for each verb, each a check, a step of the daemon, an answer.
 
+mod deadline;
 mod get_status;
 mod get_template;
 mod get_worker;
@@ -64,9 +65,11 @@ macro_rules! verb {
             'life: 'future,
             Self: 'future,
         {
+            let deadline = deadline::of(request.metadata());
             let call = self.call(request);
             Box::pin(async move {
-                let response = $name::serve(call?).await?;
+                let served = $name::serve(call?);
+                let response = deadline::within(deadline, stringify!($name), served).await?;
                 Ok(Response::new(response))
             })
         }

@@ -54,8 +54,10 @@ async fn pass_pidfd(
     }
     // Credit first: a copy of the pidfd that waits for credit would use up descriptors.
     let reservation = connection.reserve(1).await?;
-    let pidfd = worker
-        .pidfd
+    let Some(pidfd) = worker.pidfd() else {
+        return Ok(None);
+    };
+    let pidfd = pidfd
         .try_clone()
         .map_err(|error| Problem::limit("open files of mpforkd", error))?;
     let queued = reservation.queue(vec![pidfd])?;

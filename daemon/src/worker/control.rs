@@ -44,6 +44,8 @@ pub(crate) struct Control {
     socket: UnixStream,
     /// What the socket did not take of the assignment.
     rest: Vec<u8>,
+    /// What was read of reports that are not whole yet.
+    incoming: FrameBuffer,
     pub(crate) reports: Reports,
 }
 
@@ -81,6 +83,7 @@ impl Control {
         let control = Self {
             socket: ours,
             rest: bytes[sent..].to_vec(),
+            incoming: FrameBuffer::default(),
             reports: Reports::default(),
         };
         Ok((control, theirs.into()))
@@ -101,7 +104,6 @@ impl Control {
 
     /// Reads what is there.
     pub(crate) fn drain(&mut self) {
-        let mut buffer = FrameBuffer::default();
         let mut bytes = [0u8; 4096];
         let mut total = 0;
         while total < MOST {
@@ -113,7 +115,7 @@ impl Control {
                 }
                 Ok(count) => {
                     total += count;
-                    buffer.extend(&bytes[..count]);
+                    self.incoming.extend(&bytes[..count]);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => {
@@ -123,9 +125,16 @@ impl Control {
             }
         }
         // A frame cut off by the worker's end, or garbage, is no report.
-        while let Ok(Some(report)) = buffer.take::<WorkerReport>() {
+        while let Ok(Some(report)) = self.incoming.take::<WorkerReport>() {
             self.reports.add(report);
         }
+    }
+
+    /// Closes it for good, and reads what came before: a worker that has not reported itself by now
+    /// can't any more, and ends before it begins.
+    pub(crate) fn close(&mut self) {
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        self.drain();
     }
 
     /// Waits until there is something to read, or its end. False: not within this time, or it can't

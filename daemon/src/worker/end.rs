@@ -21,13 +21,16 @@ pub(crate) fn signal(
     if !worker.is_running() {
         return Ok(false);
     }
+    let Some(fd) = worker.pidfd() else {
+        return Ok(false);
+    };
     let result = if !group {
-        pidfd::signal(worker.pidfd.as_fd(), signal)
+        pidfd::signal(fd.as_fd(), signal)
     } else if daemon.features.has(Feature::GroupSignal) {
-        pidfd::signal_group(worker.pidfd.as_fd(), signal)
+        pidfd::signal_group(fd.as_fd(), signal)
     } else {
         // Only while its leader is known to be unreaped does the number mean this group.
-        pidfd::signal(worker.pidfd.as_fd(), 0).and_then(|()| {
+        pidfd::signal(fd.as_fd(), 0).and_then(|()| {
             let group = nix::unistd::Pid::from_raw(-worker.pid);
             let signal = nix::sys::signal::Signal::try_from(signal).map_err(io::Error::from)?;
             nix::sys::signal::kill(group, signal).map_err(io::Error::from)

@@ -81,7 +81,8 @@ fn how(
     let raw = match status {
         Status::Raw(raw, _) => Some(*raw),
         Status::Unknown if daemon.features.has(Feature::ExitInfo) => {
-            pidfd::exit_status(worker.pidfd.as_fd()).ok().flatten()
+            let status = worker.pidfd().map(|fd| pidfd::exit_status(fd.as_fd()));
+            status.and_then(Result::ok).flatten()
         }
         Status::Unknown => None,
     };
@@ -123,11 +124,14 @@ fn end_group(daemon: &Daemon, worker: &Worker, told: bool) -> Vec<Process> {
             Vec::new()
         };
     }
-    if pidfd::signal_group(worker.pidfd.as_fd(), 0).is_err() {
+    let Some(fd) = worker.pidfd() else {
+        return Vec::new();
+    };
+    if pidfd::signal_group(fd.as_fd(), 0).is_err() {
         return Vec::new();
     }
     let processes = crate::processes::of_group(worker.pid, NAMED);
-    if let Err(error) = pidfd::signal_group(worker.pidfd.as_fd(), SIGKILL)
+    if let Err(error) = pidfd::signal_group(fd.as_fd(), SIGKILL)
         && error.raw_os_error() != Some(nix::libc::ESRCH)
     {
         tracing::warn!(worker = %worker.id, %error, "can't kill what is left of its group");

@@ -20,7 +20,7 @@ use crate::template::Template;
 use control::Control;
 use mpfork_proto::link::{ExecFailed, StartFailed};
 use mpfork_proto::v1::{self, Exit, OnOwnerDeath, StartWay, WorkerId};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -64,7 +64,8 @@ pub(crate) struct FirstReports {
 pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) pid: i32,
-    pub(crate) pidfd: OwnedFd,
+    /// Until the worker's end is some while ago.
+    pidfd: Mutex<Option<Arc<OwnedFd>>>,
     pub(crate) request_id: Vec<u8>,
     pub(crate) name: String,
     pub(crate) description: String,
@@ -97,7 +98,7 @@ impl Worker {
         Self {
             id: seed.id,
             pid,
-            pidfd,
+            pidfd: Mutex::new(Some(Arc::new(pidfd))),
             request_id: seed.request_id,
             name: seed.name,
             description: seed.description,
@@ -136,6 +137,33 @@ impl Worker {
 
     pub(crate) fn is_running(&self) -> bool {
         self.exit.borrow().is_none()
+    }
+
+    /// Its pidfd; `None` when it ended some while ago.
+    pub(crate) fn pidfd(&self) -> Option<Arc<OwnedFd>> {
+        self.pidfd
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Closes the pidfd: thousands of ended workers are remembered, and descriptors are few.
+    pub(crate) fn close_pidfd(&self) {
+        let pidfd = self
+            .pidfd
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(pidfd);
+    }
+
+    /// Whether the process is there, as a zombie at least: its pid is its own. One that has changed
+    /// its user may not be signalled, but is there.
+    pub(crate) fn is_unreaped(&self) -> bool {
+        self.pidfd().is_some_and(|pidfd| {
+            let signalled = mpfork_sys::pidfd::signal(pidfd.as_fd(), 0);
+            !signalled.is_err_and(|error| error.raw_os_error() == Some(nix::libc::ESRCH))
+        })
     }
 
     pub(crate) fn is_provisional(&self) -> bool {
@@ -180,7 +208,10 @@ impl Worker {
                 break;
             }
             // A time limit of the worker, or its owner's death, ends this.
-            control.readable(Duration::from_secs(3600)).await;
+            if !control.readable(Duration::from_secs(3600)).await {
+                // Without a free descriptor it can't be awaited.
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
         }
         let reports = FirstReports {
             applied: control.reports.applied.is_some(),

@@ -236,23 +236,27 @@ async fn fork(
     let Some(mut answer) = zygote.fork(seed, theirs) else {
         return ForkReply::Gone;
     };
-    let reply = match tokio::time::timeout(limit, &mut answer).await {
-        Ok(reply) => reply,
-        Err(_) if zygote.give_up(worker) => {
-            let limit = humantime::format_duration(limit);
-            return ForkReply::Failed(
-                Problem::new(
-                    Reason::ForkFailed,
-                    format!(
-                        "zygote {} did not fork within {limit}: is it stopped, or in a hook?",
-                        zygote.child.pid
-                    ),
-                )
-                .with("message", "no answer"),
-            );
+    let reply = loop {
+        match tokio::time::timeout(limit, &mut answer).await {
+            Ok(reply) => break reply,
+            // Others come first.
+            Err(_) if zygote.has_answered(limit) => {}
+            Err(_) if zygote.give_up(worker) => {
+                let limit = humantime::format_duration(limit);
+                return ForkReply::Failed(
+                    Problem::new(
+                        Reason::ForkFailed,
+                        format!(
+                            "zygote {} did not fork within {limit}: is it stopped, or in a hook?",
+                            zygote.child.pid
+                        ),
+                    )
+                    .with("message", "no answer"),
+                );
+            }
+            // Answered in this very moment.
+            Err(_) => break answer.await,
         }
-        // Answered in this very moment.
-        Err(_) => answer.await,
     };
     reply.unwrap_or(ForkReply::Gone)
 }

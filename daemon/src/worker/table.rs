@@ -13,6 +13,9 @@ use tokio::sync::watch;
 /// How a request that is known already came out; `None` while it is under way.
 pub(crate) type Outcome = Option<Result<Arc<Worker>, Problem>>;
 
+/// So many of those that ended last keep their pidfds, should a repeated request ask for one.
+const KEPT_PIDFDS: usize = 64;
+
 /// All workers.
 #[derive(Debug)]
 pub(crate) struct Workers {
@@ -174,6 +177,10 @@ impl Workers {
             return;
         }
         table.ended.push_back(worker.id.counter);
+        let earlier = table.ended.iter().rev().nth(KEPT_PIDFDS);
+        if let Some(earlier) = earlier.and_then(|counter| table.workers.get(counter)) {
+            earlier.close_pidfd();
+        }
         while table.ended.len() > self.retained {
             let Some(oldest) = table.ended.pop_front() else {
                 break;

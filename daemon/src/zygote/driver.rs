@@ -11,7 +11,10 @@ use mpfork_proto::link::zygote_frame::Frame;
 use mpfork_proto::link::{Exited, ForkFailed, Forked};
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
-use std::os::fd::OwnedFd;
+use nix::errno::Errno;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,12 +49,16 @@ pub(crate) async fn drive(
 }
 
 fn on_forked(daemon: &Arc<Daemon>, zygote: &Zygote, forked: &Forked, descriptors: Vec<OwnedFd>) {
-    let Some(pending) = zygote.state().pending.remove(&forked.worker) else {
-        // Given up: its socket is closed, and it ends when it notices.
+    let Some(pending) = zygote.answered(forked.worker) else {
+        // Given up: its socket is closed, and it ends when it notices; or it noticed nothing, as it
+        // was the zygote that was slow.
         tracing::warn!(
             worker = forked.worker,
-            "forked after its start was given up"
+            "forked after its start was given up, killed"
         );
+        if let Some(pidfd) = descriptors.first() {
+            let _ = mpfork_sys::pidfd::signal(pidfd.as_fd(), nix::libc::SIGKILL);
+        }
         return;
     };
     let Some(pidfd) = descriptors.into_iter().next() else {
@@ -88,7 +95,7 @@ fn enroll(daemon: &Arc<Daemon>, pending: Pending, pid: i32, pidfd: OwnedFd) -> A
 }
 
 fn on_fork_failed(template: &Template, zygote: &Zygote, failed: ForkFailed) {
-    let Some(pending) = zygote.state().pending.remove(&failed.worker) else {
+    let Some(pending) = zygote.answered(failed.worker) else {
         return;
     };
     let name = &template.display;
@@ -151,6 +158,10 @@ async fn on_gone(daemon: &Arc<Daemon>, template: &Arc<Template>, zygote: &Arc<Zy
             std::mem::take(&mut state.running),
         )
     };
+    if asked {
+        // Its exit handlers run now.
+        let _ = tokio::time::timeout(daemon.config.timeouts.grace, zygote.child.ended()).await;
+    }
     // It may have closed its link only.
     zygote.child.kill();
     let status = zygote.child.ended().await;
@@ -192,7 +203,13 @@ async fn recover(daemon: Arc<Daemon>, mut pending: Pending) {
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if reports.closed || left.is_zero() || !pending.seed.control.readable(left).await {
-            // Without its supervisor's end the worker, should there be one, ends before it begins.
+            // Without its supervisor's end the worker, should there be one, ends before it begins;
+            // unless it began in this very moment.
+            pending.seed.control.close();
+            if let Some(applied) = &pending.seed.control.reports.applied {
+                let pid = applied.pid;
+                return recovered(&daemon, pending, pid);
+            }
             let _ = pending.reply.send(ForkReply::Gone);
             return;
         }
@@ -201,7 +218,9 @@ async fn recover(daemon: Arc<Daemon>, mut pending: Pending) {
 
 /// The worker began: it is a child of mpforkd, as its zygote is gone.
 fn recovered(daemon: &Arc<Daemon>, pending: Pending, pid: i32) {
-    if let Ok(pidfd) = mpfork_sys::pidfd::open(pid) {
+    if is_child(pid)
+        && let Ok(pidfd) = mpfork_sys::pidfd::open(pid)
+    {
         let worker = enroll(daemon, pending, pid, pidfd);
         adopt(daemon, &worker);
         return;
@@ -218,4 +237,10 @@ fn recovered(daemon: &Arc<Daemon>, pending: Pending, pid: i32) {
     .with("worker", id)
     .with("message", ended);
     let _ = pending.reply.send(ForkReply::Failed(problem));
+}
+
+/// Whether mpforkd has a child of this pid, which is its own then until mpforkd reaps it.
+fn is_child(pid: i32) -> bool {
+    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    pid > 0 && waitid(Id::Pid(Pid::from_raw(pid)), peek) != Err(Errno::ECHILD)
 }

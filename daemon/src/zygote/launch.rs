@@ -25,6 +25,9 @@ use tokio::net::unix::pipe;
 /// How much of a zygote's output goes with an error.
 const OUTPUT: usize = 1500;
 
+/// No preload takes longer: what a program declares must not be beyond what a clock can hold.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// A zygote that is not ready yet.
 struct Candidate<'a> {
     daemon: &'a Arc<Daemon>,
@@ -141,6 +144,8 @@ impl Candidate<'_> {
         let hello = self.daemon.config.timeouts.hello;
         let welcome = match tokio::time::timeout(hello, self.receive()).await {
             Ok(Ok(Frame::Welcome(welcome))) => welcome,
+            // It has threads already.
+            Ok(Ok(Frame::PreloadFailed(failed))) => return Err(self.preload_failed(failed)),
             Ok(Ok(_)) => return Err(self.fail("it broke the protocol: no Welcome")),
             Ok(Err(problem)) => return Err(problem),
             Err(_) => {
@@ -175,7 +180,7 @@ impl Candidate<'_> {
         let begun = Instant::now();
         let standard = self.daemon.config.timeouts.preload;
         let mut current = String::new();
-        let mut limit = standard;
+        let mut limit = standard.min(LONGEST);
         let mut deadline = begun + limit;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -189,7 +194,8 @@ impl Candidate<'_> {
                         limit = progress
                             .time_limit
                             .and_then(|limit| Duration::try_from(limit).ok())
-                            .unwrap_or(standard);
+                            .unwrap_or(standard)
+                            .min(LONGEST);
                         deadline = Instant::now() + limit;
                     }
                     self.template.set_progress(Some(WarmProgress {
@@ -229,10 +235,12 @@ impl Candidate<'_> {
         let preload = failed.preload;
         if !failed.threads.is_empty() {
             let threads = failed.threads.join(", ");
-            return Problem::new(
-                Reason::ZygoteHasThreads,
-                format!("preload {preload:?} of {name} left threads running: {threads}"),
-            )
+            let message = if preload.is_empty() {
+                format!("the zygote of {name} failed: {}: {threads}", failed.message)
+            } else {
+                format!("preload {preload:?} of {name} left threads running: {threads}")
+            };
+            return Problem::new(Reason::ZygoteHasThreads, message)
             .with("template", name)
             .with("preload", preload)
             .with("threads", threads);

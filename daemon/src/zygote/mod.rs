@@ -57,6 +57,8 @@ struct State {
     running: HashMap<u64, Arc<Worker>>,
     /// It was told to leave, or is gone: it forks no more.
     leaving: bool,
+    /// When it last answered a Fork.
+    answered: Option<Instant>,
 }
 
 impl Zygote {
@@ -87,6 +89,20 @@ impl Zygote {
     /// False: it was just answered.
     pub(crate) fn give_up(&self, worker: u64) -> bool {
         self.state().pending.remove(&worker).is_some()
+    }
+
+    /// Whether it has answered a Fork within this time: it is busy, not stuck.
+    pub(crate) fn has_answered(&self, within: Duration) -> bool {
+        self.state()
+            .answered
+            .is_some_and(|answered| answered.elapsed() < within)
+    }
+
+    /// The Fork that was just answered; `None` when it was given up.
+    fn answered(&self, worker: u64) -> Option<Pending> {
+        let mut state = self.state();
+        state.answered = Some(Instant::now());
+        state.pending.remove(&worker)
     }
 
     /// Tells it to leave when its last worker has ended.

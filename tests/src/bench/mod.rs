@@ -1,1 +1,138 @@
-//! Benches.
+//! What a worker costs, beside what the system's own ways of making a process cost.
+//!
+//! Every contender makes a process that does nothing and waits until its exit is known. They take
+//! turns in small batches, so that whatever else the machine does meanwhile hits all of them alike.
+
+mod contender;
+mod daemon;
+mod helper;
+mod host;
+mod mpforkd;
+mod report;
+mod stats;
+
+use clap::Parser;
+use contender::{Batch, Contender};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Compares workers of mpforkd with fork and with posix_spawn.
+#[derive(Debug, Parser)]
+#[command(name = "mpfork-bench")]
+struct Cli {
+    /// A tenth of the samples.
+    #[arg(long)]
+    quick: bool,
+
+    /// Write the figures to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Use this mpforkd instead of building it.
+    #[arg(long, value_name = "PATH")]
+    mpforkd: Option<PathBuf>,
+
+    /// How often each contender gets its turn.
+    #[arg(long, value_name = "N", hide = true, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+
+    /// How many processes it makes in a turn.
+    #[arg(long, value_name = "N", hide = true, default_value_t = 100,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
+
+    /// Be the single-threaded process that makes the raw contenders' processes.
+    #[arg(long, hide = true)]
+    helper: bool,
+}
+
+/// How many workers are outstanding at once in each figure. The first is the one for latencies.
+const OUTSTANDING: [u32; 2] = [1, 16];
+
+/// Everything `main` does.
+#[must_use]
+pub fn main_impl() -> ExitCode {
+    let cli = Cli::parse();
+    let done = if cli.helper {
+        helper::serve()
+    } else {
+        run(&cli)
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mpfork-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    if cfg!(debug_assertions) {
+        eprintln!("mpfork-bench: built without optimization: the figures mean little");
+    }
+    let program = match &cli.mpforkd {
+        Some(program) => program.clone(),
+        None => daemon::build()?,
+    };
+    let load_before = host::foreign_load();
+    let daemon = daemon::Daemon::start(&program)?;
+    let mut contenders: Vec<Box<dyn Contender>> = vec![
+        Box::new(helper::Helper::start(helper::Way::Fork)?),
+        Box::new(helper::Helper::start(helper::Way::PosixSpawn)?),
+        Box::new(mpforkd::Mpforkd::new(daemon.socket())?),
+    ];
+    let rounds = cli.rounds.unwrap_or(if cli.quick { 10 } else { 100 });
+    let measured = measure(&mut contenders, rounds, cli.batch)?;
+    drop(contenders);
+    daemon.shut_down()?;
+
+    let host = host::Host::describe(load_before, host::foreign_load());
+    let report = report::Report::new(host, &measured)?;
+    print!("{}", report.table());
+    if let Some(path) = &cli.json {
+        report.write_json(path)?;
+    }
+    Ok(())
+}
+
+/// All samples of one contender with so many outstanding.
+struct Measured {
+    contender: &'static str,
+    what: &'static str,
+    outstanding: u32,
+    figures: stats::Figures,
+}
+
+fn measure(
+    contenders: &mut [Box<dyn Contender>],
+    rounds: u32,
+    batch: u32,
+) -> anyhow::Result<Vec<Measured>> {
+    let mut all = Vec::new();
+    for contender in contenders.iter() {
+        for outstanding in OUTSTANDING {
+            all.push(Measured {
+                contender: contender.name(),
+                what: contender.what(),
+                outstanding,
+                figures: stats::Figures::new()?,
+            });
+        }
+    }
+    for round in 0..=rounds {
+        for (contender, measured) in contenders.iter_mut().zip(all.chunks_mut(OUTSTANDING.len())) {
+            for measured in measured {
+                let done = contender.run(Batch {
+                    count: batch,
+                    outstanding: measured.outstanding,
+                })?;
+                // The first round launches the zygote and fills the caches.
+                if round > 0 {
+                    measured.figures.add(&done)?;
+                }
+            }
+        }
+    }
+    Ok(all)
+}

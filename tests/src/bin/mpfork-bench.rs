@@ -1,3 +1,10 @@
-//! placeholder
+//! Measures what a worker costs.
 #![forbid(unsafe_code)]
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // mpforkd executes this program as the zygote of the workers that are measured.
+    mpfork::freeze_support();
+    mpfork_tests::bench::main_impl()
+}

@@ -125,10 +125,7 @@ thread_local! {
 impl<T> Preload<T> {
     #[doc(hidden)]
     #[must_use]
-    pub const fn new(
-        declaration: Declaration,
-        load: fn(&Progress) -> Result<T, BoxError>,
-    ) -> Self {
+    pub const fn new(declaration: Declaration, load: fn(&Progress) -> Result<T, BoxError>) -> Self {
         Self {
             declaration,
             load,

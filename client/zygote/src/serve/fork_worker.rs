@@ -82,8 +82,7 @@ impl Zygote {
         // Not waited for yet, the pid can't be another's.
         // Out of descriptors, a worker without a pidfd is better than none.
         let pidfd = pidfd::open(pid).ok();
-        self.link
-            .send(forked, pidfd.as_ref().map(OwnedFd::as_fd))?;
+        self.link.send(forked, pidfd.as_ref().map(OwnedFd::as_fd))?;
         Ok(())
     }
 }

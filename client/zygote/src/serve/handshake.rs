@@ -1,9 +1,9 @@
 //! The first two frames: which versions the supervisor speaks, and what the program declares.
 
 use super::{Fatal, Link};
+use crate::registry::function;
 use crate::registry::order::Declared as _;
 use crate::registry::preload::{self, PreloadItem};
-use crate::registry::function;
 use crate::wire::Inbox;
 use mpfork_proto::link::{
     Hello, PreloadDeclaration, VERSIONS, Welcome, supervisor_frame, zygote_frame,

@@ -193,8 +193,7 @@ impl Zygote {
         Ok(Self {
             link,
             inbox,
-            children: watch_children()
-                .map_err(|errno| Fatal::System("signalfd", errno.into()))?,
+            children: watch_children().map_err(|errno| Fatal::System("signalfd", errno.into()))?,
             reaper: reap::Reaper::new(hello.end_groups),
             hooks,
             kept,

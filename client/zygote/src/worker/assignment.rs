@@ -1,9 +1,9 @@
 //! What a worker is told to do, checked.
 
+use super::StartError;
 use super::command::Command;
 use super::current;
 use super::function::Function;
-use super::StartError;
 use crate::registry::function;
 use crate::serve::Tasks;
 use crate::wire::Inbox;
@@ -27,10 +27,7 @@ pub(super) struct Assignment {
 }
 
 /// Waits for the assignment; `None` when there will be none.
-pub(super) fn receive(
-    control: &OwnedFd,
-    tasks: Tasks,
-) -> Result<Option<Assignment>, StartError> {
+pub(super) fn receive(control: &OwnedFd, tasks: Tasks) -> Result<Option<Assignment>, StartError> {
     let bad = |error: crate::wire::WireError| StartError::bad("assignment", error.to_string());
     let mut inbox = Inbox::default();
     let Some(frame) = inbox
@@ -65,7 +62,11 @@ pub(super) fn receive(
         }
     };
     let state = frame.state.unwrap_or_default();
-    for index in state.cwd.iter().chain(state.placed.iter().map(|p| &p.index)) {
+    for index in state
+        .cwd
+        .iter()
+        .chain(state.placed.iter().map(|p| &p.index))
+    {
         checked(*index, &descriptors)?;
     }
     Ok(Some(Assignment {

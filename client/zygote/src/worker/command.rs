@@ -57,8 +57,8 @@ impl Command {
         if self.program.contains(&b'/') {
             return execute(self.program, &argv);
         }
-        let path = std::env::var_os("PATH")
-            .map_or_else(|| DEFAULT_PATH.to_vec(), OsStringExt::into_vec);
+        let path =
+            std::env::var_os("PATH").map_or_else(|| DEFAULT_PATH.to_vec(), OsStringExt::into_vec);
         let mut refused = false;
         for directory in path.split(|byte| *byte == b':') {
             let mut candidate = directory.to_vec();

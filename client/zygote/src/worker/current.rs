@@ -46,6 +46,11 @@ pub(super) fn set(id: WorkerId, name: String) {
     });
 }
 
+/// Whether this process is a worker that goes on with `main`.
+pub(super) fn goes_on_with_main() -> bool {
+    ARGS.get().is_some()
+}
+
 pub(super) fn set_args(args: Vec<Vec<u8>>) {
     let _ = ARGS.set(args.into_iter().map(OsString::from_vec).collect());
 }

@@ -28,10 +28,7 @@ pub(super) fn build(steps: &[EnvDirective]) -> Result<Option<Vec<CString>>, Star
             Some(Step::Remove(name)) => variables.remove(name),
             Some(Step::Clear(_)) => {}
             None => {
-                return Err(StartError::bad(
-                    "environment",
-                    "a step is of no known kind",
-                ));
+                return Err(StartError::bad("environment", "a step is of no known kind"));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The end of a worker.
 
-use super::report;
+use super::{current, report};
 use crate::panics;
 use crate::registry::hook::{self, Hooks};
 use mpfork_sys::exit::{exit_now, flush_c_stdio, on_exit};
@@ -25,7 +25,8 @@ fn at_exit(code: i32) {
     // Once more, should a hook call it too.
     on_exit(at_exit);
     if code == PANICKED
-        && let Some(panic) = panics::last()
+        && current::goes_on_with_main()
+        && let Some(panic) = panics::last_of_main()
     {
         report::panic(panic);
     }

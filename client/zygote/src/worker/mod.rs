@@ -79,8 +79,8 @@ pub(crate) fn become_worker(born: Born) {
         kept: born.kept,
         zygote_group: born.zygote_group,
     };
-    let prepared = assignment::receive(&control, born.tasks)
-        .and_then(|assignment| match assignment {
+    let prepared =
+        assignment::receive(&control, born.tasks).and_then(|assignment| match assignment {
             Some(assignment) => state::apply(assignment, place, &mut control),
             // Nobody is left who wants this worker.
             None => exit_now(NOT_STARTED),

@@ -28,8 +28,8 @@ pub(super) fn set_mask(blocked: &[u32]) -> Result<Vec<String>, StartError> {
         .iter()
         .map(|signal| i32::try_from(*signal).unwrap_or(0))
         .collect();
-    let refused = signals::set_mask(&numbers)
-        .map_err(|error| StartError::system("signal mask", error))?;
+    let refused =
+        signals::set_mask(&numbers).map_err(|error| StartError::system("signal mask", error))?;
     Ok(refused
         .into_iter()
         .take(64)

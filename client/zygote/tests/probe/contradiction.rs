@@ -1,4 +1,4 @@
-//! Two preloads that wait for each other, and a function registered twice.
+//! Two preloads that wait for each other.
 #![forbid(unsafe_code)]
 
 mpfork_zygote::preload! {
@@ -12,9 +12,6 @@ mpfork_zygote::preload! {
     name = "egg",
     after = ["hen"],
 }
-
-mpfork_zygote::register_entry!("twice", |_| mpfork_zygote::Returned::Code(1));
-mpfork_zygote::register_entry!("twice", |_| mpfork_zygote::Returned::Code(2));
 
 fn main() {
     if let Err(error) = mpfork_zygote::freeze_support() {

@@ -29,6 +29,8 @@ register_entry!("hooks", |_| text(hooks::order()));
 register_entry!("lazy", |_| text(preloads::lazy().to_string()));
 register_entry!("second", |_| text(preloads::SECOND.as_str()));
 register_entry!("strangers", |_| text(preloads::strangers()));
+register_entry!("twice", |_| Returned::Code(1));
+register_entry!("twice", |_| Returned::Code(2));
 register_entry!("code", |argument| Returned::Code(argument[0]));
 register_entry!("abort", |_| std::process::abort());
 register_entry!("panic", |_| panic!("worker {}", "panics"));
@@ -50,20 +52,23 @@ register_entry!("fail", |_| Returned::Failed(Failed {
 }));
 register_entry!("huge", |argument| Returned::Value(vec![
     7;
-    argument.len() * 1_000_000
+    argument.len()
+        * 1_000_000
 ]));
-register_entry!("worker", |_| text(
-    mpfork_zygote::current().map_or_else(String::new, |current| format!(
-        "{} {} {:?}",
-        current.id, current.name, current.way
-    ))
-));
+register_entry!("worker", |_| text(mpfork_zygote::current().map_or_else(
+    String::new,
+    |current| format!("{} {} {:?}", current.id, current.name, current.way)
+)));
 // A path whose file is read, and what is told as paths' links.
 register_entry!("read", |path| {
     text(std::fs::read_to_string(String::from_utf8_lossy(path).as_ref()).unwrap_or_default())
 });
 register_entry!("cwd", |_| {
-    text(std::env::current_dir().unwrap_or_default().to_string_lossy())
+    text(
+        std::env::current_dir()
+            .unwrap_or_default()
+            .to_string_lossy(),
+    )
 });
 register_entry!("env", |_| {
     let lines: Vec<String> = std::env::vars().map(|(n, v)| format!("{n}={v}")).collect();

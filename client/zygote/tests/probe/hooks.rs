@@ -1,8 +1,10 @@
 //! Hooks, and a supervisor to be killed.
 
-use mpfork_proto::link::{Hello, Preload, SupervisorFrame, ZygoteFrame, supervisor_frame};
 use mpfork_proto::frame::{self, FrameBuffer};
+use mpfork_proto::link::{Hello, Preload, SupervisorFrame, ZygoteFrame, supervisor_frame};
 use mpfork_sys::spawn::{Launch, spawn};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -30,7 +32,11 @@ mpfork_zygote::before_fork!(before_each);
 mpfork_zygote::after_fork!(last, name = "last-after", after = ["first-after"]);
 mpfork_zygote::after_fork!(first, name = "first-after");
 mpfork_zygote::at_worker_exit!(at_exit);
-mpfork_zygote::at_worker_exit!(|| println!("<exit 2>"), name = "second", after = ["at_exit"]);
+mpfork_zygote::at_worker_exit!(
+    || println!("<exit 2>"),
+    name = "second",
+    after = ["at_exit"]
+);
 
 fn before_each() -> Result<(), std::io::Error> {
     ran("before");
@@ -44,12 +50,22 @@ fn before_each() -> Result<(), std::io::Error> {
         let thread = std::thread::Builder::new().name("late".to_owned());
         thread.spawn(|| std::thread::sleep(std::time::Duration::from_secs(600)))?;
     }
-    if asked("PROBE_THIEF") {
-        // Reaps whatever has ended, workers too.
-        let flags = nix::sys::wait::WaitPidFlag::WNOHANG;
-        while nix::sys::wait::waitpid(None, Some(flags))
-            .is_ok_and(|status| status != nix::sys::wait::WaitStatus::StillAlive)
-        {}
+    if let Some(path) = std::env::var_os("PROBE_THIEF")
+        && std::fs::exists(path)?
+    {
+        steal()?;
+    }
+    Ok(())
+}
+
+/// Ends and reaps all children of this process, workers too.
+fn steal() -> Result<(), std::io::Error> {
+    let id = std::process::id();
+    let children = std::fs::read_to_string(format!("/proc/self/task/{id}/children"))?;
+    for child in children.split_whitespace() {
+        let child = Pid::from_raw(child.parse().map_err(std::io::Error::other)?);
+        nix::sys::signal::kill(child, Signal::SIGKILL)?;
+        nix::sys::wait::waitpid(child, None)?;
     }
     Ok(())
 }

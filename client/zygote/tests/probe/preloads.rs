@@ -153,7 +153,10 @@ pub(crate) fn strangers() -> String {
     let states = PARENT.iter().map(|child| {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id()));
         let stat = stat.unwrap_or_default();
-        let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+        let state = stat
+            .rsplit(") ")
+            .next()
+            .and_then(|rest| rest.chars().next());
         state.unwrap_or('-')
     });
     states.collect()
@@ -168,7 +171,9 @@ pub(crate) fn use_lazily() {
     let panicked = PANICKING.try_get();
     println!("{panicked:?}");
     let panic = std::panic::catch_unwind(|| *FAILING);
-    let message = panic.err().and_then(|payload| payload.downcast::<String>().ok());
+    let message = panic
+        .err()
+        .and_then(|payload| payload.downcast::<String>().ok());
     println!("{message:?}");
     println!("{}", SELFISH.try_get().is_err());
     println!("{} {}", KEEPER.is_loaded(), JOINED.is_loaded());

@@ -5,56 +5,8 @@
 mod functions;
 mod hooks;
 mod preloads;
+mod program;
 
-use mpfork_zygote::Role;
-use std::io::Write as _;
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    if std::env::var_os("PROBE_EARLY_THREAD").is_some() {
-        let thread = std::thread::Builder::new().name("too-early".to_owned());
-        let started = thread.spawn(|| std::thread::sleep(std::time::Duration::from_secs(600)));
-        drop(started);
-    }
-    assert!(!mpfork_zygote::was_called());
-    let role = match mpfork_zygote::freeze_support() {
-        Ok(role) => role,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::from(3);
-        }
-    };
-    assert!(mpfork_zygote::was_called());
-    let args: Vec<String> = mpfork_zygote::args_os()
-        .skip(1)
-        .map(|arg| arg.to_string_lossy().into_owned())
-        .collect();
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    if role == Role::WorkerMain {
-        return main_in_worker(&args);
-    }
-    assert!(mpfork_zygote::current().is_none());
-    match args.as_slice() {
-        ["offset"] => println!("{}", functions::offset()),
-        ["lazy"] => preloads::use_lazily(),
-        ["environment"] => println!("{:?}", std::env::var_os("MPFORK_LINK")),
-        ["supervise"] => hooks::supervise(),
-        other => eprintln!("no such thing: {other:?}"),
-    }
-    ExitCode::SUCCESS
-}
-
-fn main_in_worker(args: &[&str]) -> ExitCode {
-    // The role stays.
-    assert_eq!(mpfork_zygote::freeze_support(), Ok(Role::WorkerMain));
-    let name = mpfork_zygote::current().map_or("none", |current| current.name.as_str());
-    print!("{name} runs main with {args:?}");
-    match args {
-        ["panic"] => panic!("main panics"),
-        ["code", code] => ExitCode::from(code.parse::<u8>().unwrap_or(99)),
-        _ => {
-            let _ = std::io::stdout().flush();
-            ExitCode::SUCCESS
-        }
-    }
+fn main() -> std::process::ExitCode {
+    program::run()
 }

@@ -1,0 +1,91 @@
+//! The descriptors a worker starts with.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Start, Zygote, read_all};
+use std::fs::File;
+use std::io::Write as _;
+
+#[test]
+fn descriptors_at_any_numbers() {
+    let mut zygote = Zygote::ready(&[], &[]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().canonicalize().unwrap();
+    let path = path.to_str().unwrap();
+    let descriptors = |zygote: &mut Zygote, start: Start| {
+        let text = zygote.text(start);
+        let lines = text.lines().map(|line| {
+            let (number, what) = line.split_once(' ').unwrap();
+            (number.parse::<u32>().unwrap(), what.to_owned())
+        });
+        lines.collect::<Vec<_>>()
+    };
+    // All the numbers in use in a young worker, reversed against the order they arrive in.
+    let mut start = Start::function("descriptors", b".");
+    for number in (3..30).rev() {
+        let file = if number % 2 == 0 {
+            File::open(path).unwrap()
+        } else {
+            File::open("/dev/zero").unwrap()
+        };
+        start = start.place(file, number);
+    }
+    let found = descriptors(&mut zygote, start);
+    for number in 3..30 {
+        let what = if number % 2 == 0 { path } else { "/dev/zero" };
+        assert!(found.contains(&(number, what.to_owned())), "{found:?}");
+    }
+    assert_eq!(found.len(), 3 + 27 + 2);
+
+    // One descriptor at several numbers, the channel among them.
+    let mut start = Start::function("descriptors", b".").place(File::open(path).unwrap(), 5);
+    for (index, target) in [(1, 7), (1, 0), (0, 9)] {
+        let placed = mpfork_proto::link::assigned_state::Placed { index, target };
+        start.state.placed.push(placed);
+    }
+    let found = descriptors(&mut zygote, start);
+    for number in [0, 5, 7] {
+        assert!(found.contains(&(number, path.to_owned())), "{found:?}");
+    }
+    assert!(
+        found
+            .iter()
+            .any(|(n, what)| *n == 9 && what.starts_with("socket:"))
+    );
+
+    // Many, more than one message carries.
+    let mut start = Start::function("descriptors", b".");
+    for number in 100..400 {
+        start = start.place(File::open(path).unwrap(), number);
+    }
+    assert_eq!(descriptors(&mut zygote, start).len(), 3 + 300 + 2);
+
+    // Nonsense.
+    let null = || File::open("/dev/null").unwrap();
+    let start = || Start::function("echo", b"x");
+    for (start, what) in [
+        (start().place(null(), 5).place(null(), 5), "descriptors"),
+        (start().place(null(), u32::MAX), "descriptors"),
+        (start().place(null(), 1 << 30), "descriptors"),
+        (start().state(|state| state.cwd = Some(4)), "assignment"),
+    ] {
+        let outcome = zygote.run(start);
+        assert_eq!(outcome.start_failed().what, what);
+        assert_eq!(outcome.code(), 126);
+    }
+}
+
+#[test]
+fn standard_streams() {
+    let mut zygote = Zygote::ready(&[], &[]);
+    let (input, mut write) = std::io::pipe().unwrap();
+    write.write_all(b"from the client").unwrap();
+    drop(write);
+    let (start, output) = Start::command("/bin/cat", &[]).place(input, 0).piped();
+    assert_eq!(zygote.run(start).code(), 0);
+    assert_eq!(read_all(output), "from the client");
+    // Nothing of a worker reaches the zygote's own output.
+    zygote.run(Start::function("print", b"."));
+    assert_eq!(zygote.finish(), "");
+}

@@ -1,0 +1,255 @@
+//! The command line: what can be asked for, explained to somebody who sees it for the first time.
+
+use crate::values;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::{Args, Parser, Subcommand};
+use mpfork_proto::v1::WorkerId;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  mpforkd &                                  start the daemon
+  mpctl status                               what it does
+  mpctl run command -- make -j2              run a command in a worker, as if run directly
+  mpctl run --program ./app -- input.txt     run a program's main, preloads already loaded
+  mpctl run --program ./app --function count --arg '[\"a.txt\"]'
+                                             call a registered function, print its result
+
+The daemon is looked for at --socket, else $MPFORKD_SOCKET, else the user's own places, else
+/run/mpforkd/mpforkd.sock.
+
+Exit status: that of the worker for `run` and `wait`; otherwise 0, 64 for a wrong command line, 69
+when no daemon is found, and one code for each reason a daemon may refuse for.";
+
+/// Talks to mpforkd: runs workers in warm processes, shows and steers them.
+#[derive(Debug, Parser)]
+#[command(name = "mpctl", version, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// The daemon's socket, instead of looking for it.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+
+    /// Print JSON: answers on standard output, errors as {"error": {...}} on standard error.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Show the daemon, its templates and its totals on one page.
+    ///
+    /// `failed` counts starts that gave no worker; latencies run from the request to the fork.
+    #[command(after_help = "Keep it open with: watch -n1 mpctl status")]
+    Status,
+    /// List workers.
+    Ps(PsArgs),
+    /// Run a worker and wait for it, as if it were started here.
+    #[command(after_help = RUN_HELP)]
+    Run(RunArgs),
+    /// Start a worker that goes on by itself; print its id.
+    #[command(after_help = START_HELP)]
+    Start(StartArgs),
+    /// Wait for a worker's end, tell how it ended, and exit as it did (128+N for signal N).
+    Wait(WaitArgs),
+    /// Send a signal to a worker.
+    #[command(after_help = "Example: mpctl signal 5f3a9c-12 TERM --group")]
+    Signal(SignalArgs),
+    /// Look at and steer templates: the recipes of warm processes.
+    #[command(subcommand)]
+    Template(TemplateVerb),
+    /// End the daemon in order: its workers, its zygotes, itself.
+    Shutdown(ShutdownArgs),
+}
+
+const RUN_HELP: &str = "\
+Examples:
+  mpctl run command -- sh -c 'echo $PWD'
+  mpctl run words -- --verbose input.txt          the program's main, of a configured template
+  mpctl run words --function count --arg '{\"path\": \"a.txt\"}'
+  mpctl run --program ./app --time-limit 10s -- input.txt
+
+The worker has this process's directory, environment, limits and standard streams. Signals are passed
+on to its group. When standard input is a terminal, the worker gets a terminal of its own, and ^C, ^Z
+and the window's size do what they do to a program started here.
+
+A function gets the value of --arg; one of several parameters a list of them, one of none null.
+Without --arg it gets ARGS as a list of strings.
+
+Exit status: the worker's own. Killed by a signal, mpctl ends by the same signal; timed out: 124;
+its status lost: 70. When nothing could be run: 127 (no such command), 126 (start state), 78 (a preload
+failed), 66 (no such template), 64 (wrong command line), 69 (no daemon).";
+
+const START_HELP: &str = "\
+Examples:
+  id=$(mpctl start command --output log.txt -- make)
+  mpctl wait $id
+
+Standard streams are the null device; --output appends what the worker writes to a file.";
+
+/// What to start, and with what.
+#[derive(Debug, Args)]
+pub(crate) struct StartOptions {
+    /// A configured template's name, a registered one's digest (its beginning will do), or
+    /// `command`, the built-in template that executes the command in ARGS.
+    #[arg(required_unless_present = "program")]
+    pub(crate) template: Option<String>,
+
+    /// A program that links mpfork, instead of a template: it is registered, and kept warm from
+    /// then on.
+    #[arg(long, value_name = "PATH", conflicts_with = "template")]
+    pub(crate) program: Option<PathBuf>,
+
+    /// Call the function that the program registered under this name, instead of its main.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) function: Option<String>,
+
+    /// The function's argument, in JSON.
+    #[arg(long, value_name = "JSON", requires = "function", conflicts_with = "args",
+          allow_hyphen_values = true, value_parser = values::json)]
+    pub(crate) arg: Option<serde_json::Value>,
+
+    /// What lists call the worker.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub(crate) name: String,
+
+    /// End the worker after this long: TERM, and after the grace KILL.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) time_limit: Option<Duration>,
+
+    /// How long it may take to end after TERM [default: the daemon's].
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) grace: Option<Duration>,
+
+    /// Set a variable in the worker. May be repeated.
+    #[arg(long, value_name = "NAME=VALUE",
+          value_parser = OsStringValueParser::new().try_map(values::variable))]
+    pub(crate) env: Vec<(OsString, OsString)>,
+
+    /// The worker's working directory.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cwd: Option<PathBuf>,
+
+    /// The worker's nice value, -20 to 19.
+    #[arg(long, value_name = "N", allow_hyphen_values = true,
+          value_parser = clap::value_parser!(i32).range(-20..=19))]
+    pub(crate) nice: Option<i32>,
+
+    /// A resource limit such as nofile=1024 or core=0:unlimited; one number sets both. May be
+    /// repeated.
+    #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = values::rlimit)]
+    pub(crate) rlimit: Vec<values::Limit>,
+
+    /// The mask of file permissions, in octal.
+    #[arg(long, value_name = "MASK", value_parser = values::umask)]
+    pub(crate) umask: Option<u32>,
+
+    /// The command and its arguments, or the arguments of the program's main.
+    #[arg(last = true)]
+    pub(crate) args: Vec<OsString>,
+}
+
+/// `mpctl run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// What to start.
+    #[command(flatten)]
+    pub(crate) start: StartOptions,
+
+    /// Leave the worker running when mpctl is killed.
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+/// `mpctl start`.
+#[derive(Debug, Args)]
+pub(crate) struct StartArgs {
+    /// What to start.
+    #[command(flatten)]
+    pub(crate) start: StartOptions,
+
+    /// Append the worker's standard output and error to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// `mpctl ps`.
+#[derive(Debug, Args)]
+pub(crate) struct PsArgs {
+    /// Also those that have ended and are still remembered.
+    #[arg(long, short)]
+    pub(crate) all: bool,
+
+    /// Read each running worker's memory. It takes some milliseconds for each gigabyte.
+    #[arg(long, short)]
+    pub(crate) memory: bool,
+
+    /// Only this template's.
+    #[arg(long, short, value_name = "TEMPLATE", default_value = "", hide_default_value = true)]
+    pub(crate) template: String,
+}
+
+/// `mpctl wait`.
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// The worker's id, as `mpctl ps` and `mpctl start` print it.
+    #[arg(value_name = "ID")]
+    pub(crate) worker: WorkerId,
+
+    /// Give up after this long, with exit status 74. The worker goes on.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// `mpctl signal`.
+#[derive(Debug, Args)]
+pub(crate) struct SignalArgs {
+    /// The worker's id.
+    #[arg(value_name = "ID")]
+    pub(crate) worker: WorkerId,
+
+    /// The signal: TERM, SIGTERM or 15.
+    #[arg(value_parser = values::signal)]
+    pub(crate) signal: i32,
+
+    /// To its whole process group.
+    #[arg(long, short)]
+    pub(crate) group: bool,
+}
+
+/// `mpctl template`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TemplateVerb {
+    /// List all templates, one a line.
+    List,
+    /// Show everything about one template.
+    Show(TemplateArgs),
+    /// Make one warm now, so that the next start need not wait.
+    Warm(TemplateArgs),
+    /// Warm a new zygote, which takes over from the old one when it is ready.
+    Reload(TemplateArgs),
+    /// Forget a registered template.
+    Remove(TemplateArgs),
+}
+
+/// One template.
+#[derive(Debug, Args)]
+pub(crate) struct TemplateArgs {
+    /// Its name, its digest, or six or more digits of the digest's beginning.
+    #[arg(value_name = "TEMPLATE")]
+    pub(crate) template: String,
+}
+
+/// `mpctl shutdown`.
+#[derive(Debug, Args)]
+pub(crate) struct ShutdownArgs {
+    /// How long workers may take to end after TERM [default: the daemon's].
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) grace: Option<Duration>,
+}

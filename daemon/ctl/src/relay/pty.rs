@@ -1,0 +1,162 @@
+//! A terminal for the worker, in place of the one on standard input.
+
+use super::signals::Signals;
+use super::{pump, raw, suspend, system};
+use mpfork::Error;
+use mpfork::api::StartState;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{
+    OptionalActions, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
+};
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
+
+/// A pseudoterminal. What the worker opens as a terminal is `slave`.
+#[derive(Debug)]
+pub(crate) struct Pty {
+    master: Arc<OwnedFd>,
+    slave: OwnedFd,
+}
+
+impl Pty {
+    /// One with the modes and the size of the terminal on standard input, when there is one.
+    pub(crate) fn in_place_of_stdin() -> io::Result<Option<Self>> {
+        let outer = rustix::stdio::stdin();
+        if !isatty(outer) {
+            return Ok(None);
+        }
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+        grantpt(&master)?;
+        unlockpt(&master)?;
+        let path = ptsname(&master, Vec::new())?;
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let slave = rustix::fs::open(path.as_c_str(), flags, Mode::empty())?;
+        if let Ok(modes) = tcgetattr(outer) {
+            tcsetattr(&slave, OptionalActions::Now, &modes)?;
+        }
+        let pty = Self {
+            master: Arc::new(master),
+            slave,
+        };
+        resize(&pty.master);
+        Ok(Some(pty))
+    }
+
+    /// Gives it to the worker, with a session of its own. Of the other standard streams only those
+    /// that are terminals become this one: a redirected one stays redirected.
+    pub(crate) fn give(&self, state: &mut StartState) -> Result<(), Error> {
+        let streams = [
+            rustix::stdio::stdin(),
+            rustix::stdio::stdout(),
+            rustix::stdio::stderr(),
+        ];
+        for (number, stream) in (0u32..).zip(streams) {
+            if isatty(stream) {
+                let slave = self.slave.try_clone();
+                let slave = slave.map_err(|e| system("copying a terminal's descriptor", e))?;
+                state.pass_fd(slave, number);
+            }
+        }
+        state.controlling_terminal();
+        Ok(())
+    }
+}
+
+fn resize(master: &OwnedFd) {
+    // A terminal that hung up has no size any more.
+    if let Ok(size) = tcgetwinsize(rustix::stdio::stdin()) {
+        let _ = tcsetwinsize(master, size);
+    }
+}
+
+/// A pseudoterminal whose other side is this process's terminal.
+#[derive(Debug)]
+pub(super) struct Attached {
+    master: Arc<OwnedFd>,
+    /// Held while the worker runs: it may close its own for a while.
+    slave: OwnedFd,
+    suspends: UnboundedReceiver<()>,
+    go_on: mpsc::Sender<()>,
+    drained: oneshot::Receiver<()>,
+    /// Tells the pumps, by its end, that the worker has ended.
+    running: io::PipeWriter,
+}
+
+impl Attached {
+    pub(super) fn new(pty: Pty) -> io::Result<Self> {
+        let (ended, running) = io::pipe()?;
+        let (suspend, suspends) = unbounded_channel();
+        let (go_on, going_on) = mpsc::channel();
+        let (draining, drained) = oneshot::channel();
+        let output = pump::Output {
+            master: Arc::clone(&pty.master),
+            to: screen()?,
+            ended: ended.try_clone()?,
+        };
+        let input = pump::Input {
+            master: Arc::clone(&pty.master),
+            ended,
+            suspend,
+            going_on,
+        };
+        raw::enter();
+        let attached = Self {
+            master: pty.master,
+            slave: pty.slave,
+            suspends,
+            go_on,
+            drained,
+            running,
+        };
+        // Only the main thread may take SIGTSTP: it decides what is stopped by it.
+        suspend::without_tstp(|| {
+            let output = thread::Builder::new().name("output".to_owned()).spawn(move || {
+                output.run();
+                drop(draining);
+            });
+            let input = thread::Builder::new()
+                .name("input".to_owned())
+                .spawn(move || input.run());
+            output.and(input)
+        })?;
+        Ok(attached)
+    }
+
+    /// Waits until ^Z is typed; without a terminal it never is.
+    pub(super) async fn suspends(pty: Option<&mut Self>) {
+        if let Some(pty) = pty
+            && pty.suspends.recv().await.is_some()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+
+    /// After ^Z input waits for this.
+    pub(super) fn go_on(&self) {
+        // It has ended when standard input has.
+        let _ = self.go_on.send(());
+    }
+
+    pub(super) fn resize(&self) {
+        resize(&self.master);
+    }
+
+    /// Once the worker has ended: waits until all it wrote is on the screen, or somebody has lost
+    /// patience.
+    pub(super) async fn drain(self, signals: &mut Signals) {
+        // By value, to be dropped in the end: that restores the terminal.
+        let mut this = Closing(self);
+        this.0.close();
+        tokio::select! {
+            _ = &mut this.0.drained => {}
+            () = signals.end() => {}
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The page people keep open.
+
+use super::columns::{Align, Columns, beside};
+use super::template::template_table;
+use super::text::{line, wrap};
+use super::units::{age, grouped};
+use super::WIDTH;
+use crate::views::StatusView;
+
+/// Where the right block begins.
+const LEFT: usize = 48;
+
+/// The whole page, at most [`WIDTH`] characters wide.
+pub(crate) fn status(status: &StatusView) -> String {
+    let mut lines = vec![head(status)];
+    lines.extend(wrap(&format!("socket {}", status.socket), WIDTH));
+    lines.push(String::new());
+    lines.extend(template_table(&status.templates));
+    lines.push(String::new());
+    let workers = &status.workers;
+    lines.push(format!(
+        "WORKERS  {} running, {} started, {} exited, {} starts failed",
+        grouped(workers.running),
+        grouped(workers.started),
+        grouped(workers.exited),
+        grouped(workers.failed),
+    ));
+    let connections = grouped(status.connections.into());
+    let strangers = match status.strangers_reaped {
+        0 => String::new(),
+        reaped => format!(", {} strangers' orphans reaped", grouped(reaped)),
+    };
+    lines.push(format!("CLIENTS  {connections} connected{strangers}"));
+    lines.push(String::new());
+    lines.extend(beside(&limits(status), &features(status), LEFT));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn head(status: &StatusView) -> String {
+    let ending = if status.shutting_down {
+        "   SHUTTING DOWN"
+    } else {
+        ""
+    };
+    format!(
+        "mpforkd {}   pid {}   up {}   user {}   instance {}{ending}",
+        line(&status.version),
+        status.pid,
+        age(status.uptime_seconds),
+        status.uid,
+        status.instance,
+    )
+}
+
+fn limits(status: &StatusView) -> Vec<String> {
+    let mut table = Columns::new(&[
+        ("LIMITS", Align::Left),
+        ("IN USE", Align::Right),
+        ("LIMIT", Align::Right),
+    ]);
+    for limit in &status.limits {
+        let used = limit.used.map_or_else(String::new, grouped);
+        table.row(vec![line(&limit.name), used, grouped(limit.value)], vec![]);
+    }
+    table.lines(0, LEFT - 2)
+}
+
+fn features(status: &StatusView) -> Vec<String> {
+    let names = status.features.iter().map(|feature| feature.name.len());
+    let width = names.max().unwrap_or(0).max("KERNEL FEATURES".len());
+    let mut lines = vec!["KERNEL FEATURES".to_owned()];
+    for feature in &status.features {
+        let name = line(&feature.name);
+        let text = match (&feature.detail, feature.available) {
+            (_, true) => "yes".to_owned(),
+            (None, false) => "no".to_owned(),
+            (Some(detail), false) => format!("no: {detail}"),
+        };
+        let room = WIDTH.saturating_sub(LEFT + width + 2);
+        for (index, text) in wrap(&text, room).iter().enumerate() {
+            let name = if index == 0 { name.as_str() } else { "" };
+            lines.push(format!("{name:width$}  {text}"));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::samples;
+    use mpfork_proto::v1;
+
+    fn page(status: v1::GetStatusResponse) -> String {
+        super::status(&StatusView::new(status, samples::now()))
+    }
+
+    #[test]
+    fn the_page() {
+        let expected = include_str!("golden/status.txt");
+        assert_eq!(page(samples::status()), expected);
+    }
+
+    #[test]
+    fn a_daemon_that_has_done_nothing_yet() {
+        let command = v1::Template {
+            name: "command".to_owned(),
+            configured: true,
+            state: v1::TemplateState::Cold.into(),
+            reason: "no zygote: the next start launches one".to_owned(),
+            ..v1::Template::default()
+        };
+        let status = v1::GetStatusResponse {
+            templates: vec![command],
+            workers: None,
+            connections: 1,
+            strangers_reaped: 0,
+            uptime: None,
+            shutting_down: true,
+            features: Vec::new(),
+            ..samples::status()
+        };
+        assert_eq!(page(status), include_str!("golden/status-idle.txt"));
+    }
+
+    #[test]
+    fn it_fits_whatever_is_on_it() {
+        let mut status = samples::status();
+        let long = "very-long-words-and ".repeat(12);
+        status.socket = b"/a-long-path".repeat(15);
+        let template = &mut status.templates[0];
+        template.configured = false;
+        template.name = "a-program-with-a-name-that-is-much-too-long-for-a-column".to_owned();
+        template.state = v1::TemplateState::Draining.into();
+        template.zygote_pid = 4_194_304;
+        template.workers_running = u32::MAX;
+        template.workers_started = u64::MAX;
+        template.workers_failed = u64::MAX;
+        template.reason.clone_from(&long);
+        template.last_error = format!("{long}\x1b[31m");
+        template.start_latency = Some(v1::LatencySummary {
+            p50_us: 123_456_789,
+            p99_us: 3_599_999_999,
+            count: 1,
+        });
+        template.preload_time = Some(prost_types::Duration {
+            seconds: 299,
+            nanos: 0,
+        });
+        status.features[1].detail = long;
+        let page = page(status);
+        for line in page.lines() {
+            assert!(line.chars().count() <= WIDTH, "{line}");
+            assert!(!line.chars().any(char::is_control), "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Templates: as a table, and one with all there is to know.
+
+use super::columns::{Align, Columns};
+use super::text::{line, wrap};
+use super::units::{bytes, count, duration, short_age};
+use super::WIDTH;
+use crate::views::TemplateView;
+
+const NONE: &str = "-";
+
+/// All of them, one a row.
+pub(crate) fn templates(templates: &[TemplateView]) -> String {
+    let mut lines = template_table(templates);
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+pub(super) fn template_table(templates: &[TemplateView]) -> Vec<String> {
+    let mut table = Columns::new(&[
+        ("TEMPLATE", Align::Left),
+        ("STATE", Align::Left),
+        ("ZYGOTE", Align::Right),
+        ("PRELOAD", Align::Right),
+        ("RSS", Align::Right),
+        ("PSS", Align::Right),
+        ("AGE", Align::Right),
+        ("NOW", Align::Right),
+        ("TOTAL", Align::Right),
+        ("FAILED", Align::Right),
+        ("P50", Align::Right),
+        ("P99", Align::Right),
+    ]);
+    for template in templates {
+        table.row(cells(template), notes(template));
+    }
+    table.lines(0, WIDTH)
+}
+
+fn cells(template: &TemplateView) -> Vec<String> {
+    fn or_none<T>(value: Option<T>, text: impl Fn(T) -> String) -> String {
+        value.map_or_else(|| NONE.to_owned(), text)
+    }
+    let micros = |micros: u64| duration(micros as f64 / 1e6);
+    vec![
+        line(&template.label()),
+        template.state.to_owned(),
+        or_none(template.zygote_pid, |pid| pid.to_string()),
+        or_none(template.preload_seconds, duration),
+        or_none(template.rss_bytes, bytes),
+        or_none(template.pss_bytes, bytes),
+        or_none(template.memory_age_seconds, short_age),
+        count(template.workers_running.into()),
+        count(template.workers_started),
+        count(template.workers_failed),
+        or_none(template.start_latency_us.p50, micros),
+        or_none(template.start_latency_us.p99, micros),
+    ]
+}
+
+fn notes(template: &TemplateView) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = |title: &str, text: &str| {
+        let title = format!("  {title}: ");
+        let indent = " ".repeat(title.len());
+        for (index, text) in wrap(text, WIDTH - indent.len()).into_iter().enumerate() {
+            let lead = if index == 0 { &title } else { &indent };
+            notes.push(format!("{lead}{text}"));
+        }
+    };
+    if let Some(reason) = &template.reason {
+        note("why", reason);
+    }
+    // What keeps it from being warm now has been said.
+    if let Some(error) = &template.last_error
+        && template.reason.as_ref() != Some(error)
+    {
+        note("last failure", error);
+    }
+    if template.draining_zygotes > 0 {
+        let count = template.draining_zygotes;
+        note("draining", &format!("{count} older, until their workers have ended"));
+    }
+    notes
+}
+
+/// One, with everything.
+pub(crate) fn template(template: &TemplateView) -> String {
+    let mut lines = Vec::new();
+    let mut fact = |title: &str, text: String| {
+        for (index, text) in wrap(&text, WIDTH - 16).into_iter().enumerate() {
+            let title = if index == 0 { title } else { "" };
+            lines.push(format!("{title:14}  {text}"));
+        }
+    };
+    fact("name", template.name.clone());
+    fact("digest", template.digest.clone().unwrap_or_else(|| NONE.to_owned()));
+    let origin = if template.configured {
+        "configured"
+    } else {
+        "registered by a client"
+    };
+    fact("origin", origin.to_owned());
+    fact("state", template.state.to_owned());
+    fact("why", template.reason.clone().unwrap_or_default());
+    fact("last failure", template.last_error.clone().unwrap_or_default());
+    fact("program", template.program.clone());
+    fact("arguments", quoted(&template.args));
+    fact("preloads", template.preloads.join(", "));
+    fact(
+        "zygote",
+        template.zygote_pid.map_or_else(String::new, |pid| format!("pid {pid}")),
+    );
+    fact("preloaded in", template.preload_seconds.map_or_else(String::new, duration));
+    for report in &template.preload_reports {
+        fact("", format!("{} {}", duration(report.seconds), report.name));
+    }
+    if let (Some(rss), Some(pss), Some(private)) =
+        (template.rss_bytes, template.pss_bytes, template.private_bytes)
+    {
+        let age = template
+            .memory_age_seconds
+            .map_or_else(String::new, |age| format!(", {} ago", short_age(age)));
+        let (rss, pss, private) = (bytes(rss), bytes(pss), bytes(private));
+        fact("memory", format!("{rss} resident, {pss} proportional, {private} private{age}"));
+    }
+    for kept in &template.kept_descriptors {
+        fact("descriptor", format!("{} {}", kept.number, kept.what));
+    }
+    fact(
+        "workers",
+        format!(
+            "{} running, {} started, {} starts failed",
+            template.workers_running, template.workers_started, template.workers_failed
+        ),
+    );
+    let latency = &template.start_latency_us;
+    if let (Some(p50), Some(p99)) = (latency.p50, latency.p99) {
+        let text = |micros: u64| duration(micros as f64 / 1e6);
+        fact("start latency", format!("p50 {}, p99 {}", text(p50), text(p99)));
+    }
+    if template.draining_zygotes > 0 {
+        fact("draining", format!("{} older zygotes", template.draining_zygotes));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// Words with the quotes a shell would need.
+fn quoted(words: &[String]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    let words = words.iter().map(|word| {
+        if !word.is_empty() && word.chars().all(plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', "'\\''"))
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::samples;
+
+    #[test]
+    fn everything_about_one() {
+        let view = |template| TemplateView::new(template, samples::now());
+        assert_eq!(
+            template(&view(samples::template("words"))),
+            include_str!("golden/template.txt")
+        );
+        assert_eq!(
+            template(&view(samples::failed_template())),
+            include_str!("golden/template-failed.txt")
+        );
+    }
+
+    #[test]
+    fn words_are_quoted() {
+        let words = ["a", "", "it's", "b c"].map(str::to_owned);
+        assert_eq!(quoted(&words), "a '' 'it'\\''s' 'b c'");
+    }
+}

@@ -1,0 +1,164 @@
+//! Values on the command line, checked while it is read.
+
+use nix::sys::signal::Signal;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::str::FromStr as _;
+
+/// A resource limit; `u64::MAX` is unlimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit {
+    /// The resource's number.
+    pub(crate) resource: u32,
+    /// The soft limit.
+    pub(crate) soft: u64,
+    /// The hard limit.
+    pub(crate) hard: u64,
+}
+
+type Resource = rustix::process::Resource;
+
+const RESOURCES: &[(&str, Resource)] = &[
+    ("as", Resource::As),
+    ("core", Resource::Core),
+    ("cpu", Resource::Cpu),
+    ("data", Resource::Data),
+    ("fsize", Resource::Fsize),
+    ("memlock", Resource::Memlock),
+    ("nofile", Resource::Nofile),
+    ("nproc", Resource::Nproc),
+    ("rss", Resource::Rss),
+    ("stack", Resource::Stack),
+];
+
+/// `NAME=SOFT[:HARD]`.
+pub(crate) fn rlimit(text: &str) -> Result<Limit, String> {
+    let (name, value) = text
+        .split_once('=')
+        .ok_or("expected NAME=SOFT or NAME=SOFT:HARD")?;
+    let Some((_, resource)) = RESOURCES.iter().find(|(known, _)| *known == name) else {
+        let names: Vec<_> = RESOURCES.iter().map(|(name, _)| *name).collect();
+        return Err(format!("no limit {name:?}; there are {}", names.join(", ")));
+    };
+    let number = |text: &str| match text {
+        "unlimited" => Ok(u64::MAX),
+        _ => text
+            .parse()
+            .map_err(|_| format!("{text:?} is neither a number nor \"unlimited\"")),
+    };
+    let (soft, hard) = match value.split_once(':') {
+        Some((soft, hard)) => (number(soft)?, number(hard)?),
+        None => (number(value)?, number(value)?),
+    };
+    if soft > hard {
+        return Err("the soft limit is over the hard one".to_owned());
+    }
+    Ok(Limit {
+        resource: *resource as u32,
+        soft,
+        hard,
+    })
+}
+
+/// `NAME=VALUE`; the system does not promise UTF-8.
+pub(crate) fn variable(text: OsString) -> Result<(OsString, OsString), &'static str> {
+    let bytes = text.as_bytes();
+    match bytes.iter().position(|byte| *byte == b'=') {
+        None | Some(0) => Err("expected NAME=VALUE"),
+        Some(end) => {
+            let (name, value) = (&bytes[..end], &bytes[end + 1..]);
+            let own = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+            Ok((own(name), own(value)))
+        }
+    }
+}
+
+/// Octal.
+pub(crate) fn umask(text: &str) -> Result<u32, &'static str> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mask) if mask <= 0o777 => Ok(mask),
+        _ => Err("expected octal digits, at most 777"),
+    }
+}
+
+/// `TERM`, `SIGTERM`, `sigterm` or `15`.
+pub(crate) fn signal(text: &str) -> Result<i32, String> {
+    if let Ok(number) = text.parse::<i32>() {
+        return if (0..=mpfork_sys::signals::HIGHEST).contains(&number) {
+            Ok(number)
+        } else {
+            Err(format!("not in 0..={}", mpfork_sys::signals::HIGHEST))
+        };
+    }
+    let name = text.to_ascii_uppercase();
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    Signal::from_str(&format!("SIG{name}"))
+        .map(|signal| signal as i32)
+        .map_err(|_| format!("no signal {text:?}; `kill -l` lists them"))
+}
+
+/// What people call a signal: `TERM`.
+pub(crate) fn signal_name(number: i32) -> Option<&'static str> {
+    let signal = Signal::try_from(number).ok()?;
+    signal.as_str().strip_prefix("SIG")
+}
+
+/// JSON.
+pub(crate) fn json(text: &str) -> Result<serde_json::Value, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits() {
+        let limit = rlimit("nofile=100:200").unwrap();
+        assert_eq!((limit.soft, limit.hard), (100, 200));
+        assert_eq!(limit.resource, Resource::Nofile as u32);
+        let limit = rlimit("core=0:unlimited").unwrap();
+        assert_eq!((limit.soft, limit.hard), (0, u64::MAX));
+        assert_eq!(rlimit("cpu=5").unwrap().hard, 5);
+        for (wrong, says) in [
+            ("nofile", "NAME=SOFT"),
+            ("files=3", "nofile"),
+            ("nofile=many", "neither a number"),
+            ("nofile=2:1", "over the hard"),
+        ] {
+            let error = rlimit(wrong).unwrap_err();
+            assert!(error.contains(says), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn variables() {
+        let split = |text: &str| variable(text.into());
+        assert_eq!(split("A=b=c").unwrap(), ("A".into(), "b=c".into()));
+        assert_eq!(split("A=").unwrap(), ("A".into(), "".into()));
+        assert!(split("A").is_err());
+        assert!(split("=b").is_err());
+        let raw = OsString::from_vec(b"A=\xff".to_vec());
+        assert_eq!(variable(raw).unwrap().1.as_bytes(), b"\xff");
+    }
+
+    #[test]
+    fn masks() {
+        assert_eq!(umask("027"), Ok(0o27));
+        assert!(umask("8").is_err());
+        assert!(umask("1000").is_err());
+    }
+
+    #[test]
+    fn signals() {
+        for text in ["TERM", "SIGTERM", "term", "sigterm", "15"] {
+            assert_eq!(signal(text), Ok(15), "{text}");
+        }
+        assert_eq!(signal("0"), Ok(0));
+        assert_eq!(signal("64"), Ok(64));
+        assert!(signal("65").is_err());
+        assert!(signal("SOON").unwrap_err().contains("kill -l"));
+        assert_eq!(signal_name(9), Some("KILL"));
+        assert_eq!(signal_name(64), None);
+    }
+}

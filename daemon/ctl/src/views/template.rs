@@ -1,0 +1,123 @@
+//! A template.
+
+use super::{age, lossy, seconds, some, time};
+use mpfork_proto::v1::{self, TemplateState};
+use serde::Serialize;
+use std::time::SystemTime;
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct TemplateView {
+    pub(crate) name: String,
+    pub(crate) digest: Option<String>,
+    pub(crate) state: &'static str,
+    /// Why it is not warm.
+    pub(crate) reason: Option<String>,
+    pub(crate) configured: bool,
+    pub(crate) program: String,
+    pub(crate) args: Vec<String>,
+    pub(crate) preloads: Vec<String>,
+    pub(crate) zygote_pid: Option<i32>,
+    pub(crate) preload_seconds: Option<f64>,
+    pub(crate) rss_bytes: Option<u64>,
+    pub(crate) pss_bytes: Option<u64>,
+    pub(crate) private_bytes: Option<u64>,
+    /// How old the three above are.
+    pub(crate) memory_age_seconds: Option<f64>,
+    pub(crate) workers_running: u32,
+    pub(crate) workers_started: u64,
+    /// Starts that gave no worker.
+    pub(crate) workers_failed: u64,
+    pub(crate) start_latency_us: LatencyView,
+    pub(crate) last_error: Option<String>,
+    pub(crate) kept_descriptors: Vec<KeptView>,
+    pub(crate) preload_reports: Vec<PreloadView>,
+    pub(crate) draining_zygotes: u32,
+}
+
+/// From a request decoded to the fork reported. Nothing while no worker was started.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct LatencyView {
+    pub(crate) p50: Option<u64>,
+    pub(crate) p99: Option<u64>,
+    pub(crate) count: u64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct KeptView {
+    pub(crate) number: u32,
+    pub(crate) what: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct PreloadView {
+    pub(crate) name: String,
+    pub(crate) seconds: f64,
+}
+
+fn state_name(state: TemplateState) -> &'static str {
+    match state {
+        TemplateState::Unspecified => "unknown",
+        TemplateState::Cold => "cold",
+        TemplateState::Warming => "warming",
+        TemplateState::Warm => "warm",
+        TemplateState::Backoff => "backoff",
+        TemplateState::Failed => "failed",
+        TemplateState::Draining => "draining",
+    }
+}
+
+impl TemplateView {
+    pub(crate) fn new(template: v1::Template, now: SystemTime) -> Self {
+        let state = state_name(template.state());
+        let latency = template.start_latency.unwrap_or_default();
+        let measured = |value| (latency.count > 0).then_some(value);
+        let memory = template.memory;
+        let sampled = memory.and_then(|memory| time!(memory.sampled));
+        let kept = template.kept_descriptors.into_iter().map(|kept| KeptView {
+            number: kept.number,
+            what: kept.what,
+        });
+        let reports = template.preload_reports.into_iter();
+        let reports = reports.map(|report| PreloadView {
+            name: report.name,
+            seconds: seconds!(report.time).unwrap_or_default(),
+        });
+        Self {
+            name: template.name,
+            digest: some(template.digest),
+            state,
+            reason: some(template.reason),
+            configured: template.configured,
+            program: lossy(&template.program),
+            args: template.args.iter().map(|arg| lossy(arg)).collect(),
+            preloads: template.preloads,
+            zygote_pid: (template.zygote_pid != 0).then_some(template.zygote_pid),
+            preload_seconds: seconds!(template.preload_time),
+            rss_bytes: memory.map(|memory| memory.rss_bytes),
+            pss_bytes: memory.map(|memory| memory.pss_bytes),
+            private_bytes: memory.map(|memory| memory.private_bytes),
+            memory_age_seconds: sampled.map(|sampled| age(sampled, now)),
+            workers_running: template.workers_running,
+            workers_started: template.workers_started,
+            workers_failed: template.workers_failed,
+            start_latency_us: LatencyView {
+                p50: measured(latency.p50_us),
+                p99: measured(latency.p99_us),
+                count: latency.count,
+            },
+            last_error: some(template.last_error),
+            kept_descriptors: kept.collect(),
+            preload_reports: reports.collect(),
+            draining_zygotes: template.draining_zygotes,
+        }
+    }
+
+    /// What tells it from others, for people: a configured one's name is its own, programs that were
+    /// registered may have the same.
+    pub(crate) fn label(&self) -> String {
+        match self.digest.as_deref().and_then(|digest| digest.get(..8)) {
+            Some(short) if !self.configured => format!("{} {short}", self.name),
+            _ => self.name.clone(),
+        }
+    }
+}

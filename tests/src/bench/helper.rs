@@ -1,0 +1,122 @@
+//! fork and posix_spawn, measured in a process that has one thread and little memory, as the ones
+//! that fork for a living do. It is this program executed anew, and is asked over its standard input.
+
+use super::contender::{Batch, Contender, Done, run_batch};
+use anyhow::{Context as _, bail, ensure};
+use mpfork_sys::exit::exit_now;
+use mpfork_sys::fork::{Forked, fork};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// How the helper makes a process.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) enum Way {
+    /// fork, _exit, waitpid. The fork looks first whether there is one thread: one stat, 1 to 2 µs.
+    Fork,
+    /// [`Command`] of `true`: the standard library uses `posix_spawn` for a command as plain as this.
+    PosixSpawn,
+}
+
+/// The process that does it.
+pub(super) struct Helper {
+    way: Way,
+    process: Child,
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Helper {
+    pub(super) fn start(way: Way) -> anyhow::Result<Self> {
+        let mut process = Command::new(std::env::current_exe()?)
+            .arg("--helper")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("can't start the helper")?;
+        let (Some(requests), Some(answers)) = (process.stdin.take(), process.stdout.take()) else {
+            bail!("the helper has no pipes");
+        };
+        Ok(Self {
+            way,
+            process,
+            requests,
+            answers: BufReader::new(answers),
+        })
+    }
+}
+
+impl Contender for Helper {
+    fn name(&self) -> &'static str {
+        match self.way {
+            Way::Fork => "raw",
+            Way::PosixSpawn => "posix_spawn",
+        }
+    }
+
+    fn what(&self) -> &'static str {
+        match self.way {
+            Way::Fork => "fork, _exit and waitpid in a process of one thread",
+            Way::PosixSpawn => "std::process::Command of `true`, by posix_spawn, and wait",
+        }
+    }
+
+    fn run(&mut self, batch: Batch) -> anyhow::Result<Done> {
+        let mut request = serde_json::to_vec(&(self.way, batch))?;
+        request.push(b'\n');
+        self.requests.write_all(&request)?;
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer)?;
+        serde_json::from_str(&answer).with_context(|| format!("the helper ended: {}", self.name()))
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        // It is between two batches, or something has failed already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What the helper does: answers until nobody asks any more.
+pub(super) fn serve() -> anyhow::Result<()> {
+    let trivial = ["/bin/true", "/usr/bin/true"]
+        .into_iter()
+        .find(|path| std::fs::exists(path).unwrap_or(false))
+        .context("there is no program /bin/true")?;
+    for line in std::io::stdin().lock().lines() {
+        let (way, batch): (Way, Batch) = serde_json::from_str(&line?)?;
+        let done = match way {
+            Way::Fork => run_batch(batch, start_fork, wait_fork)?,
+            Way::PosixSpawn => run_batch(
+                batch,
+                || Ok(Command::new(trivial).spawn()?),
+                |mut child| {
+                    let status = child.wait()?;
+                    ensure!(status.success(), "{trivial}: {status}");
+                    Ok(())
+                },
+            )?,
+        };
+        println!("{}", serde_json::to_string(&done)?);
+    }
+    Ok(())
+}
+
+fn start_fork() -> anyhow::Result<i32> {
+    match fork() {
+        Ok(Forked::Child) => exit_now(0),
+        Ok(Forked::Parent(pid)) => Ok(pid),
+        Err(error) => bail!("can't fork: {error:?}"),
+    }
+}
+
+fn wait_fork(pid: i32) -> anyhow::Result<()> {
+    match waitpid(Pid::from_raw(pid), None)? {
+        WaitStatus::Exited(_, 0) => Ok(()),
+        other => bail!("a child that does nothing ended so: {other:?}"),
+    }
+}

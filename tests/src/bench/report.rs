@@ -1,0 +1,135 @@
+//! The figures, for people and as JSON.
+
+use super::Measured;
+use super::host::Host;
+use anyhow::Context as _;
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// The contender all others are compared with.
+const BASE: &str = "raw";
+/// What a worker may take at the median, in multiples of the base.
+const TARGET: f64 = 3.0;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    host: Host,
+    rows: Vec<Row>,
+    #[serde(skip)]
+    notes: Vec<String>,
+}
+
+/// One contender's figure.
+#[derive(Debug, Serialize)]
+struct Row {
+    contender: &'static str,
+    /// How much memory the zygote has preloaded.
+    preload_mb: u32,
+    figure: &'static str,
+    outstanding: u32,
+    p50_us: f64,
+    p95_us: f64,
+    p99_us: f64,
+    rate_per_s: f64,
+    samples: u64,
+}
+
+impl Report {
+    pub(super) fn new(host: Host, measured: &[Measured]) -> anyhow::Result<Self> {
+        let rows = measured.iter().map(|measured| Row {
+            contender: measured.contender,
+            preload_mb: 0,
+            figure: "exit_known",
+            outstanding: measured.outstanding,
+            p50_us: measured.figures.micros(50.0),
+            p95_us: measured.figures.micros(95.0),
+            p99_us: measured.figures.micros(99.0),
+            rate_per_s: measured.figures.rate_per_s(),
+            samples: measured.figures.samples(),
+        });
+        let mut notes: Vec<_> = measured
+            .iter()
+            .map(|measured| format!("{:<12}{}", measured.contender, measured.what))
+            .collect();
+        notes.dedup();
+        Ok(Self {
+            host,
+            rows: rows.collect(),
+            notes,
+        })
+    }
+
+    pub(super) fn table(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = self.write_table(&mut text);
+        text
+    }
+
+    fn write_table(&self, text: &mut String) -> std::fmt::Result {
+        writeln!(text, "{}\n", self.host.line())?;
+        writeln!(
+            text,
+            "{:<12}{:<12}{:>12}{:>10}{:>10}{:>10}{:>12}{:>12}",
+            "contender",
+            "figure",
+            "outstanding",
+            "p50 µs",
+            "p95 µs",
+            "p99 µs",
+            "rate 1/s",
+            "p50/raw"
+        )?;
+        for row in &self.rows {
+            // A latency with many outstanding is mostly waiting for the others.
+            let ratio = match self.ratio(row) {
+                Some(ratio) if row.outstanding == 1 => format!("{ratio:.2}"),
+                _ => String::new(),
+            };
+            writeln!(
+                text,
+                "{:<12}{:<12}{:>12}{:>10.1}{:>10.1}{:>10.1}{:>12.1}{:>12}",
+                row.contender,
+                row.figure,
+                row.outstanding,
+                row.p50_us,
+                row.p95_us,
+                row.p99_us,
+                row.rate_per_s,
+                ratio
+            )?;
+        }
+        writeln!(text)?;
+        for note in &self.notes {
+            writeln!(text, "{note}")?;
+        }
+        let worker = self
+            .rows
+            .iter()
+            .find(|row| row.contender == "mpforkd" && row.outstanding == 1);
+        if let Some(ratio) = worker.and_then(|row| self.ratio(row)) {
+            let verdict = if ratio <= TARGET { "met" } else { "missed" };
+            writeln!(
+                text,
+                "\ntarget: a worker takes at most {TARGET} times raw at the median: {ratio:.2}, {verdict}"
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The median in multiples of the base's.
+    fn ratio(&self, row: &Row) -> Option<f64> {
+        let base = self
+            .rows
+            .iter()
+            .find(|base| base.contender == BASE && base.outstanding == row.outstanding)?;
+        Some(row.p50_us / base.p50_us)
+    }
+
+    pub(super) fn write_json(&self, path: &Path) -> anyhow::Result<()> {
+        let mut json = serde_json::to_vec_pretty(self)?;
+        json.push(b'\n');
+        std::fs::write(path, json).with_context(|| format!("can't write {}", path.display()))
+    }
+}

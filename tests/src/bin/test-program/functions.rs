@@ -1,0 +1,96 @@
+//! Functions for workers to run.
+
+use crate::preloads::COUNTED;
+use crate::{faults, start_state};
+use mpfork_zygote::Returned;
+use nix::sys::signal::{SigSet, Signal, raise};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
+mpfork::register!("echo", |text: String| text);
+mpfork::register!("value", || COUNTED.clone());
+mpfork::register!("pid", std::process::id);
+mpfork::register!("panic", panic);
+mpfork::register!("fail", fail);
+mpfork::register!("abort", abort);
+mpfork::register!("exit", exit);
+mpfork::register!("raise", raise_signal);
+mpfork::register!("hang", announce_and_hang);
+mpfork::register!("ignore-term", ignore_term);
+mpfork::register!("holder", leave_holder);
+mpfork::register!("start-state", || println!("{}", start_state::report()));
+mpfork::register!("print", || print!("no newline"));
+mpfork::register!("flattened", |flat: Flat| flat);
+mpfork_zygote::register_entry!("code", |argument| Returned::Code(
+    argument.last().copied().unwrap_or(0)
+));
+
+/// A type that only a self-describing format can carry.
+#[derive(Debug, Serialize, Deserialize)]
+struct Flat {
+    name: String,
+    #[serde(flatten)]
+    rest: BTreeMap<String, serde_json::Value>,
+}
+
+#[derive(Debug)]
+struct Wrapped(std::io::Error);
+
+impl std::fmt::Display for Wrapped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the work failed")
+    }
+}
+
+impl std::error::Error for Wrapped {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+fn panic(text: String) {
+    panic!("{text}");
+}
+
+fn abort() {
+    std::process::abort();
+}
+
+fn fail() -> Result<u32, Wrapped> {
+    Err(Wrapped(std::io::Error::other("the disk is full")))
+}
+
+#[allow(clippy::exit)]
+fn exit(code: i32) {
+    print!("before exit");
+    std::process::exit(code)
+}
+
+fn raise_signal(number: i32) -> Result<(), nix::Error> {
+    raise(Signal::try_from(number)?)
+}
+
+fn announce_and_hang() {
+    println!("ready");
+    faults::hang()
+}
+
+/// TERM stays pending for ever.
+fn ignore_term() -> Result<(), nix::Error> {
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGTERM);
+    mask.thread_block()?;
+    println!("ready");
+    faults::hang()
+}
+
+/// A child in the worker's group that outlives it; tells its pid.
+fn leave_holder() -> std::io::Result<()> {
+    let child = Command::new("/bin/sleep")
+        .arg("600")
+        .stdout(Stdio::null())
+        .spawn()?;
+    println!("{}", child.id());
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Hooks.
+
+use crate::faults::{fault, hang, note, variable};
+use std::io::{Error, Result};
+
+mpfork::before_fork!(check, name = "check");
+mpfork::after_fork!(reopen, name = "reopen");
+mpfork::at_worker_exit!(say_goodbye, name = "say-goodbye");
+
+fn check() -> Result<()> {
+    if fault("before-fork") {
+        return Err(Error::other("not now"));
+    }
+    if fault("before-fork-panic") {
+        panic!("never");
+    }
+    if fault("late-thread") {
+        let thread = std::thread::Builder::new().name("late".to_owned());
+        thread.spawn(|| hang())?;
+    }
+    if fault("die-before-fork") {
+        nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL)?;
+    }
+    // Ends and reaps its own workers behind its back.
+    if fault("thief")
+        && let Some(gate) = variable("TEST_GATE")
+        && std::fs::exists(gate)?
+    {
+        steal()?;
+    }
+    Ok(())
+}
+
+fn steal() -> Result<()> {
+    use nix::sys::signal::{Signal, kill};
+    let id = std::process::id();
+    let children = std::fs::read_to_string(format!("/proc/self/task/{id}/children"))?;
+    for child in children.split_whitespace() {
+        let child = nix::unistd::Pid::from_raw(child.parse().map_err(Error::other)?);
+        kill(child, Signal::SIGKILL)?;
+        nix::sys::wait::waitpid(child, None)?;
+    }
+    Ok(())
+}
+
+fn reopen() -> Result<()> {
+    if fault("after-fork") {
+        return Err(Error::other("can't reopen"));
+    }
+    Ok(())
+}
+
+fn say_goodbye() -> Result<()> {
+    note("TEST_GOODBYE", "goodbye")?;
+    if fault("at-exit") {
+        return Err(Error::other("can't say goodbye"));
+    }
+    Ok(())
+}

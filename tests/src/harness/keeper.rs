@@ -1,0 +1,80 @@
+//! The process around each daemon. Whatever a daemon leaves behind when it ends becomes the keeper's
+//! child, and no other daemon's: several tests may run in one process.
+//!
+//! It starts the command of its arguments and tells on standard output, a line each:
+//! `pid PID`; when that process has ended `ended code N` or `ended signal N`; `inherited PID STATE
+//! COMM` for each process it left; `left PID COMM` for each that is still there some time later and is
+//! then killed. When its standard input ends it kills the daemon.
+
+use super::{process, wait};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use std::io::Read as _;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+/// How long what a daemon leaves gets to end by itself.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the keeper's `main` does.
+#[must_use]
+pub fn main() -> ExitCode {
+    let own = rustix::process::getpid();
+    rustix::process::set_child_subreaper(Some(own)).unwrap();
+    let mut arguments = std::env::args_os().skip(1);
+    let program = arguments.next().unwrap();
+    let daemon = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(std::io::stderr())
+        .spawn()
+        .unwrap();
+    let pid = i32::try_from(daemon.id()).unwrap();
+    println!("pid {pid}");
+    let pidfd = mpfork_sys::pidfd::open(pid).unwrap();
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        // By pidfd: the process may have ended long ago.
+        let _ = mpfork_sys::pidfd::signal(
+            std::os::fd::AsFd::as_fd(&pidfd),
+            Signal::KILL.as_raw(),
+        );
+    });
+    let status = wait_for(pid);
+    for child in process::children(own.as_raw_nonzero().get()) {
+        println!("inherited {} {} {}", child.pid, child.state, child.comm);
+    }
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => println!("ended code {code}"),
+        (None, signal) => println!("ended signal {}", signal.unwrap_or(0)),
+    }
+    if wait::within(PATIENCE, || all_gone().then_some(())).is_none() {
+        for child in process::descendants(own.as_raw_nonzero().get()) {
+            println!("left {} {}", child.pid, child.comm);
+            let _ = rustix::process::kill_process(Pid::from_raw(child.pid).unwrap(), Signal::KILL);
+        }
+        let _ = wait::within(PATIENCE, || all_gone().then_some(()));
+    }
+    println!("done");
+    ExitCode::SUCCESS
+}
+
+fn wait_for(pid: i32) -> WaitStatus {
+    let pid = Pid::from_raw(pid);
+    loop {
+        match rustix::process::waitpid(pid, WaitOptions::empty()) {
+            Ok(Some((_, status))) => return status,
+            Ok(None) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+fn all_gone() -> bool {
+    loop {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) => {}
+            Ok(None) => return false,
+            Err(_) => return true,
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The real daemon as a process, clients for it, and a frame around each test that notices what is
+//! left behind.
+//!
+//! ```no_run
+//! use mpfork_tests::harness::{Setup, check, spec};
+//!
+//! check(Setup::new(), async |daemon| {
+//!     let client = daemon.connect().await;
+//!     let exit = client.exit_of(spec::shell("exit 3")).await;
+//!     assert_eq!(exit.exitcode(), 3);
+//! });
+//! ```
+#![allow(clippy::unwrap_used)] // A test may panic.
+
+mod client;
+mod daemon;
+mod frame;
+pub mod keeper;
+mod leaks;
+pub mod process;
+pub mod programs;
+pub mod refusal;
+pub mod spec;
+pub mod wait;
+
+pub use client::{Run, TestClient, Workers, template};
+pub use daemon::{Daemon, Ended, Folder, Setup, open_to_everybody};
+pub use frame::{block_on, check, is_root, skip_unless_root};
+pub use refusal::{refused, refused_field};
+pub use wait::{LIMIT, eventually, eventually_async};

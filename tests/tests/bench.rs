@@ -1,0 +1,39 @@
+//! The bench gives its rows.
+#![forbid(unsafe_code)]
+
+use mpfork_tests::harness::programs::{DAEMON, program};
+use std::process::Command;
+
+#[test]
+fn a_short_run_gives_every_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("figures.json");
+    let output = Command::new(program("mpfork-bench"))
+        .args(["--quick", "--rounds", "2", "--batch", "20", "--json"])
+        .arg(&json)
+        .arg("--mpforkd")
+        .arg(program(DAEMON))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.contains("target: a worker takes at most 3 times raw"), "{table}");
+
+    let report = std::fs::read_to_string(&json).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let mut found = Vec::new();
+    for row in report["rows"].as_array().unwrap() {
+        let contender = row["contender"].as_str().unwrap();
+        found.push((contender, row["outstanding"].as_u64().unwrap()));
+        assert_eq!(row["figure"], "exit_known");
+        assert_eq!(row["preload_mb"], 0);
+        assert_eq!(row["samples"], 40);
+        let number = |name: &str| row[name].as_f64().unwrap();
+        let (p50, p95, p99) = (number("p50_us"), number("p95_us"), number("p99_us"));
+        assert!(0.0 < p50 && p50 <= p95 && p95 <= p99, "{row}");
+        assert!(number("rate_per_s") > 0.0, "{row}");
+    }
+    let expected = ["raw", "posix_spawn", "mpforkd"].map(|name| [(name, 1), (name, 16)]);
+    assert_eq!(found, expected.concat());
+    assert!(report["host"]["cpus"].as_u64().unwrap() > 0);
+}

@@ -1,0 +1,183 @@
+//! The crates: which may depend on which, where unsafe code may be, which lints hold.
+
+use super::sources::{code, files, read, root};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use toml::Table;
+
+/// The crates that each crate may depend on, for its tests too. `mpfork-tests` may on all.
+const ARROWS: [(&str, &[&str]); 7] = [
+    ("mpfork-proto", &[]),
+    ("mpfork-sys", &[]),
+    ("mpfork-transport", &["mpfork-proto", "mpfork-sys"]),
+    ("mpfork-zygote", &["mpfork-proto", "mpfork-sys"]),
+    (
+        "mpfork",
+        &[
+            "mpfork-proto",
+            "mpfork-sys",
+            "mpfork-transport",
+            "mpfork-zygote",
+        ],
+    ),
+    (
+        "mpforkd",
+        &[
+            "mpfork-proto",
+            "mpfork-sys",
+            "mpfork-transport",
+            "mpfork-zygote",
+        ],
+    ),
+    ("mpctl", &["mpfork", "mpfork-proto", "mpfork-sys"]),
+];
+
+/// The crate that may have unsafe code.
+const UNSAFE: &str = "client/sys";
+
+/// The workspace's crates: folder and manifest by name.
+fn crates() -> BTreeMap<String, (PathBuf, Table)> {
+    let manifests = files("", &["toml"]);
+    let manifests = manifests
+        .into_iter()
+        .filter(|path| path.ends_with("Cargo.toml") && path != Path::new("Cargo.toml"));
+    manifests
+        .map(|path| {
+            let manifest: Table = read(&path).parse().unwrap();
+            let name = manifest["package"]["name"].as_str().unwrap().to_owned();
+            (name, (path.parent().unwrap().to_owned(), manifest))
+        })
+        .collect()
+}
+
+/// The names in all tables of dependencies, platforms' own included.
+fn dependencies(manifest: &Table) -> Vec<String> {
+    let mut names = Vec::new();
+    for (key, value) in manifest {
+        match value.as_table() {
+            Some(table) if key.ends_with("dependencies") => names.extend(table.keys().cloned()),
+            Some(table) if key == "target" => {
+                names.extend(
+                    table
+                        .values()
+                        .filter_map(|t| t.as_table())
+                        .flat_map(dependencies),
+                );
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+#[test]
+fn arrows_point_one_way() {
+    let crates = crates();
+    for (name, (_, manifest)) in &crates {
+        if name == "mpfork-tests" {
+            continue;
+        }
+        let (_, allowed) = ARROWS
+            .iter()
+            .find(|(from, _)| from == name)
+            .unwrap_or_else(|| panic!("{name} has no arrows"));
+        for dependency in dependencies(manifest) {
+            assert!(
+                !crates.contains_key(&dependency) || allowed.contains(&dependency.as_str()),
+                "{name} may not depend on {dependency}"
+            );
+        }
+    }
+    assert_eq!(crates.len(), ARROWS.len() + 1, "each has its arrows");
+}
+
+#[test]
+fn no_async_runtime_where_we_fork() {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["tree", "--locked", "--package", "mpfork-zygote"])
+        .args(["--edges", "normal", "--prefix", "none"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let tree = String::from_utf8(output.stdout).unwrap();
+    assert!(tree.contains("mpfork-sys"), "{tree}");
+    for unwanted in ["tokio", "tonic", "hyper", "mpfork-transport"] {
+        let found = tree.lines().find(|line| line.starts_with(unwanted));
+        assert_eq!(found, None, "mpfork-zygote links {unwanted}");
+    }
+}
+
+#[test]
+fn unsafe_code_is_in_one_crate() {
+    for path in files("", &["rs"]) {
+        if path.starts_with(UNSAFE) {
+            continue;
+        }
+        let code = code(&read(&path));
+        for (number, line) in code.lines().enumerate() {
+            let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+            assert!(
+                !words.any(|word| word == "unsafe"),
+                "{}:{}",
+                path.display(),
+                number + 1
+            );
+        }
+    }
+}
+
+#[test]
+fn every_crate_root_forbids_unsafe_code() {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--no-deps", "--locked", "--format-version", "1"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut roots = 0;
+    for package in metadata["packages"].as_array().unwrap() {
+        if package["name"] == "mpfork-sys" {
+            continue;
+        }
+        for target in package["targets"].as_array().unwrap() {
+            let kind = target["kind"][0].as_str().unwrap();
+            if !["lib", "bin", "example"].contains(&kind) {
+                continue;
+            }
+            let path = target["src_path"].as_str().unwrap();
+            let source = std::fs::read_to_string(path).unwrap();
+            assert!(
+                source.lines().any(|line| line == "#![forbid(unsafe_code)]"),
+                "{path}"
+            );
+            roots += 1;
+        }
+    }
+    assert!(roots > ARROWS.len());
+}
+
+#[test]
+fn every_crate_has_the_workspaces_lints() {
+    for (name, (_, manifest)) in crates() {
+        let lints = &manifest["lints"];
+        assert_eq!(lints["workspace"].as_bool(), Some(true), "{name}");
+        for key in ["version", "edition", "rust-version", "license"] {
+            let value = &manifest["package"][key]["workspace"];
+            assert_eq!(value.as_bool(), Some(true), "{name}: {key}");
+        }
+    }
+}
+
+#[test]
+fn every_crate_is_in_the_workspace_by_name() {
+    let workspace: Table = read("Cargo.toml").parse().unwrap();
+    let members = workspace["workspace"]["members"].as_array().unwrap();
+    for (name, (folder, _)) in crates() {
+        let folder = folder.to_str().unwrap();
+        let member = members.iter().any(|member| member.as_str() == Some(folder));
+        assert!(member, "{name} in {folder}");
+    }
+}
