@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // First of all: mpforkd executes itself as the zygote of plain commands.
-    if let Err(error) = mpfork_zygote::freeze_support() {
+    if let Err(error) = mpfork_zygote::serve_if_asked() {
         eprintln!("mpforkd: {error}");
         return ExitCode::FAILURE;
     }

@@ -79,7 +79,10 @@ fn main_sleeps() -> bool {
     let stat = format!("/proc/self/task/{}/stat", std::process::id());
     std::fs::read_to_string(stat)
         .ok()
-        .and_then(|stat| stat.rsplit_once(") ").map(|(_, rest)| rest.starts_with('S')))
+        .and_then(|stat| {
+            stat.rsplit_once(") ")
+                .map(|(_, rest)| rest.starts_with('S'))
+        })
         .unwrap_or(false)
 }
 

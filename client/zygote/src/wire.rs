@@ -21,8 +21,8 @@ pub(crate) enum WireError {
     Descriptors { named: usize, arrived: usize },
 }
 
-/// How much is read at once.
-const CHUNK_BYTES: usize = 16 << 10;
+/// How much is read at once. Small: each page of it is one that a fresh worker must copy.
+const CHUNK_BYTES: usize = 4 << 10;
 
 /// The receiving end of a socket.
 #[derive(Debug, Default)]

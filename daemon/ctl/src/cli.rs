@@ -191,7 +191,13 @@ pub(crate) struct PsArgs {
     pub(crate) memory: bool,
 
     /// Only this template's.
-    #[arg(long, short, value_name = "TEMPLATE", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        short,
+        value_name = "TEMPLATE",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) template: String,
 }
 

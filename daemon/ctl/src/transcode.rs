@@ -46,7 +46,9 @@ impl<'de> Visitor<'de> for Any {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Shown, E> {
-        Ok(Shown(Number::from_f64(value).map_or(Value::Null, Value::from)))
+        Ok(Shown(
+            Number::from_f64(value).map_or(Value::Null, Value::from),
+        ))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Shown, E> {

@@ -62,7 +62,10 @@ mod tests {
     #[test]
     fn units() {
         assert_eq!(parse("2S"), Some(Duration::from_secs(2)));
-        assert_eq!(parse("99999999H"), Some(Duration::from_secs(359_999_996_400)));
+        assert_eq!(
+            parse("99999999H"),
+            Some(Duration::from_secs(359_999_996_400))
+        );
         assert_eq!(parse("250m"), Some(Duration::from_millis(250)));
         for wrong in ["", "S", "1", "-1S", "1x", "123456789S", "1é", "+1S"] {
             assert_eq!(parse(wrong), None, "{wrong}");

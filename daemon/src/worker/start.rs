@@ -153,13 +153,10 @@ async fn check_executed(worker: &Worker) -> Result<(), Problem> {
     let program = &worker.description;
     let reports = worker.first_reports().await;
     if let Some(failed) = reports.exec_failed {
-        return Err(Problem::new(
-            Reason::ExecFailed,
-            failed.message.clone(),
-        )
-        .with("program", program)
-        .with("errno", failed.errno)
-        .with("message", failed.message));
+        return Err(Problem::new(Reason::ExecFailed, failed.message.clone())
+            .with("program", program)
+            .with("errno", failed.errno)
+            .with("message", failed.message));
     }
     if let Some(failed) = reports.start_failed {
         return Err(Problem::new(

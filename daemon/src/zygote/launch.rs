@@ -241,9 +241,9 @@ impl Candidate<'_> {
                 format!("preload {preload:?} of {name} left threads running: {threads}")
             };
             return Problem::new(Reason::ZygoteHasThreads, message)
-            .with("template", name)
-            .with("preload", preload)
-            .with("threads", threads);
+                .with("template", name)
+                .with("preload", preload)
+                .with("threads", threads);
         }
         Problem::new(
             Reason::PreloadFailed,

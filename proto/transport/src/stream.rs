@@ -4,7 +4,7 @@ use crate::connection::{Connection, Side};
 use crate::failure::Failure;
 use mpfork_sys::fdpass;
 use rustix::io::Errno;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -156,8 +156,17 @@ impl AsyncWrite for FdStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    /// HTTP/2 frames come in pieces; together they wake the reader once.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if bytes.is_empty() {
+        if pieces.iter().all(|piece| piece.is_empty()) {
             return Poll::Ready(Ok(0));
         }
         loop {
@@ -167,7 +176,7 @@ impl AsyncWrite for FdStream {
             ready!(this.socket.poll_write_ready(cx))?;
             let (socket, connection) = (&this.socket, &this.connection);
             let sent = socket.try_io(Interest::WRITABLE, || {
-                connection.send(socket.as_fd(), bytes)
+                connection.send(socket.as_fd(), pieces)
             });
             match sent {
                 Ok(count) => {
@@ -184,6 +193,10 @@ impl AsyncWrite for FdStream {
                 }
             }
         }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

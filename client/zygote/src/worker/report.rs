@@ -1,13 +1,14 @@
 //! What a worker tells its supervisor over its own socket. All of it fits in the socket's buffer,
 //! which is read after the worker's end.
 
-use super::StartError;
+use super::{NOT_STARTED, StartError};
 use crate::fault::{Fault, cut};
 use crate::panics::Panic;
 use crate::registry::HookError;
 use crate::wire;
 use mpfork_proto::link::{Applied, ExecFailed, StartFailed, WorkerReport, worker_report};
 use mpfork_proto::v1::failure::Kind;
+use mpfork_sys::exit::exit_now;
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::OnceLock;
@@ -35,15 +36,18 @@ pub(super) fn start_failed(control: &OwnedFd, error: StartError) {
     );
 }
 
-/// The start state is applied, but for these parts.
+/// The start state is applied, but for these parts. A supervisor that has closed its end has given
+/// the start up, or is gone without ever knowing of it: the worker then ends before it begins.
 pub(super) fn applied(control: &OwnedFd, not_applied: &[String]) {
-    send(
-        control,
-        worker_report::Report::Applied(Applied {
+    let report = WorkerReport {
+        report: Some(worker_report::Report::Applied(Applied {
             pid: rustix::process::getpid().as_raw_nonzero().get(),
             not_applied: not_applied.iter().map(|what| cut(what, 512)).collect(),
-        }),
-    );
+        })),
+    };
+    if wire::send(control.as_fd(), &report, &[]).is_err() {
+        exit_now(NOT_STARTED);
+    }
 }
 
 pub(super) fn exec_failed(control: &OwnedFd, failed: ExecFailed) {

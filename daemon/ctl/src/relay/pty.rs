@@ -7,11 +7,9 @@ use mpfork::api::StartState;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{
-    OptionalActions, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
-};
+use rustix::termios::{OptionalActions, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -75,17 +73,23 @@ fn resize(master: &OwnedFd) {
     }
 }
 
-/// A pseudoterminal whose other side is this process's terminal.
+/// A pseudoterminal whose other side is this process's terminal, which is raw until this is dropped.
 #[derive(Debug)]
 pub(super) struct Attached {
     master: Arc<OwnedFd>,
-    /// Held while the worker runs: it may close its own for a while.
-    slave: OwnedFd,
+    held: Option<Held>,
     suspends: UnboundedReceiver<()>,
     go_on: mpsc::Sender<()>,
     drained: oneshot::Receiver<()>,
-    /// Tells the pumps, by its end, that the worker has ended.
-    running: io::PipeWriter,
+}
+
+/// What is held while the worker runs.
+#[derive(Debug)]
+struct Held {
+    /// The worker may close its own for a while.
+    _slave: OwnedFd,
+    /// Its end tells the pumps that the worker has ended.
+    _running: io::PipeWriter,
 }
 
 impl Attached {
@@ -105,21 +109,25 @@ impl Attached {
             suspend,
             going_on,
         };
-        raw::enter();
         let attached = Self {
             master: pty.master,
-            slave: pty.slave,
+            held: Some(Held {
+                _slave: pty.slave,
+                _running: running,
+            }),
             suspends,
             go_on,
             drained,
-            running,
         };
+        raw::enter();
         // Only the main thread may take SIGTSTP: it decides what is stopped by it.
         suspend::without_tstp(|| {
-            let output = thread::Builder::new().name("output".to_owned()).spawn(move || {
-                output.run();
-                drop(draining);
-            });
+            let output = thread::Builder::new()
+                .name("output".to_owned())
+                .spawn(move || {
+                    output.run();
+                    drop(draining);
+                });
             let input = thread::Builder::new()
                 .name("input".to_owned())
                 .spawn(move || input.run());
@@ -150,13 +158,33 @@ impl Attached {
 
     /// Once the worker has ended: waits until all it wrote is on the screen, or somebody has lost
     /// patience.
-    pub(super) async fn drain(self, signals: &mut Signals) {
-        // By value, to be dropped in the end: that restores the terminal.
-        let mut this = Closing(self);
-        this.0.close();
+    pub(super) async fn drain(mut self, signals: &mut Signals) {
+        self.held = None;
         tokio::select! {
-            _ = &mut this.0.drained => {}
+            // Nothing is ever sent: it ends.
+            _ = &mut self.drained => {}
             () = signals.end() => {}
         }
     }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        raw::leave();
+    }
+}
+
+/// Where what the worker writes to its terminal is shown: on a standard stream that is a terminal.
+fn screen() -> io::Result<OwnedFd> {
+    let mut streams = [
+        rustix::stdio::stdout(),
+        rustix::stdio::stderr(),
+        rustix::stdio::stdin(),
+    ]
+    .into_iter();
+    // Standard input is one.
+    let terminal = streams
+        .find(|stream| isatty(stream))
+        .unwrap_or(rustix::stdio::stdin());
+    Ok(fcntl_dupfd_cloexec(terminal, 3)?)
 }

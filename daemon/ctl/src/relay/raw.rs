@@ -42,8 +42,7 @@ pub(super) fn leave() {
     if !is_background() {
         let terminal = rustix::stdio::stdin();
         // When this fails the terminal is gone.
-        let _ =
-            rustix::io::retry_on_intr(|| tcsetattr(terminal, OptionalActions::Now, &modes));
+        let _ = rustix::io::retry_on_intr(|| tcsetattr(terminal, OptionalActions::Now, &modes));
     }
 }
 

@@ -50,7 +50,11 @@ impl Columns {
         let least = self.heads[elastic].0.len().max(8).min(widths[elastic]);
         widths[elastic] = widths[elastic].saturating_sub(over).max(least);
 
-        let heads: Vec<_> = self.heads.iter().map(|(head, _)| (*head).to_owned()).collect();
+        let heads: Vec<_> = self
+            .heads
+            .iter()
+            .map(|(head, _)| (*head).to_owned())
+            .collect();
         let mut lines = vec![self.line(&heads, &widths)];
         for row in &self.rows {
             lines.push(self.line(&row.cells, &widths));
@@ -112,7 +116,12 @@ mod tests {
         );
         assert_eq!(
             table.lines(0, 16),
-            ["NAME           N", "a-rather-…     7", "b           1234", "  note"]
+            [
+                "NAME           N",
+                "a-rather-…     7",
+                "b           1234",
+                "  note"
+            ]
         );
     }
 }

@@ -1,10 +1,10 @@
 //! The page people keep open.
 
+use super::WIDTH;
 use super::columns::{Align, Columns, beside};
 use super::template::template_table;
 use super::text::{line, wrap};
 use super::units::{age, grouped};
-use super::WIDTH;
 use crate::views::StatusView;
 
 /// Where the right block begins.

@@ -1,9 +1,9 @@
 //! Templates: as a table, and one with all there is to know.
 
+use super::WIDTH;
 use super::columns::{Align, Columns};
 use super::text::{line, wrap};
 use super::units::{bytes, count, duration, short_age};
-use super::WIDTH;
 use crate::views::TemplateView;
 
 const NONE: &str = "-";
@@ -78,7 +78,10 @@ fn notes(template: &TemplateView) -> Vec<String> {
     }
     if template.draining_zygotes > 0 {
         let count = template.draining_zygotes;
-        note("draining", &format!("{count} older, until their workers have ended"));
+        note(
+            "draining",
+            &format!("{count} older, until their workers have ended"),
+        );
     }
     notes
 }
@@ -93,7 +96,10 @@ pub(crate) fn template(template: &TemplateView) -> String {
         }
     };
     fact("name", template.name.clone());
-    fact("digest", template.digest.clone().unwrap_or_else(|| NONE.to_owned()));
+    fact(
+        "digest",
+        template.digest.clone().unwrap_or_else(|| NONE.to_owned()),
+    );
     let origin = if template.configured {
         "configured"
     } else {
@@ -102,26 +108,39 @@ pub(crate) fn template(template: &TemplateView) -> String {
     fact("origin", origin.to_owned());
     fact("state", template.state.to_owned());
     fact("why", template.reason.clone().unwrap_or_default());
-    fact("last failure", template.last_error.clone().unwrap_or_default());
+    fact(
+        "last failure",
+        template.last_error.clone().unwrap_or_default(),
+    );
     fact("program", template.program.clone());
     fact("arguments", quoted(&template.args));
     fact("preloads", template.preloads.join(", "));
     fact(
         "zygote",
-        template.zygote_pid.map_or_else(String::new, |pid| format!("pid {pid}")),
+        template
+            .zygote_pid
+            .map_or_else(String::new, |pid| format!("pid {pid}")),
     );
-    fact("preloaded in", template.preload_seconds.map_or_else(String::new, duration));
+    fact(
+        "preloaded in",
+        template.preload_seconds.map_or_else(String::new, duration),
+    );
     for report in &template.preload_reports {
         fact("", format!("{} {}", duration(report.seconds), report.name));
     }
-    if let (Some(rss), Some(pss), Some(private)) =
-        (template.rss_bytes, template.pss_bytes, template.private_bytes)
-    {
+    if let (Some(rss), Some(pss), Some(private)) = (
+        template.rss_bytes,
+        template.pss_bytes,
+        template.private_bytes,
+    ) {
         let age = template
             .memory_age_seconds
             .map_or_else(String::new, |age| format!(", {} ago", short_age(age)));
         let (rss, pss, private) = (bytes(rss), bytes(pss), bytes(private));
-        fact("memory", format!("{rss} resident, {pss} proportional, {private} private{age}"));
+        fact(
+            "memory",
+            format!("{rss} resident, {pss} proportional, {private} private{age}"),
+        );
     }
     for kept in &template.kept_descriptors {
         fact("descriptor", format!("{} {}", kept.number, kept.what));
@@ -136,10 +155,16 @@ pub(crate) fn template(template: &TemplateView) -> String {
     let latency = &template.start_latency_us;
     if let (Some(p50), Some(p99)) = (latency.p50, latency.p99) {
         let text = |micros: u64| duration(micros as f64 / 1e6);
-        fact("start latency", format!("p50 {}, p99 {}", text(p50), text(p99)));
+        fact(
+            "start latency",
+            format!("p50 {}, p99 {}", text(p50), text(p99)),
+        );
     }
     if template.draining_zygotes > 0 {
-        fact("draining", format!("{} older zygotes", template.draining_zygotes));
+        fact(
+            "draining",
+            format!("{} older zygotes", template.draining_zygotes),
+        );
     }
     lines.push(String::new());
     lines.join("\n")

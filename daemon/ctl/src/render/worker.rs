@@ -17,7 +17,11 @@ pub(crate) fn workers(workers: &[WorkerView], memory: bool, width: Option<usize>
         ("OWNER", Align::Right),
     ];
     if memory {
-        heads.extend([("RSS", Align::Right), ("PSS", Align::Right), ("PRIVATE", Align::Right)]);
+        heads.extend([
+            ("RSS", Align::Right),
+            ("PSS", Align::Right),
+            ("PRIVATE", Align::Right),
+        ]);
     }
     heads.push(("TASK", Align::Left));
     let task = heads.len() - 1;
@@ -114,6 +118,9 @@ mod tests {
     fn a_table_with_memory_that_fits() {
         let table = workers(&samples(), true, Some(100));
         assert_eq!(table, include_str!("golden/workers-memory.txt"));
-        assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+        assert!(
+            table.lines().all(|line| line.chars().count() <= 100),
+            "{table}"
+        );
     }
 }

@@ -3,11 +3,11 @@
 use crate::cli::StartOptions;
 use crate::failed::Failed;
 use crate::transcode;
+use mpfork::Error;
 use mpfork::api::{
     Client, Function, OnOwnerDeath, Program, ResultChannel, Task, TemplateRequest, WorkerRequest,
     describe,
 };
-use mpfork::Error;
 use mpfork_proto::BUILTIN_TEMPLATE;
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
@@ -73,11 +73,7 @@ impl Assignment {
     }
 
     /// The request, once its program is registered.
-    pub(super) async fn request(
-        self,
-        client: &Client,
-        keep: bool,
-    ) -> Result<WorkerRequest, Error> {
+    pub(super) async fn request(self, client: &Client, keep: bool) -> Result<WorkerRequest, Error> {
         let options = self.options;
         let template = match (&options.program, options.template) {
             (Some(path), _) => register(client, &Program::at(path)?).await?,

@@ -11,9 +11,10 @@ use std::time::SystemTime;
 pub(crate) fn call(call: &Call, args: &TemplateArgs) -> Result<Ending, Failed> {
     let name = &args.template;
     let what = format!("reloading template {name}");
-    let template = call.ask(&what, |client| async move {
-        client.reload_template(name).await
-    })?;
+    let template = call.ask(
+        &what,
+        |client| async move { client.reload_template(name).await },
+    )?;
     let view = TemplateView::new(template, SystemTime::now());
     call.output.answer(&view, warm)
 }

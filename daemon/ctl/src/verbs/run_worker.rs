@@ -38,7 +38,8 @@ fn finish(
 ) -> Result<Ending, Failed> {
     let view = ExitView::new(exit.as_proto());
     for part in &view.not_applied {
-        call.output.note(&format!("the worker went without: {part}"));
+        call.output
+            .note(&format!("the worker went without: {part}"));
     }
     if !view.leftovers.is_empty() {
         let names = view.leftovers.iter().map(|process| match process.pid {

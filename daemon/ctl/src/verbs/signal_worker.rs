@@ -22,7 +22,8 @@ pub(crate) fn call(call: &Call, args: &SignalArgs) -> Result<Ending, Failed> {
     if delivered {
         Ok(Ending::Code(0))
     } else {
-        call.output.note(&format!("worker {worker} had ended already"));
+        call.output
+            .note(&format!("worker {worker} had ended already"));
         Ok(Ending::Code(1))
     }
 }

@@ -97,7 +97,6 @@ pub(crate) mod samples {
         })
     }
 
-
     fn memory(rss: u64, age: i64) -> Option<v1::Memory> {
         Some(v1::Memory {
             rss_bytes: rss,
@@ -151,8 +150,9 @@ pub(crate) mod samples {
                 .to_owned(),
             program: b"/home/me/vectors".to_vec(),
             workers_failed: 7,
-            last_error: "preload \"index\" of vectors failed: No such file or directory (os error 2)"
-                .to_owned(),
+            last_error:
+                "preload \"index\" of vectors failed: No such file or directory (os error 2)"
+                    .to_owned(),
             ..v1::Template::default()
         }
     }
@@ -217,7 +217,10 @@ pub(crate) mod samples {
             "/features/1/detail",
             "/connections",
         ] {
-            assert!(json.pointer(pointer).is_some_and(|v| !v.is_null()), "{pointer}");
+            assert!(
+                json.pointer(pointer).is_some_and(|v| !v.is_null()),
+                "{pointer}"
+            );
         }
         assert_eq!(json["uptime_seconds"], 11580.0);
         let template = json["templates"][0].as_object().unwrap();

@@ -138,8 +138,14 @@ impl ExitView {
         match (self.outcome, self.code, self.signal) {
             ("code", Some(code), _) => format!("exit {code}"),
             ("signal", _, Some(signal)) => {
-                let name = self.signal_name.map_or_else(String::new, |n| format!(" ({n})"));
-                let core = if self.core_dumped { ", core dumped" } else { "" };
+                let name = self
+                    .signal_name
+                    .map_or_else(String::new, |n| format!(" ({n})"));
+                let core = if self.core_dumped {
+                    ", core dumped"
+                } else {
+                    ""
+                };
                 format!("signal {signal}{name}{core}")
             }
             ("timed_out", ..) => "timed out".to_owned(),

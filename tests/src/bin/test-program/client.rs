@@ -3,6 +3,8 @@
 use mpfork::api::{Client, Task, WorkerRequest, block_on};
 use mpfork::{OnOwnerDeath, StartMethod};
 use mpfork_sys::fork::{Forked, fork};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -12,6 +14,7 @@ type BoxError = Box<dyn std::error::Error>;
 pub(crate) fn main(words: &[&str]) -> ExitCode {
     let done = match words {
         ["status", socket] => status(Path::new(socket)),
+        ["connect", socket] => connect(Path::new(socket)),
         ["own", socket, what] => own(Path::new(socket), what),
         ["value", socket, ..] => value(Path::new(socket)),
         _ => Err(format!("can't do {words:?}").into()),
@@ -31,6 +34,14 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
 fn status(socket: &Path) -> Result<(), BoxError> {
     let client = block_on(Client::connect(Some(socket)))?;
     println!("{}", block_on(client.get_status())?.pid);
+    Ok(())
+}
+
+/// Connects, and gives the connection away over standard input.
+fn connect(socket: &Path) -> Result<(), BoxError> {
+    let connected = UnixStream::connect(socket)?;
+    let stdin = std::io::stdin();
+    mpfork_sys::fdpass::send(stdin.as_fd(), b"x", &[connected.as_fd()])?;
     Ok(())
 }
 
