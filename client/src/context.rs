@@ -185,13 +185,14 @@ impl Context {
     ) -> Result<Handle<T>, Error> {
         freeze::check()?;
         let function = Function::Name(name.to_owned());
-        let (described, channel) = self.described(function, arguments)?;
+        let (described, channel) = self.described(function, shown_name(name), arguments)?;
         block_on(Handle::start(described, channel, false))
     }
 
     fn described(
         &self,
         function: Function,
+        name: String,
         arguments: &(impl Serialize + ?Sized),
     ) -> Result<(Described, UnixStream), Error> {
         let (task, channel) = call::task(function, arguments, true)?;
@@ -199,7 +200,8 @@ impl Context {
             let error = std::io::Error::other("it was not made");
             Error::system("making a channel for a worker", error)
         })?;
-        let options = Options::new(StartState::capture());
+        let mut options = Options::new(StartState::capture());
+        options.name = Some(name);
         let described = Described::new(self.clone(), options, Place::OwnTemplate, task)?;
         Ok((described, channel))
     }
@@ -275,5 +277,47 @@ impl Context {
     /// ```
     pub fn command(&self, program: impl AsRef<OsStr>) -> CommandBuilder {
         CommandBuilder::new(self.clone(), program.as_ref().to_owned())
+    }
+}
+
+/// A function's name as lists show it: no longer than names may be, and rather its end.
+fn shown_name(name: &str) -> String {
+    const MOST: usize = 256;
+    let excess = name.len().saturating_sub(MOST);
+    let from = (excess..name.len()).find(|at| name.is_char_boundary(*at));
+    name[from.unwrap_or(0)..].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_names_fit() {
+        assert_eq!(shown_name("a::b"), "a::b");
+        assert_eq!(shown_name(""), "");
+        let long = format!("{}::end", "é".repeat(200));
+        let shown = shown_name(&long);
+        assert!(shown.len() <= 256 && shown.ends_with("::end"));
+    }
+
+    #[test]
+    fn other_start_methods_are_refused_by_name() {
+        let error = get_context(StartMethod::Fork).unwrap_err();
+        assert!(error.to_string().contains("start method fork"), "{error}");
+        assert!(matches!(error, Error::Unsupported { .. }));
+    }
+
+    #[test]
+    fn a_start_without_freeze_support_fails_before_anything_is_launched() {
+        // There is no daemon at this socket, and it is not even looked for.
+        let ctx = get_context(StartMethod::ForkServer).unwrap();
+        let ctx = ctx.with_socket("/nonexistent/socket");
+        let spawned = ctx.spawn(|n: u8| n, 1).unwrap_err();
+        assert!(matches!(spawned, Error::NotFrozen));
+        let started = ctx.process(|_: u8| (), 1).start().unwrap_err();
+        assert!(matches!(started, Error::NotFrozen));
+        let command = ctx.command("true").start().unwrap_err();
+        assert!(matches!(command, Error::NoServer(_)));
     }
 }

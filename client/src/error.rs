@@ -12,6 +12,7 @@ use std::path::PathBuf;
 ///
 /// What mpforkd refuses is [`Error::Server`], whose [`Problem`] has a reason of one table and the
 /// facts by name: see [`Error::reason`].
+#[allow(clippy::error_impl_error)] // the crate's one error, used as `mpfork::Error`
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -16,7 +16,10 @@ impl fmt::Debug for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exit")
             .field("how", &format_args!("{self}"))
-            .field("failure", &self.failure().map(|failure| failure.to_string()))
+            .field(
+                "failure",
+                &self.failure().map(|failure| failure.to_string()),
+            )
             .field("leftovers", &self.leftovers().collect::<Vec<_>>())
             .field("not_applied", &self.not_applied())
             .field("run_time", &self.run_time())

@@ -60,9 +60,7 @@ impl TestSupport {
 const TEST: &str = "mpfork_test_support";
 
 fn test_support() -> Option<&'static TestSupport> {
-    inventory::iter::<TestSupport>()
-        .into_iter()
-        .min_by_key(|support| support.module)
+    inventory::iter::<TestSupport>().min_by_key(|support| support.module)
 }
 
 /// What [`test_support!`](crate::test_support)'s test does. The harness runs every test in a thread

@@ -88,6 +88,7 @@ mod method;
 mod options;
 mod outcome;
 mod process;
+mod random;
 mod runtime;
 mod session;
 mod state;

@@ -42,6 +42,7 @@ macro_rules! register {
 ///
 /// It declares a test, `mpfork_test_support`, as which mpforkd executes the test binary to make a
 /// zygote of it. Run otherwise it does nothing and passes.
+#[allow(clippy::test_attr_in_doctest)] // it is about tests
 #[macro_export]
 macro_rules! test_support {
     () => {

@@ -58,7 +58,7 @@ impl Options {
             }
         }
         let request = WorkerRequest {
-            request_id: rand::random::<[u8; 16]>().to_vec(),
+            request_id: crate::random::id(),
             template: String::new(),
             task,
             state,
@@ -80,21 +80,21 @@ impl Options {
 macro_rules! option_methods {
     () => {
         /// Names it; shown in lists. Mirrors `name` of `multiprocessing.Process`. Up to 256 bytes.
-        #[must_use]
         pub fn name(mut self, name: impl Into<String>) -> Self {
             self.options.name = Some(name.into());
             self
         }
 
-        /// Sets the daemon flag, as `daemon` of `multiprocessing.Process`.
-        #[must_use]
+        /// Sets the daemon flag, which [`Process::daemon`](crate::Process::daemon) tells. It changes
+        /// nothing else: what a program leaves behind is ended with it, daemon or not, unless
+        /// [`on_owner_death`](Self::on_owner_death) or [`detached`](Self::detached) say otherwise.
+        /// Mirrors `daemon` of `multiprocessing.Process`.
         pub fn daemon(mut self, daemon: bool) -> Self {
             self.options.daemon = daemon;
             self
         }
 
         /// Sets an environment variable.
-        #[must_use]
         pub fn env(
             mut self,
             name: impl AsRef<std::ffi::OsStr>,
@@ -105,77 +105,66 @@ macro_rules! option_methods {
         }
 
         /// Removes an environment variable.
-        #[must_use]
         pub fn env_remove(mut self, name: impl AsRef<std::ffi::OsStr>) -> Self {
             self.options.state.env_remove(name);
             self
         }
 
         /// Removes all environment variables, also those set before.
-        #[must_use]
         pub fn env_clear(mut self) -> Self {
             self.options.state.env_clear();
             self
         }
 
         /// Sets the working directory.
-        #[must_use]
         pub fn current_dir(mut self, path: impl AsRef<std::path::Path>) -> Self {
             self.options.state.current_dir(path);
             self
         }
 
         /// Sets the mask of file permissions.
-        #[must_use]
         pub fn umask(mut self, mask: u32) -> Self {
             self.options.state.umask(mask);
             self
         }
 
         /// Sets standard input.
-        #[must_use]
         pub fn stdin(mut self, stdio: impl Into<$crate::Stdio>) -> Self {
             self.options.stdio[0] = Some(stdio.into());
             self
         }
 
         /// Sets standard output.
-        #[must_use]
         pub fn stdout(mut self, stdio: impl Into<$crate::Stdio>) -> Self {
             self.options.stdio[1] = Some(stdio.into());
             self
         }
 
         /// Sets standard error.
-        #[must_use]
         pub fn stderr(mut self, stdio: impl Into<$crate::Stdio>) -> Self {
             self.options.stdio[2] = Some(stdio.into());
             self
         }
 
         /// Gives it a descriptor under this number.
-        #[must_use]
         pub fn pass_fd(mut self, descriptor: impl Into<std::os::fd::OwnedFd>, target: u32) -> Self {
             self.options.state.pass_fd(descriptor, target);
             self
         }
 
         /// Sets a resource limit by its number (`RLIMIT_NOFILE` and so on); `u64::MAX` is unlimited.
-        #[must_use]
         pub fn rlimit(mut self, resource: u32, soft: u64, hard: u64) -> Self {
             self.options.state.rlimit(resource, soft, hard);
             self
         }
 
         /// Sets the nice value.
-        #[must_use]
         pub fn nice(mut self, nice: i32) -> Self {
             self.options.state.nice(nice);
             self
         }
 
         /// Sets the CPUs it may run on.
-        #[must_use]
         pub fn affinity(mut self, cpus: impl IntoIterator<Item = u32>) -> Self {
             self.options.state.affinity(cpus);
             self
@@ -183,14 +172,12 @@ macro_rules! option_methods {
 
         /// Limits its wall-clock time: at the end TERM, after [`grace`](Self::grace) KILL. Its exit
         /// then says that it timed out.
-        #[must_use]
         pub fn time_limit(mut self, limit: std::time::Duration) -> Self {
             self.options.time_limit = Some(limit);
             self
         }
 
         /// Sets the time between TERM and KILL, when it is ended by the daemon.
-        #[must_use]
         pub fn grace(mut self, grace: std::time::Duration) -> Self {
             self.options.grace = Some(grace);
             self
@@ -198,7 +185,6 @@ macro_rules! option_methods {
 
         /// What happens to it when this program ends before it: it is ended, unless this says that
         /// it is kept.
-        #[must_use]
         pub fn on_owner_death(mut self, what: $crate::OnOwnerDeath) -> Self {
             self.options.on_owner_death = what;
             self
@@ -206,7 +192,6 @@ macro_rules! option_methods {
 
         /// Starts it without an owner: it lives on when this program ends, and any client may wait
         /// for it.
-        #[must_use]
         pub fn detached(mut self) -> Self {
             self.options.detached = true;
             self

@@ -41,15 +41,20 @@ impl Session {
     pub(crate) async fn get(socket: Option<&Arc<Path>>) -> Result<Arc<Self>, Error> {
         let runtime = current_runtime()?;
         let slot = State::current().sessions.slot((runtime, socket.cloned()));
-        let mut slot = slot.lock().await;
-        if let Some(session) = &*slot {
+        let known = slot.lock().await.clone();
+        if let Some(session) = known {
             // Nobody may have driven the runtime for a while: let it see what has happened since.
             for _ in 0..2 {
                 tokio::task::yield_now().await;
             }
             if !session.client.is_closed() {
-                return Ok(Arc::clone(session));
+                return Ok(session);
             }
+        }
+        let mut known = slot.lock().await;
+        // Another caller may have been faster.
+        if let Some(session) = known.as_ref().filter(|s| !s.client.is_closed()) {
+            return Ok(Arc::clone(session));
         }
         let client = Client::connect(socket.map(|socket| &**socket)).await?;
         let session = Arc::new(Self {
@@ -57,7 +62,8 @@ impl Session {
             runtime,
             own_template: Mutex::new(None),
         });
-        *slot = Some(Arc::clone(&session));
+        *known = Some(Arc::clone(&session));
+        drop(known);
         Ok(session)
     }
 

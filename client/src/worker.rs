@@ -141,6 +141,7 @@ impl Worker {
         let told = call.exited().await;
         // Either way there is nothing more to come.
         *running = None;
+        drop(running);
         told.map_err(Some)
     }
 

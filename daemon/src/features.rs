@@ -1,5 +1,6 @@
 //! What the kernel offers, found out by trying, and what is done without it.
 
+use mpfork_sys::fork::{Forked, fork};
 use mpfork_sys::pidfd;
 use std::io;
 use std::os::fd::AsFd as _;
@@ -49,7 +50,7 @@ impl Features {
                 return Err("switched off".to_owned());
             }
             let result = match feature {
-                Feature::ExitInfo => probe_own_pidfd(|fd| pidfd::exit_status(fd).map(drop)),
+                Feature::ExitInfo => probe_exit_info(),
                 Feature::GroupSignal => probe_group_signal(),
                 Feature::PeerPidfd => probe_peer_pidfd(),
             };
@@ -81,6 +82,21 @@ fn probe_own_pidfd(
 ) -> io::Result<()> {
     let own = i32::try_from(std::process::id()).map_err(io::Error::other)?;
     probe(pidfd::open(own)?.as_fd())
+}
+
+/// Only a reaped process shows it: kernels just before know the request, but not the answer.
+fn probe_exit_info() -> io::Result<()> {
+    let pid = match fork().map_err(io::Error::other)? {
+        Forked::Parent(pid) => pid,
+        Forked::Child => mpfork_sys::exit::exit_now(0),
+    };
+    let pidfd = pidfd::open(pid);
+    let process = nix::unistd::Pid::from_raw(pid);
+    nix::sys::wait::waitpid(process, None)?;
+    match pidfd::exit_status(pidfd?.as_fd())? {
+        Some(0) => Ok(()),
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    }
 }
 
 fn probe_group_signal() -> io::Result<()> {

@@ -176,7 +176,8 @@ fn lock(folder: &OwnedFd, name: &Path, socket: &Path) -> Result<File, ListenErro
     Ok(file)
 }
 
-/// With the lock held, a socket that lies there is nobody's.
+/// With the lock held, a socket that lies there is no other mpforkd's; unless somebody else listens on
+/// it, it is removed.
 fn remove_stale(folder: &OwnedFd, name: &Path, socket: &Path) -> Result<(), ListenError> {
     let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
     match rustix::fs::statat(folder, name, flags) {
@@ -188,6 +189,13 @@ fn remove_stale(folder: &OwnedFd, name: &Path, socket: &Path) -> Result<(), List
             });
         }
     }
+    if is_served(folder, name) {
+        return Err(ListenError::System {
+            doing: "replace the socket of another program",
+            path: socket.to_owned(),
+            source: io::ErrorKind::AddrInUse.into(),
+        });
+    }
     rustix::fs::unlinkat(folder, name, rustix::fs::AtFlags::empty()).map_err(|error| {
         ListenError::System {
             doing: "remove the stale socket",
@@ -195,6 +203,16 @@ fn remove_stale(folder: &OwnedFd, name: &Path, socket: &Path) -> Result<(), List
             source: error.into(),
         }
     })
+}
+
+/// Whether somebody listens: a connection comes about, or there are too many already.
+fn is_served(folder: &OwnedFd, name: &Path) -> bool {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+    let path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let connected = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        .and_then(|client| rustix::net::connect(&client, &SocketAddrUnix::new(path)?));
+    matches!(connected, Ok(()) | Err(rustix::io::Errno::AGAIN))
 }
 
 fn bind(folder: &OwnedFd, name: &Path, socket: &Path) -> io::Result<UnixListener> {

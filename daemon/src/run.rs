@@ -28,7 +28,7 @@ pub fn main_impl() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let config = match &cli.config {
+    let mut config = match &cli.config {
         Some(path) => Config::read(path)?,
         None => Config::default(),
     };
@@ -48,6 +48,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("can't use the socket {}", socket.display()))?;
 
     let original_nofile = raise_open_files().context("can't read the limit of open files")?;
+    limit_workers(&mut config);
+    inherit_nothing().context("can't shed what was inherited")?;
     // A zygote that dies leaves its workers to mpforkd, with their exit statuses.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .context("can't become the reaper of orphaned workers")?;
@@ -114,6 +116,35 @@ fn raise_open_files() -> std::io::Result<limits::Rlimit> {
         tracing::warn!(%error, "can't raise the limit of open files");
     }
     Ok(before)
+}
+
+/// Descriptors mpforkd itself may need: connections, templates, zygotes.
+const OWN_FILES: u64 = 300;
+/// Descriptors of one worker: its pidfd and its own socket.
+const FILES_PER_WORKER: u64 = 2;
+
+/// Fits the limit of workers to the limit of open files, so that it is the one that is reached.
+fn limit_workers(config: &mut Config) {
+    let Ok(files) = limits::get(limits::NOFILE) else {
+        return;
+    };
+    let most = files.soft.saturating_sub(OWN_FILES) / FILES_PER_WORKER;
+    let most = usize::try_from(most).unwrap_or(usize::MAX).max(1);
+    if config.limits.workers > most {
+        tracing::info!(
+            open_files = files.soft,
+            "limits.workers lowered from {} to {most}: each takes {FILES_PER_WORKER} open files",
+            config.limits.workers
+        );
+        config.limits.workers = most;
+    }
+}
+
+/// Descriptors and blocked signals of whoever started mpforkd are neither for it nor for zygotes.
+fn inherit_nothing() -> std::io::Result<()> {
+    mpfork_sys::descriptors::close_on_exec_from(3)?;
+    nix::sys::signal::SigSet::empty().thread_set_mask()?;
+    Ok(())
 }
 
 fn configure_templates(daemon: &Arc<Daemon>) -> anyhow::Result<()> {

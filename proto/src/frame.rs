@@ -46,8 +46,9 @@ pub struct FrameBuffer {
 impl FrameBuffer {
     /// Adds bytes read from the stream.
     pub fn extend(&mut self, bytes: &[u8]) {
-        if self.start == self.bytes.len() {
-            self.bytes.clear();
+        // What was taken makes room, at the latest when it is most of the buffer.
+        if self.start >= self.bytes.len() - self.start {
+            self.bytes.drain(..self.start);
             self.start = 0;
         }
         self.bytes.extend_from_slice(bytes);

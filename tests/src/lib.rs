@@ -3,3 +3,8 @@
 
 pub mod bench;
 pub mod harness;
+
+/// The README's programs are compiled as examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;

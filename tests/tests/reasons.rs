@@ -621,7 +621,8 @@ mod cases {
             assert_eq!(client.list_workers(false).await.len(), 1);
             client.signal(run.id(), 9, true).await.unwrap();
             assert_eq!(run.exit().await.exitcode(), -9);
-            assert_eq!(daemon.ended().how, "code 0");
+            drop(run);
+            assert_eq!(daemon.gone().await.how, "code 0");
         });
     }
 

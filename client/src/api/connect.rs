@@ -171,7 +171,7 @@ fn error(socket: &Path, connection: &Connection, status: &Status) -> Error {
         Code::ResourceExhausted | Code::OutOfRange => Reason::LimitReached,
         _ => {
             let cause = connection.failure().map_or_else(
-                || status.message().to_owned(),
+                || format!("the connection broke ({})", status.message()),
                 |failure| failure.to_string(),
             );
             return Error::ServerLost {

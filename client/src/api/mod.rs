@@ -37,6 +37,7 @@ pub use crate::runtime::block_on;
 pub use crate::state::{StartState, Stdio};
 pub use connect::Client;
 pub use describe::{Description, describe};
+pub use mpfork_sys::limits::Rlimit;
 pub use register_template::{Program, TemplateRequest};
 pub use request::{Function, OnOwnerDeath, Task, WorkerRequest};
 pub use result_channel::ResultChannel;

@@ -10,7 +10,7 @@ use mpfork_sys::limits::Rlimit;
 use mpfork_transport::uncancelled;
 use prost::Message as _;
 use rustix::fs::{Mode, OFlags};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ impl Program {
         let own = Path::new("/proc/self/exe");
         let path = std::fs::read_link(own)
             .map_err(|error| Error::system("reading the program's own path", error))?;
-        Self::open(own, path)
+        Self::open(own, as_it_was(path))
     }
 
     fn open(from: &Path, path: PathBuf) -> Result<Self, Error> {
@@ -67,6 +67,15 @@ impl Program {
 
     pub(super) fn file(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+}
+
+/// The path of a running program whose file has been replaced: the system marks it.
+fn as_it_was(path: PathBuf) -> PathBuf {
+    const MARK: &[u8] = b" (deleted)";
+    match path.as_os_str().as_bytes().strip_suffix(MARK) {
+        Some(original) if !path.exists() => PathBuf::from(OsStr::from_bytes(original)),
+        _ => path,
     }
 }
 
@@ -163,5 +172,21 @@ impl Client {
             Ok(answer.into_inner())
         };
         uncancelled(call).await.map_err(|_| self.aborted())?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_programs_path_is_the_one_it_had() {
+        let path = |text: &str| PathBuf::from(text);
+        assert_eq!(as_it_was(path("/no/such (deleted)")), path("/no/such"));
+        assert_eq!(as_it_was(path("/no/such")), path("/no/such"));
+        let folder = tempfile::tempdir().unwrap();
+        let odd = folder.path().join("odd (deleted)");
+        std::fs::write(&odd, "").unwrap();
+        assert_eq!(as_it_was(odd.clone()), odd);
     }
 }

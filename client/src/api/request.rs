@@ -84,7 +84,7 @@ impl WorkerRequest {
             Task::Function { .. } | Task::Main { .. } => StartState::capture(),
         };
         Self {
-            request_id: rand::random::<[u8; 16]>().to_vec(),
+            request_id: crate::random::id(),
             template: template.into(),
             task,
             state,

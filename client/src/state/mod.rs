@@ -129,8 +129,7 @@ impl StartState {
 
     /// Sets standard input (0), output (1) or error (2).
     pub(crate) fn stdio(&mut self, number: u8, source: Option<Source>) -> &mut Self {
-        self.descriptors
-            .retain(|(target, _)| *target != u32::from(number));
+        self.no_fd(number.into());
         if let Some(source) = source {
             self.descriptors.push((u32::from(number), source));
         }
@@ -140,8 +139,14 @@ impl StartState {
     /// Gives the worker a descriptor under this number.
     pub fn pass_fd(&mut self, descriptor: impl Into<OwnedFd>, target: u32) -> &mut Self {
         let source = Source::Given(Arc::new(descriptor.into()));
-        self.descriptors.retain(|(number, _)| *number != target);
+        self.no_fd(target);
         self.descriptors.push((target, source));
+        self
+    }
+
+    /// Gives the worker nothing under this number; a standard stream is then the null device.
+    pub fn no_fd(&mut self, target: u32) -> &mut Self {
+        self.descriptors.retain(|(number, _)| *number != target);
         self
     }
 

@@ -109,6 +109,32 @@ pub fn close_all_but(kept: &[RawFd]) -> io::Result<()> {
     Ok(())
 }
 
+/// Makes every descriptor from this number on close-on-exec: what this process inherited is not for
+/// those it executes.
+///
+/// # Errors
+/// When the system can neither mark a range nor list what is open.
+pub fn close_on_exec_from(first: RawFd) -> io::Result<()> {
+    const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2;
+    // SAFETY: close_range takes three numbers, and with this flag closes nothing.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            first,
+            RawFd::MAX,
+            CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    if result == 0 {
+        return Ok(());
+    }
+    for number in open_numbers()?.into_iter().filter(|n| *n >= first) {
+        // SAFETY: F_SETFD takes a number; a number that is not open is an error without effect.
+        unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+    Ok(())
+}
+
 fn close_range(first: RawFd, last: RawFd) -> io::Result<()> {
     // SAFETY: close_range takes three numbers; nothing uses these descriptors any more, by contract.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };

@@ -48,6 +48,8 @@ pub trait Thunk<F> {
     fn run(function: F, argument: &[u8]) -> Returned;
 }
 
+// A record is read as three words before it is believed.
+const _: () = assert!(size_of::<Record>() == 3 * size_of::<u64>());
 const MAGIC: [u64; 2] = [0x6d70_666f_726b_2065, 0x6e74_7279_2072_6563];
 
 /// Marks a place in the program's image from which a function can be called. Only [`record_of`] makes
@@ -84,7 +86,9 @@ fn call<F: Copy + 'static, T: Thunk<F>>(argument: &[u8]) -> Returned {
 
 /// The record by which the same program, in another process, finds this function.
 ///
-/// Compiles only for types without bytes: functions and closures that capture nothing.
+/// Compiles only for types without bytes: functions and closures that capture nothing. A `Copy` type
+/// without bytes that stands for a capability would be such a type too: a worker has one without
+/// having asked for it.
 #[must_use]
 pub fn record_of<F: Copy + 'static, T: Thunk<F>>(_function: F) -> &'static Record {
     RecordOf::<F, T>::RECORD
@@ -101,6 +105,13 @@ struct Segment {
 struct Image {
     base: usize,
     readable: Vec<Segment>,
+    executable: Vec<Segment>,
+}
+
+impl Segment {
+    fn holds(&self, address: usize) -> bool {
+        (self.start..self.end).contains(&address)
+    }
 }
 
 /// The offset of a record in the program's main image; `None` when it lies elsewhere, as in a shared
@@ -129,6 +140,12 @@ pub fn entry_at(offset: u64) -> Option<Entry> {
     if unsafe { magic.read() } != MAGIC {
         return None;
     }
+    let words = std::ptr::with_exposed_provenance::<[usize; 3]>(address);
+    // SAFETY: as above; three words of 64 bits, as the program's own records have.
+    let code = unsafe { words.read() }[2];
+    if !image.executable.iter().any(|segment| segment.holds(code)) {
+        return None;
+    }
     let record = std::ptr::with_exposed_provenance::<Record>(address);
     // SAFETY: as above; the magic is found only where a record is, and records never change.
     let record: &'static Record = unsafe { &*record };
@@ -150,6 +167,7 @@ fn image() -> &'static Image {
         let mut image = Image {
             base: 0,
             readable: Vec::new(),
+            executable: Vec::new(),
         };
         // SAFETY: the callback is called during this call only, with the pointer given here, which
         // points to an image nothing else uses meanwhile.
@@ -182,10 +200,14 @@ extern "C" fn first_object(
                 image.base.wrapping_add(header.p_vaddr as usize),
                 header.p_memsz as usize,
             );
-            image.readable.push(Segment {
+            let segment = Segment {
                 start,
                 end: start.saturating_add(length),
-            });
+            };
+            image.readable.push(segment);
+            if header.p_flags & libc::PF_X != 0 {
+                image.executable.push(segment);
+            }
         }
     }
     1

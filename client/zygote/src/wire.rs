@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 /// A socket gave something that can't be one of our frames, or failed.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,11 @@ pub(crate) enum WireError {
 
 /// How much is read at once. Small: each page of it is one that a fresh worker must copy.
 const CHUNK_BYTES: usize = 4 << 10;
+
+/// How long and how often to wait while the user has too many descriptors in flight: ten seconds in
+/// all.
+const CONGESTION_PAUSE: Duration = Duration::from_millis(2);
+const CONGESTION_PAUSES: u32 = 5_000;
 
 /// The receiving end of a socket.
 #[derive(Debug, Default)]
@@ -92,6 +98,7 @@ pub(crate) fn send_bytes(
     mut bytes: &[u8],
     mut descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<()> {
+    let mut pauses = 0;
     while !bytes.is_empty() {
         match fdpass::send(socket, bytes, descriptors) {
             Ok((sent, passed)) => {
@@ -101,10 +108,19 @@ pub(crate) fn send_bytes(
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 wait(socket, PollFlags::OUT)?;
             }
+            // The user has too many descriptors in flight: others take theirs off soon.
+            Err(error) if congested(&error) && pauses < CONGESTION_PAUSES => {
+                pauses += 1;
+                std::thread::sleep(CONGESTION_PAUSE);
+            }
             Err(error) => return Err(error),
         }
     }
     Ok(())
+}
+
+fn congested(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::TOOMANYREFS.raw_os_error())
 }
 
 /// Waits until a socket, which its maker may have made non-blocking, can be read or written.

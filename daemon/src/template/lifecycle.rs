@@ -26,7 +26,10 @@ fn pause(failures: u32) -> Duration {
 
 impl State {
     fn failed(&mut self, problem: Problem, relaunching: bool) {
-        self.failures = self.failures.saturating_add(1);
+        // A limit that was reached says nothing about the template.
+        if problem.reason != Reason::LimitReached {
+            self.failures = self.failures.saturating_add(1);
+        }
         self.last_error = Some(problem.clone());
         let now = Instant::now();
         self.phase = if self.failures >= FAILURES {
@@ -198,7 +201,8 @@ impl Template {
                 format!("the zygote of {name} failed: {message}"),
             )
             .with("template", name)
-            .with("message", message);
+            .with("message", message)
+            .with("output", zygote.output());
             state.failed(problem, true);
         }
         let until = match &state.phase {
@@ -344,6 +348,7 @@ impl Template {
         if let Phase::Warm(zygote) = &state.phase {
             let zygote = Arc::clone(zygote);
             state.phase = Phase::Cold;
+            state.failures = 0;
             drop(state);
             self.notify();
             self.drain(daemon, &zygote);

@@ -1,11 +1,12 @@
 //! The workers, with their memory when asked for.
 
 use super::Call;
+use mpfork_proto::Message as _;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{ListWorkersRequest, ListWorkersResponse, Worker};
 
-/// The most workers one answer lists; what is over is the oldest ended ones.
-const MOST: usize = 20_000;
+/// The most bytes of one answer, below what clients take.
+const MOST: usize = mpfork_proto::MAX_MESSAGE_BYTES / 8 * 7;
 
 pub(super) async fn serve(call: Call<ListWorkersRequest>) -> Result<ListWorkersResponse, Problem> {
     let request = call.message;
@@ -23,12 +24,26 @@ pub(super) async fn serve(call: Call<ListWorkersRequest>) -> Result<ListWorkersR
         .filter(|worker| label.as_ref().is_none_or(|label| *label == worker.template))
         .map(|worker| worker.describe())
         .collect();
-    let over = workers.len().saturating_sub(MOST);
-    workers.drain(..over);
     if request.memory {
         workers = with_memory(workers).await;
     }
-    Ok(ListWorkersResponse { workers })
+    let omitted = fit(&mut workers);
+    Ok(ListWorkersResponse { workers, omitted })
+}
+
+/// Leaves out the oldest ended workers until the answer fits; how many.
+fn fit(workers: &mut Vec<Worker>) -> u64 {
+    let mut bytes: usize = workers.iter().map(|worker| worker.encoded_len() + 8).sum();
+    let mut omitted = 0;
+    workers.retain(|worker| {
+        let out = bytes > MOST && worker.exit.is_some();
+        if out {
+            bytes -= worker.encoded_len() + 8;
+            omitted += 1;
+        }
+        !out
+    });
+    omitted
 }
 
 /// Reads the memory of those that run, on a thread that may block.

@@ -1,12 +1,13 @@
 //! Starts a worker, detached or owned by this connection.
 
 use super::Call;
-use crate::worker::Worker;
 use crate::worker::request::StartRequest;
 use crate::worker::start::start;
+use crate::worker::{Worker, end};
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{StartWay, StartWorkerRequest, StartWorkerResponse, Started, WorkerSpec};
 use mpfork_transport::Connection;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -35,11 +36,19 @@ pub(super) async fn begin(
         .ok_or_else(|| Problem::bad_request("spec", "none is given"))?;
     let request = StartRequest::parse(spec, &call.connection)?;
     let owner = (!detached).then(|| call.daemon.peers.owner(&call.connection));
-    let worker = start(&call.daemon, request, owner, decoded).await?;
+    let (worker, pidfd) = start(&call.daemon, request, owner, decoded).await?;
+    let pidfd = match pass_pidfd(&call.connection, pidfd).await {
+        Ok(pidfd) => pidfd,
+        Err(problem) => {
+            // Nobody learns of this worker: a start that fails leaves nothing.
+            let _ = end::signal(&call.daemon, &worker, nix::libc::SIGKILL, true);
+            return Err(problem);
+        }
+    };
     let started = Started {
         worker: Some(worker.id),
         pid: worker.pid,
-        pidfd: pass_pidfd(&call.connection, &worker).await?,
+        pidfd,
         way: StartWay::Fork.into(),
     };
     Ok((worker, started))
@@ -47,16 +56,13 @@ pub(super) async fn begin(
 
 async fn pass_pidfd(
     connection: &Connection,
-    worker: &Worker,
+    pidfd: Option<Arc<OwnedFd>>,
 ) -> Result<Option<mpfork_proto::v1::Descriptor>, Problem> {
-    if !connection.carries_descriptors() {
-        return Ok(None);
-    }
-    // Credit first: a copy of the pidfd that waits for credit would use up descriptors.
-    let reservation = connection.reserve(1).await?;
-    let Some(pidfd) = worker.pidfd() else {
+    let Some(pidfd) = pidfd.filter(|_| connection.carries_descriptors()) else {
         return Ok(None);
     };
+    // Credit first: a copy of the pidfd that waits for credit would use up descriptors.
+    let reservation = connection.reserve(1).await?;
     let pidfd = pidfd
         .try_clone()
         .map_err(|error| Problem::limit("open files of mpforkd", error))?;

@@ -4,6 +4,7 @@ use super::{Worker, control::Reports};
 use crate::convert::to_wire;
 use crate::daemon::Daemon;
 use crate::features::Feature;
+use mpfork_proto::Message as _;
 use mpfork_proto::exit;
 use mpfork_proto::v1::{self, Exit, Failure, Process, Rusage, failure};
 use mpfork_sys::pidfd;
@@ -67,7 +68,7 @@ pub(crate) fn finish(daemon: &Daemon, worker: &Arc<Worker>, ended: Ended) {
         tracing::warn!(worker = %worker.id, leftovers, "processes of its group outlived it, killed");
     }
     drop(place);
-    daemon.workers.ended(worker);
+    daemon.workers.ended(worker, exit.encoded_len());
     daemon.peers.disown(worker);
     worker.exit.send_replace(Some(Arc::new(exit)));
 }

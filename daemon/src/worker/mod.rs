@@ -93,12 +93,12 @@ struct State {
 }
 
 impl Worker {
-    pub(crate) fn new(seed: Seed, pid: i32, pidfd: OwnedFd) -> Self {
+    pub(crate) fn new(seed: Seed, pid: i32, pidfd: Arc<OwnedFd>) -> Self {
         let template = seed.template.label.clone();
         Self {
             id: seed.id,
             pid,
-            pidfd: Mutex::new(Some(Arc::new(pidfd))),
+            pidfd: Mutex::new(Some(pidfd)),
             request_id: seed.request_id,
             name: seed.name,
             description: seed.description,

@@ -117,6 +117,9 @@ fn fingerprint(spec: &WorkerSpec) -> u64 {
     spec.template.hash(&mut hasher);
     spec.name.hash(&mut hasher);
     spec.on_owner_death.hash(&mut hasher);
+    for duration in [&spec.time_limit, &spec.grace] {
+        duration.map(|d| (d.seconds, d.nanos)).hash(&mut hasher);
+    }
     match spec.task.as_ref().and_then(|task| task.task.as_ref()) {
         Some(task::Task::Command(command)) => {
             (0, &command.program, &command.args, &command.arg0).hash(&mut hasher);

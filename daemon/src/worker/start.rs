@@ -19,6 +19,9 @@ use tokio::sync::watch;
 /// How often a start is tried again with another zygote when one dies under it.
 const TRIES: u32 = 3;
 
+/// A worker that was started, and its pidfd unless it ended some while ago.
+pub(crate) type StartedWorker = (Arc<Worker>, Option<Arc<OwnedFd>>);
+
 /// Starts the worker of a request, or finds the one that a repeated request started.
 ///
 /// It goes on to its end even when the caller does not wait for it: a start is never left half done.
@@ -27,7 +30,7 @@ pub(crate) async fn start(
     request: StartRequest,
     owner: Option<Owner>,
     decoded: Instant,
-) -> Result<Arc<Worker>, Problem> {
+) -> Result<StartedWorker, Problem> {
     daemon.accepting()?;
     match daemon
         .workers
@@ -40,21 +43,26 @@ pub(crate) async fn start(
             {
                 daemon.peers.own(daemon, owner, &worker);
             }
-            Ok(worker)
+            let pidfd = worker.pidfd();
+            Ok((worker, pidfd))
         }
         Request::New(sender) => {
-            let outcome = sender.subscribe();
             let daemon = Arc::clone(daemon);
-            tokio::spawn(async move {
+            let started = tokio::spawn(async move {
                 let request_id = request.request_id.clone();
                 let result = start_new(&daemon, request, owner, decoded).await;
                 if result.is_err() {
                     daemon.workers.count_failed();
                     daemon.workers.forget_request(&request_id);
                 }
-                sender.send_replace(Some(result));
+                let (outcome, started) = match result {
+                    Ok((worker, pidfd)) => (Ok(Arc::clone(&worker)), Ok((worker, Some(pidfd)))),
+                    Err(problem) => (Err(problem.clone()), Err(problem)),
+                };
+                sender.send_replace(Some(outcome));
+                started
             });
-            wait(outcome).await
+            started.await.unwrap_or_else(|_| Err(interrupted()))
         }
     }
 }
@@ -75,11 +83,11 @@ async fn start_new(
     request: StartRequest,
     owner: Option<Owner>,
     decoded: Instant,
-) -> Result<Arc<Worker>, Problem> {
+) -> Result<(Arc<Worker>, Arc<OwnedFd>), Problem> {
     let template = daemon.templates.get(&request.template)?;
     let result = start_in(daemon, &template, &request, owner).await;
     match &result {
-        Ok(worker) => template
+        Ok((worker, _)) => template
             .stats
             .record_start(worker.forked_at.saturating_duration_since(decoded)),
         Err(problem) => {
@@ -95,7 +103,7 @@ async fn start_in(
     template: &Arc<Template>,
     request: &StartRequest,
     owner: Option<Owner>,
-) -> Result<Arc<Worker>, Problem> {
+) -> Result<(Arc<Worker>, Arc<OwnedFd>), Problem> {
     for _ in 0..TRIES {
         let place = daemon.workers.place(template)?;
         let zygote = template.zygote(daemon).await?;
@@ -118,10 +126,12 @@ async fn start_in(
             place,
         });
         match fork(daemon, &zygote, seed, theirs).await {
-            ForkReply::Forked(worker) if worker.is_provisional() => {
-                return executed(daemon, worker).await;
+            ForkReply::Forked(worker, pidfd) => {
+                if worker.is_provisional() {
+                    executed(daemon, &worker).await?;
+                }
+                return Ok((worker, pidfd));
             }
-            ForkReply::Forked(worker) => return Ok(worker),
             ForkReply::Failed(problem) => return Err(problem),
             // The next zygote may do better.
             ForkReply::Gone => {}
@@ -133,20 +143,21 @@ async fn start_in(
         format!("{TRIES} zygotes of {name} died while they were to fork a worker"),
     )
     .with("template", name)
-    .with("message", "its zygotes die"))
+    .with("message", "its zygotes die")
+    .with("output", ""))
 }
 
 /// A command's worker is one once the program is executed; until then failures are the start's.
-async fn executed(daemon: &Daemon, worker: Arc<Worker>) -> Result<Arc<Worker>, Problem> {
-    let result = check_executed(&worker).await;
+async fn executed(daemon: &Daemon, worker: &Arc<Worker>) -> Result<(), Problem> {
+    let result = check_executed(worker).await;
     match &result {
-        Ok(()) => daemon.workers.confirm(&worker),
-        Err(_) => daemon.workers.discard(&worker),
+        Ok(()) => daemon.workers.confirm(worker),
+        Err(_) => daemon.workers.discard(worker),
     }
     if let Some(ended) = worker.settle() {
-        finish(daemon, &worker, ended);
+        finish(daemon, worker, ended);
     }
-    result.map(|()| worker)
+    result
 }
 
 async fn check_executed(worker: &Worker) -> Result<(), Problem> {
@@ -229,6 +240,7 @@ async fn fork(
     theirs: OwnedFd,
 ) -> ForkReply {
     let worker = seed.id.counter;
+    let template = Arc::clone(&seed.template);
     let limit = daemon.config.timeouts.fork;
     let Some(mut answer) = zygote.fork(seed, theirs) else {
         return ForkReply::Gone;
@@ -239,6 +251,8 @@ async fn fork(
             // Others come first.
             Err(_) if zygote.has_answered(limit) => {}
             Err(_) if zygote.give_up(worker) => {
+                // It answers nobody any more: the next one may. Its workers go on.
+                zygote.child.kill();
                 let limit = humantime::format_duration(limit);
                 return ForkReply::Failed(
                     Problem::new(
@@ -248,6 +262,8 @@ async fn fork(
                             zygote.child.pid
                         ),
                     )
+                    .with("template", &template.display)
+                    .with("errno", nix::libc::ETIMEDOUT)
                     .with("message", "no answer"),
                 );
             }

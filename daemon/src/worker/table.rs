@@ -13,6 +13,8 @@ use tokio::sync::watch;
 /// How a request that is known already came out; `None` while it is under way.
 pub(crate) type Outcome = Option<Result<Arc<Worker>, Problem>>;
 
+/// The most bytes that remembered exits take: failures may come with long backtraces.
+const MOST_BYTES: usize = 64 << 20;
 /// So many of those that ended last keep their pidfds, should a repeated request ask for one.
 const KEPT_PIDFDS: usize = 64;
 
@@ -35,7 +37,9 @@ pub(crate) struct Workers {
 struct Table {
     workers: HashMap<u64, Arc<Worker>>,
     running_by_pid: HashMap<i32, u64>,
-    ended: VecDeque<u64>,
+    /// Those remembered, oldest first, with the bytes their exits take.
+    ended: VecDeque<(u64, usize)>,
+    ended_bytes: usize,
     requests: HashMap<Vec<u8>, KnownRequest>,
 }
 
@@ -168,7 +172,7 @@ impl Workers {
 
     /// A worker has ended: it is remembered, and the oldest over the limit is forgotten. One that
     /// never became a worker leaves no trace.
-    pub(crate) fn ended(&self, worker: &Worker) {
+    pub(crate) fn ended(&self, worker: &Worker, exit_bytes: usize) {
         let mut table = self.table();
         if table.running_by_pid.get(&worker.pid) == Some(&worker.id.counter) {
             table.running_by_pid.remove(&worker.pid);
@@ -176,15 +180,17 @@ impl Workers {
         if worker.is_provisional() {
             return;
         }
-        table.ended.push_back(worker.id.counter);
+        table.ended.push_back((worker.id.counter, exit_bytes));
+        table.ended_bytes += exit_bytes;
         let earlier = table.ended.iter().rev().nth(KEPT_PIDFDS);
-        if let Some(earlier) = earlier.and_then(|counter| table.workers.get(counter)) {
+        if let Some(earlier) = earlier.and_then(|(counter, _)| table.workers.get(counter)) {
             earlier.close_pidfd();
         }
-        while table.ended.len() > self.retained {
-            let Some(oldest) = table.ended.pop_front() else {
+        while table.ended.len() > self.retained || table.ended_bytes > MOST_BYTES {
+            let Some((oldest, bytes)) = table.ended.pop_front() else {
                 break;
             };
+            table.ended_bytes -= bytes;
             if let Some(oldest) = table.workers.remove(&oldest) {
                 table.requests.remove(&oldest.request_id);
             }

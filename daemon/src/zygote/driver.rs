@@ -72,9 +72,8 @@ fn on_forked(daemon: &Arc<Daemon>, zygote: &Zygote, forked: &Forked, descriptors
     let worker = enroll(daemon, pending, forked.pid, pidfd);
     let mut state = zygote.state();
     state.running.insert(worker.id.counter, worker);
-    let running = state.running.len();
+    zygote.publish(&state);
     drop(state);
-    zygote.running.send_replace(running);
 }
 
 /// There is a worker: from here on its exit is awaited.
@@ -82,7 +81,8 @@ fn enroll(daemon: &Arc<Daemon>, pending: Pending, pid: i32, pidfd: OwnedFd) -> A
     let Pending { seed, reply } = pending;
     let time_limit = seed.time_limit;
     let owner = seed.owner;
-    let worker = Arc::new(Worker::new(*seed, pid, pidfd));
+    let pidfd = Arc::new(pidfd);
+    let worker = Arc::new(Worker::new(*seed, pid, Arc::clone(&pidfd)));
     daemon.workers.insert(&worker);
     if let Some(owner) = owner {
         daemon.peers.own(daemon, owner, &worker);
@@ -90,7 +90,7 @@ fn enroll(daemon: &Arc<Daemon>, pending: Pending, pid: i32, pidfd: OwnedFd) -> A
     if let Some(limit) = time_limit {
         crate::worker::end::watch_time_limit(daemon, &worker, limit);
     }
-    let _ = reply.send(ForkReply::Forked(Arc::clone(&worker)));
+    let _ = reply.send(ForkReply::Forked(Arc::clone(&worker), pidfd));
     worker
 }
 
@@ -106,6 +106,8 @@ fn on_fork_failed(template: &Template, zygote: &Zygote, failed: ForkFailed) {
             format!("the zygote of {name} can't fork: it has other threads: {threads}"),
         )
         .with("threads", threads)
+        // Not known any more: it left none running while it was loaded.
+        .with("preload", "")
     } else if failed.hook.is_empty() {
         Problem::new(
             Reason::ForkFailed,
@@ -133,7 +135,6 @@ fn on_exited(daemon: &Daemon, zygote: &Zygote, exited: &Exited) {
     let Some(worker) = state.running.remove(&exited.worker) else {
         return;
     };
-    let running = state.running.len();
     drop(state);
     let status = match exited.status {
         Some(status) => Status::Raw(status, exited.rusage),
@@ -144,7 +145,7 @@ fn on_exited(daemon: &Daemon, zygote: &Zygote, exited: &Exited) {
         leftovers: exited.leftovers,
     };
     finish(daemon, &worker, ended);
-    zygote.running.send_replace(running);
+    zygote.publish(&zygote.state());
 }
 
 /// The link has ended. Its running workers are children of mpforkd now, as it is a subreaper.

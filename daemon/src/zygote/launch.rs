@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use tokio::net::unix::pipe;
 
 /// How much of a zygote's output goes with an error.
-const OUTPUT: usize = 1500;
+pub(super) const OUTPUT: usize = 1500;
 
 /// No preload takes longer: what a program declares must not be beyond what a clock can hold.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -57,8 +57,14 @@ pub(crate) async fn launch(
 ) -> Result<Arc<Zygote>, Problem> {
     let launched_at = Instant::now();
     let mut candidate = execute(daemon, template, spec).map_err(|error| {
-        failed(template, format!("it can't be executed: {error}"), "")
-            .with("program", spec.path.display())
+        use nix::libc::{EAGAIN, EMFILE, ENFILE, ENOMEM};
+        match error.raw_os_error() {
+            Some(EMFILE | ENFILE) => Problem::limit("open files", error),
+            Some(EAGAIN) => Problem::limit("processes", error),
+            Some(ENOMEM) => Problem::limit("memory", error),
+            _ => failed(template, format!("it can't be executed: {error}"), "")
+                .with("program", spec.path.display()),
+        }
     })?;
     let name = &template.display;
     let zygote = candidate.process.0.as_ref().map_or(0, |child| child.pid);
@@ -305,6 +311,7 @@ impl Candidate<'_> {
             preload_time,
             reports: reports(ready.preloads),
             kept: kept(ready.kept_descriptors),
+            capture: self.capture,
             state: std::sync::Mutex::default(),
             gone: tokio::sync::watch::Sender::new(false),
             running: tokio::sync::watch::Sender::new(0),

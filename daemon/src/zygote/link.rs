@@ -7,9 +7,13 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::Notify;
+
+/// How long to wait while the user has too many descriptors in flight.
+const CONGESTION_PAUSE: Duration = Duration::from_millis(2);
 
 /// A link that is of no more use.
 #[derive(Debug, thiserror::Error)]
@@ -76,8 +80,12 @@ impl Link {
         if queue.len() == 1 {
             match send_front(&self.socket, &mut queue) {
                 Ok(()) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock || is_congested(&error) => {
+                }
+                Err(error) => {
+                    queue.pop_back();
+                    return Err(error.into());
+                }
             }
         }
         drop(queue);
@@ -113,8 +121,12 @@ impl Link {
                 ready = self.socket.ready(interest) => ready?,
                 () = self.waiting.notified() => continue,
             };
-            if ready.is_writable() {
-                self.flush()?;
+            if ready.is_writable() && self.flush()? == Flushed::Congested {
+                // Others must first take their descriptors off their sockets. Reading goes on.
+                let pause = tokio::time::timeout(CONGESTION_PAUSE, self.socket.readable());
+                if pause.await.is_err() {
+                    continue;
+                }
             }
             if ready.is_readable() && self.fill(incoming)? == Some(0) {
                 return Ok(None);
@@ -141,7 +153,7 @@ impl Link {
         }
     }
 
-    fn flush(&self) -> Result<(), LinkError> {
+    fn flush(&self) -> Result<Flushed, LinkError> {
         let mut queue = self.queue();
         while !queue.is_empty() {
             let result = self
@@ -150,16 +162,29 @@ impl Link {
             match result {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if is_congested(&error) => return Ok(Flushed::Congested),
                 Err(error) => return Err(error.into()),
             }
         }
         drop(queue);
-        Ok(())
+        Ok(Flushed::AsFarAsItGoes)
     }
 
     fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Outgoing>> {
         self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How far sending came.
+#[derive(Debug, PartialEq, Eq)]
+enum Flushed {
+    AsFarAsItGoes,
+    /// The user has too many descriptors in flight.
+    Congested,
+}
+
+fn is_congested(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(nix::libc::ETOOMANYREFS)
 }
 
 /// Sends the first frame to its end and takes it off the queue.

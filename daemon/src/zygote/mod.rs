@@ -7,6 +7,7 @@ pub(crate) mod link;
 
 use crate::children::Child;
 use crate::worker::{Seed, Worker};
+use capture::Capture;
 use link::{Link, LinkError};
 use mpfork_proto::link as wire;
 use mpfork_proto::problem::Problem;
@@ -20,8 +21,8 @@ use tokio::sync::{oneshot, watch};
 /// What became of a Fork.
 #[derive(Debug)]
 pub(crate) enum ForkReply {
-    /// There is a worker.
-    Forked(Arc<Worker>),
+    /// There is a worker. Its pidfd comes along, as it may have ended long before anybody looks.
+    Forked(Arc<Worker>, Arc<OwnedFd>),
     /// The zygote refused, or could not.
     Failed(Problem),
     /// The zygote is gone or leaving, and nothing was started.
@@ -44,10 +45,11 @@ pub(crate) struct Zygote {
     pub(crate) preload_time: Duration,
     pub(crate) reports: Vec<PreloadReport>,
     pub(crate) kept: Vec<KeptDescriptor>,
+    capture: Capture,
     state: Mutex<State>,
     /// Set when the link has ended and everything that ran is accounted for.
     gone: watch::Sender<bool>,
-    /// How many workers run.
+    /// How many workers run or are being forked.
     running: watch::Sender<usize>,
 }
 
@@ -75,6 +77,7 @@ impl Zygote {
             return None;
         }
         state.pending.insert(worker, Pending { seed, reply });
+        self.publish(&state);
         drop(state);
         let frame = wire::supervisor_frame::Frame::Fork(wire::Fork { worker });
         if let Err(error) = self.link.send(frame, vec![socket]) {
@@ -118,6 +121,11 @@ impl Zygote {
         }
     }
 
+    /// The end of what it has printed, for errors.
+    pub(crate) fn output(&self) -> String {
+        self.capture.tail(launch::OUTPUT)
+    }
+
     pub(crate) fn is_leaving(&self) -> bool {
         self.state().leaving
     }
@@ -132,6 +140,12 @@ impl Zygote {
     pub(crate) async fn gone(&self) {
         let mut gone = self.gone.subscribe();
         let _ = gone.wait_for(|gone| *gone).await;
+    }
+
+    /// Tells how many workers run or are being forked.
+    fn publish(&self, state: &State) {
+        self.running
+            .send_replace(state.running.len() + state.pending.len());
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

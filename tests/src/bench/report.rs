@@ -82,14 +82,8 @@ impl Report {
             "p50/raw"
         )?;
         for row in &self.rows {
-            // A latency with many outstanding is mostly waiting for the others.
-            let ratio = match self.ratio(row) {
-                Some(ratio) if row.outstanding == 1 => format!("{ratio:.2}"),
-                _ => String::new(),
-            };
-            writeln!(
-                text,
-                "{:<12}{:<12}{:>12}{:>10.1}{:>10.1}{:>10.1}{:>12.1}{:>12}",
+            let line = format!(
+                "{:<12}{:<12}{:>12}{:>10.1}{:>10.1}{:>10.1}{:>12.1}",
                 row.contender,
                 row.figure,
                 row.outstanding,
@@ -97,8 +91,12 @@ impl Report {
                 row.p95_us,
                 row.p99_us,
                 row.rate_per_s,
-                ratio
-            )?;
+            );
+            match self.ratio(row) {
+                // A latency with many outstanding is mostly waiting for the others.
+                Some(ratio) if row.outstanding == 1 => writeln!(text, "{line}{ratio:>12.2}")?,
+                _ => writeln!(text, "{line}")?,
+            }
         }
         writeln!(text)?;
         for note in &self.notes {

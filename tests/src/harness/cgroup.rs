@@ -43,7 +43,12 @@ impl PidsCgroup {
 
 impl Drop for PidsCgroup {
     fn drop(&mut self) {
-        // Its processes may have only just ended.
-        let _ = super::wait::within(super::LIMIT, || std::fs::remove_dir(&self.0).ok());
+        let _ = super::wait::within(super::LIMIT, || {
+            let left = std::fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
+            for pid in left.lines() {
+                let _ = std::fs::write(self.0.with_file_name("cgroup.procs"), pid);
+            }
+            std::fs::remove_dir(&self.0).ok()
+        });
     }
 }

@@ -36,7 +36,11 @@ pub struct Run {
     /// Its pidfd.
     pub pidfd: Option<OwnedFd>,
     events: Streaming<v1::RunWorkerResponse>,
+    /// What it prints, when somebody has begun to read that.
+    output: Option<Lines>,
 }
+
+type Lines = tokio::io::BufReader<tokio::net::unix::pipe::Receiver>;
 
 impl Run {
     /// Its id.
@@ -67,6 +71,19 @@ impl Run {
         };
         assert_eq!(self.events.message().await?, None);
         Ok(exit)
+    }
+
+    /// The next line it prints, after [`TestClient::run_until_line`].
+    ///
+    /// # Panics
+    /// When it ends before.
+    pub async fn line(&mut self) -> String {
+        use tokio::io::AsyncBufReadExt as _;
+        let mut line = String::new();
+        let output = self.output.as_mut().unwrap();
+        output.read_line(&mut line).await.unwrap();
+        assert!(line.ends_with('\n'), "it printed {line:?} and ended");
+        line.trim_end().to_owned()
     }
 
     /// Waits for its end.
@@ -158,6 +175,7 @@ impl TestClient {
             pidfd: self.claim(&started),
             started,
             events,
+            output: None,
         })
     }
 
@@ -208,16 +226,12 @@ impl TestClient {
     /// # Panics
     /// When it ends before.
     pub async fn run_until_line(&self, spec: WorkerSpec) -> (Run, String) {
-        use tokio::io::AsyncBufReadExt as _;
         let (reader, writer) = std::io::pipe().unwrap();
-        let run = self.run_into(writer.into(), spec).await;
+        let mut run = self.run_into(writer.into(), spec).await;
         let reader = tokio::net::unix::pipe::Receiver::from_owned_fd(reader.into()).unwrap();
-        let mut line = String::new();
-        let mut lines = tokio::io::BufReader::new(reader);
-        lines.read_line(&mut line).await.unwrap();
-        assert!(line.ends_with('\n'), "it printed {line:?} and ended");
-        // The reader is closed: whoever prints more gets SIGPIPE or EPIPE.
-        (run, line.trim_end().to_owned())
+        run.output = Some(tokio::io::BufReader::new(reader));
+        let line = run.line().await;
+        (run, line)
     }
 
     /// Starts a worker by `StartWorker`.

@@ -299,6 +299,13 @@ impl Daemon {
         ended
     }
 
+    /// Waits until it has ended, while connections of this runtime see it end.
+    pub async fn gone(&self) -> Ended {
+        let gone = async || (!process::lives(self.pid)).then_some(());
+        super::eventually_async("mpforkd ends", gone).await;
+        self.ended()
+    }
+
     /// Whether it has been waited for.
     #[must_use]
     pub fn has_ended(&self) -> bool {

@@ -22,6 +22,8 @@ pub(super) struct Running(());
 pub(super) fn enter() -> Running {
     let mut account = ACCOUNT.lock().unwrap_or_else(PoisonError::into_inner);
     if account.running == 0 {
+        // The first runtime of a process makes what all of them share, and keeps it.
+        super::block_on(async {});
         account.before = own();
     }
     account.running += 1;

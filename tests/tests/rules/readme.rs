@@ -80,6 +80,17 @@ fn the_feature_table_is_that_of_the_daemon() {
     check("features", &feature_table());
 }
 
+#[test]
+fn its_configuration_is_valid() {
+    let readme = read("README.md");
+    let mut blocks = readme.split("```toml\n").skip(1).peekable();
+    assert!(blocks.peek().is_some());
+    for block in blocks {
+        let config = block.split("```").next().unwrap();
+        toml::from_str::<mpforkd::config::Config>(config).unwrap();
+    }
+}
+
 /// The commands in the README's blocks of shell code.
 fn commands() -> Vec<String> {
     let readme = read("README.md");

@@ -68,8 +68,11 @@ pub(crate) fn code(source: &str) -> String {
                 .map_or(rest.len(), |at| start + at + end.len())
         } else if next == '"' {
             string(rest)
-        } else if rest.starts_with("'\"'") || rest.starts_with("'\\") {
-            1 + rest[2..].find('\'').map_or(rest.len() - 1, |at| at + 2)
+        } else if rest.starts_with("'\"'") {
+            3
+        } else if rest.starts_with("'\\") && rest.len() > 3 {
+            // A quote or a backslash may be what is escaped.
+            rest[3..].find('\'').map_or(rest.len(), |at| 3 + at + 1)
         } else {
             code.push(next);
             rest = &rest[next.len_utf8()..];

@@ -6,8 +6,14 @@ use crate::worker::{Born, flush};
 use mpfork_proto::link::{ForkFailed, Forked, zygote_frame};
 use mpfork_sys::fork::{ForkError, Forked as Side, fork};
 use mpfork_sys::{pidfd, threads};
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal};
+use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
+
+/// A descriptor to give up when a pidfd finds no free number.
+pub(super) fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
+}
 
 impl Zygote {
     /// Forks a worker with this socket. Returns the new worker in itself, nothing in the zygote.
@@ -78,11 +84,32 @@ impl Zygote {
         // Refused to the second when the worker has made a session, executed something or ended.
         let process = Pid::from_raw(pid);
         let _ = rustix::process::setpgid(process, process);
-        let forked = zygote_frame::Frame::Forked(Forked { worker, pid });
-        // Not waited for yet, the pid can't be another's.
-        // Out of descriptors, a worker without a pidfd is better than none.
-        let pidfd = pidfd::open(pid).ok();
-        self.link.send(forked, pidfd.as_ref().map(OwnedFd::as_fd))?;
-        Ok(())
+        // Not waited for yet, the pid can't be another's. Out of descriptors, one is spared for this.
+        let opened = pidfd::open(pid).or_else(|_| {
+            self.spare = None;
+            pidfd::open(pid)
+        });
+        let sent = match opened {
+            Ok(pidfd) => {
+                let forked = zygote_frame::Frame::Forked(Forked { worker, pid });
+                self.link.send(forked, Some(pidfd.as_fd()))
+            }
+            // Nobody could watch or signal such a worker, so there is none.
+            Err(error) => {
+                if let Some(process) = process {
+                    let _ = rustix::process::kill_process(process, Signal::KILL);
+                }
+                let failed = ForkFailed {
+                    worker,
+                    errno: error.raw_os_error().unwrap_or(0),
+                    message: format!("pidfd_open: {error}"),
+                    ..ForkFailed::default()
+                };
+                self.link
+                    .send(zygote_frame::Frame::ForkFailed(failed), None)
+            }
+        };
+        self.spare = self.spare.take().or_else(spare);
+        Ok(sent?)
     }
 }

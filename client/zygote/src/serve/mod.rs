@@ -20,8 +20,12 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Pid;
 use std::cell::Cell;
+use std::ffi::CString;
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -128,6 +132,7 @@ impl Link {
 /// Serves a supervisor. Returns in workers only.
 pub(crate) fn serve(link: OwnedFd, tasks: Tasks) -> Born {
     panics::install();
+    name_process();
     let link = Link::new(link);
     match Zygote::start(link, tasks).and_then(Zygote::run) {
         Ok(Some(born)) => born,
@@ -137,6 +142,18 @@ pub(crate) fn serve(link: OwnedFd, tasks: Tasks) -> Born {
             let _ = writeln!(io::stderr(), "mpfork zygote: {fatal}");
             leave(1)
         }
+    }
+}
+
+/// Executed by descriptor, the process is named after a number: it gets its program's name.
+fn name_process() {
+    let Some(program) = std::env::args_os().next() else {
+        return;
+    };
+    let name = Path::new(&program).file_name().unwrap_or(&program);
+    // The system keeps the first 15 bytes.
+    if let Ok(name) = CString::new(name.as_bytes()) {
+        let _ = rustix::thread::set_name(&name);
     }
 }
 
@@ -173,6 +190,8 @@ struct Zygote {
     reaper: reap::Reaper,
     hooks: &'static Hooks,
     kept: Vec<RawFd>,
+    /// Given up when the descriptors run out in the middle of a fork.
+    spare: Option<File>,
     tasks: Tasks,
     group: Pid,
     closing: bool,
@@ -197,6 +216,7 @@ impl Zygote {
             reaper: reap::Reaper::new(hello.end_groups),
             hooks,
             kept,
+            spare: fork_worker::spare(),
             tasks,
             group: rustix::process::getpgrp(),
             closing: false,

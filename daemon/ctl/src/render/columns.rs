@@ -1,6 +1,7 @@
 //! Tables without lines.
 
 use super::text::fit;
+use std::ops::Range;
 
 /// A column's alignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,7 @@ pub(crate) enum Align {
 #[derive(Debug)]
 pub(crate) struct Columns {
     heads: Vec<(&'static str, Align)>,
+    groups: Vec<(&'static str, Range<usize>)>,
     rows: Vec<Row>,
 }
 
@@ -28,8 +30,14 @@ impl Columns {
     pub(crate) fn new(heads: &[(&'static str, Align)]) -> Self {
         Self {
             heads: heads.to_vec(),
+            groups: Vec::new(),
             rows: Vec::new(),
         }
+    }
+
+    /// Names what some columns have in common, in a line above the heads. From left to right.
+    pub(crate) fn group(&mut self, name: &'static str, columns: Range<usize>) {
+        self.groups.push((name, columns));
     }
 
     /// Adds a row, and lines to print below it.
@@ -55,12 +63,33 @@ impl Columns {
             .iter()
             .map(|(head, _)| (*head).to_owned())
             .collect();
-        let mut lines = vec![self.line(&heads, &widths)];
+        let mut lines = Vec::new();
+        if !self.groups.is_empty() {
+            lines.push(self.group_line(&widths));
+        }
+        lines.push(self.line(&heads, &widths));
         for row in &self.rows {
             lines.push(self.line(&row.cells, &widths));
             lines.extend(row.notes.iter().cloned());
         }
         lines
+    }
+
+    fn group_line(&self, widths: &[usize]) -> String {
+        let start = |column: usize| {
+            widths[..column]
+                .iter()
+                .map(|w| w + GAP.len())
+                .sum::<usize>()
+        };
+        let mut line = String::new();
+        for (name, columns) in &self.groups {
+            let begin = start(columns.start);
+            let width = start(columns.end) - GAP.len() - begin;
+            line.push_str(&" ".repeat(begin - line.len()));
+            line.push_str(&format!("{:-^width$}", format!(" {name} ")));
+        }
+        line
     }
 
     fn line(&self, cells: &[String], widths: &[usize]) -> String {
@@ -114,6 +143,9 @@ mod tests {
                 "  note",
             ]
         );
+        table.group("G", 0..2);
+        assert_eq!(table.lines(0, 80)[0], "---------- G -----------");
+        table.groups.clear();
         assert_eq!(
             table.lines(0, 16),
             [

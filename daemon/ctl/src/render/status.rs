@@ -28,7 +28,7 @@ pub(crate) fn status(status: &StatusView) -> String {
     let connections = grouped(status.connections.into());
     let strangers = match status.strangers_reaped {
         0 => String::new(),
-        reaped => format!(", {} strangers' orphans reaped", grouped(reaped)),
+        reaped => format!(", {} foreign orphans reaped", grouped(reaped)),
     };
     lines.push(format!("CLIENTS  {connections} connected{strangers}"));
     lines.push(String::new());

@@ -30,6 +30,9 @@ pub(super) fn template_table(templates: &[TemplateView]) -> Vec<String> {
         ("P50", Align::Right),
         ("P99", Align::Right),
     ]);
+    table.group("MEMORY", 4..7);
+    table.group("WORKERS", 7..10);
+    table.group("START", 10..12);
     for template in templates {
         table.row(cells(template), notes(template));
     }

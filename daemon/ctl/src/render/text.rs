@@ -3,8 +3,12 @@
 /// One line of printable characters: white space becomes a space, other control characters are
 /// shown escaped.
 pub(crate) fn line(text: &str) -> String {
+    printable(text.trim())
+}
+
+fn printable(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
-    for character in text.trim().chars() {
+    for character in text.chars() {
         match character {
             '\n' | '\r' | '\t' => clean.push(' '),
             _ if character.is_control() => clean.extend(character.escape_default()),
@@ -14,9 +18,9 @@ pub(crate) fn line(text: &str) -> String {
     clean
 }
 
-/// The same, of several lines.
+/// The same, of several lines, which stay indented.
 pub(crate) fn lines(text: &str) -> impl Iterator<Item = String> {
-    text.lines().map(|text| line(text.trim_end()))
+    text.lines().map(|text| printable(text.trim_end()))
 }
 
 /// At most so many characters; what is cut shows as an ellipsis.
@@ -66,7 +70,10 @@ mod tests {
     #[test]
     fn control_sequences_do_not_get_through() {
         assert_eq!(line(" a\x1b[2Jb\nc\t"), "a\\u{1b}[2Jb c");
-        assert_eq!(lines("a\r\n\x07b\n").collect::<Vec<_>>(), ["a", "\\u{7}b"]);
+        assert_eq!(
+            lines("a\r\n  \x07b\n").collect::<Vec<_>>(),
+            ["a", "  \\u{7}b"]
+        );
     }
 
     #[test]

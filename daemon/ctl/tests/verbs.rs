@@ -1,0 +1,209 @@
+//! The other verbs, as people and as programs use them.
+#![forbid(unsafe_code)]
+
+mod common;
+
+use common::{Daemon, Outcome, eventually, probe};
+use std::process::Stdio;
+
+#[test]
+fn a_detached_worker_is_started_listed_waited_for() {
+    let daemon = Daemon::start();
+    let log = daemon.folder().join("output");
+    let script = "echo begun; read x; echo $x; exec sleep 100";
+    let outcome = daemon.run(&[
+        "start",
+        "command",
+        "--name",
+        "sleeper",
+        "--output",
+        log.to_str().unwrap(),
+        "--",
+        "sh",
+        "-c",
+        script,
+    ]);
+    // mpctl has ended, and with it everything that held its pipes.
+    let id = outcome.stdout.trim();
+    assert_eq!(outcome.code(), 0, "{outcome:?}");
+
+    let worker = &daemon.json(&["ps", "--memory"])[0];
+    assert_eq!(worker["worker"], id);
+    assert_eq!(worker["name"], "sleeper");
+    assert!(worker["rss_bytes"].as_u64().unwrap() > 0);
+    assert!(worker["owner_pid"].is_null());
+    let table = daemon.run(&["ps"]).stdout;
+    assert!(
+        table.contains("sleeper") && table.contains(script),
+        "{table}"
+    );
+    assert_eq!(
+        daemon.json(&["ps", "--template", "command"])[0]["worker"],
+        id
+    );
+
+    let outcome = daemon.run(&["wait", id, "--timeout", "10ms"]);
+    assert_eq!(outcome.code(), 74, "{outcome:?}");
+    assert_eq!(daemon.run(&["signal", id, "sigterm", "--group"]).code(), 0);
+    let outcome = daemon.run(&["wait", id]);
+    assert_eq!(
+        (outcome.code(), outcome.stdout.as_str()),
+        (143, "signal 15 (TERM)\n")
+    );
+    let exit = Outcome::of(daemon.mpctl(&["--json", "wait", id]).spawn().unwrap());
+    let exit: serde_json::Value = serde_json::from_str(&exit.stdout).unwrap();
+    assert_eq!(exit["exit"]["signal_name"], "TERM");
+    assert_eq!(exit["exit"]["exitcode"], -15);
+
+    let outcome = daemon.run(&["signal", id, "TERM"]);
+    assert_eq!(outcome.code(), 1);
+    assert!(outcome.stderr.contains("had ended already"), "{outcome:?}");
+    assert_eq!(daemon.json(&["ps"]), serde_json::json!([]));
+    assert_eq!(
+        daemon.json(&["ps", "--all"])[0]["exit"]["outcome"],
+        "signal"
+    );
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "begun\n\n");
+    daemon.end();
+}
+
+#[test]
+fn the_status_tells_what_has_happened() {
+    let daemon = Daemon::start();
+    for _ in 0..3 {
+        assert_eq!(daemon.run(&["run", "command", "--", "true"]).code(), 0);
+    }
+    assert_eq!(daemon.run(&["run", "command", "--", "absent"]).code(), 127);
+    let status = eventually("the zygote's memory was read", || {
+        let status = daemon.json(&["status"]);
+        status["templates"][0]["rss_bytes"]
+            .is_u64()
+            .then_some(status)
+    });
+    assert_eq!(status["pid"], daemon.pid());
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(status["socket"], daemon.socket().to_str().unwrap());
+    assert!(status["uptime_seconds"].as_f64().unwrap() > 0.0);
+    assert_eq!(status["workers"]["running"], 0);
+    assert_eq!(status["workers"]["started"], 3);
+    assert_eq!(status["workers"]["failed"], 1);
+    let template = &status["templates"][0];
+    assert_eq!(template["name"], "command");
+    assert_eq!(template["state"], "warm");
+    assert!(template["start_latency_us"]["p50"].as_u64().unwrap() > 0);
+    assert!(template["zygote_pid"].as_i64().unwrap() > 0);
+
+    let page = daemon.run(&["status"]).stdout;
+    assert!(
+        page.contains("3 started, 3 exited, 1 starts failed"),
+        "{page}"
+    );
+    assert!(
+        page.lines().all(|line| line.chars().count() <= 100),
+        "{page}"
+    );
+    let row = page
+        .lines()
+        .find(|line| line.starts_with("command"))
+        .unwrap();
+    assert!(row.contains("warm"), "{page}");
+    daemon.end();
+}
+
+#[test]
+fn a_template_is_warmed_reloaded_and_shown() {
+    let daemon = Daemon::with_config(&format!(
+        "[templates.words]\nprogram = {0:?}\nenv = {{ PROBE = \"slow\" }}\n\
+         [templates.broken]\nprogram = {0:?}\nenv = {{ PROBE = \"fail\" }}\n",
+        probe()
+    ));
+    let outcome = daemon.run(&["template", "warm", "words"]);
+    assert!(
+        outcome.stdout.starts_with("words is warm: zygote "),
+        "{outcome:?}"
+    );
+    // No terminal, no progress.
+    assert_eq!((outcome.code(), outcome.stderr.as_str()), (0, ""));
+    let first = daemon.json(&["template", "show", "words"])["zygote_pid"].clone();
+    let second = daemon.json(&["template", "reload", "words"])["zygote_pid"].clone();
+    assert_ne!(first, second);
+    let page = daemon.run(&["template", "show", "words"]).stdout;
+    assert!(
+        page.contains("preloaded in") && page.contains("words"),
+        "{page}"
+    );
+
+    let outcome = daemon.run(&["template", "warm", "broken"]);
+    assert_eq!(outcome.code(), 78, "{outcome:?}");
+    let status = daemon.json(&["status"]);
+    let broken = status["templates"].as_array().unwrap();
+    let broken = broken.iter().find(|t| t["name"] == "broken").unwrap();
+    assert!(
+        broken["last_error"]
+            .as_str()
+            .unwrap()
+            .contains("No such file")
+    );
+    daemon.end();
+}
+
+#[test]
+fn shutting_down_waits_for_the_end() {
+    let daemon = Daemon::start();
+    let outcome = daemon.run(&["start", "command", "--", "sleep", "100"]);
+    assert_eq!(outcome.code(), 0);
+    let outcome = daemon.run(&["shutdown", "--grace", "1s"]);
+    assert_eq!((outcome.code(), outcome.stdout.as_str()), (0, ""));
+    daemon.ended();
+}
+
+#[test]
+fn without_a_daemon_the_places_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("nobody.sock");
+    let run = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mpctl"));
+        command.args(args).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Outcome::of(command.spawn().unwrap())
+    };
+    let outcome = run(&["--socket", socket.to_str().unwrap(), "status"]);
+    assert_eq!(outcome.code(), 69);
+    for part in [
+        "no mpforkd found",
+        "nobody.sock",
+        "start one with `mpforkd`",
+    ] {
+        assert!(outcome.stderr.contains(part), "{outcome:?}");
+    }
+    let outcome = run(&["--json", "--socket", socket.to_str().unwrap(), "status"]);
+    let error: serde_json::Value = serde_json::from_str(&outcome.stderr).unwrap();
+    assert_eq!(error["error"]["exit_code"], 69);
+
+    for args in [&["--help"][..], &["run", "--help"], &["template", "--help"]] {
+        let outcome = run(args);
+        assert_eq!(
+            (outcome.code(), outcome.stderr.as_str()),
+            (0, ""),
+            "{args:?}"
+        );
+        assert!(
+            outcome
+                .stdout
+                .lines()
+                .all(|line| line.chars().count() <= 100)
+        );
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let daemon = Daemon::start();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = daemon.mpctl(&["status"]);
+    let mut child = command.stdout(writer).spawn().unwrap();
+    drop(command);
+    assert_eq!(common::wait(&mut child).code(), Some(0));
+    daemon.end();
+}
