@@ -91,6 +91,7 @@ mod process;
 mod random;
 mod runtime;
 mod session;
+mod spawn;
 mod state;
 mod target;
 mod worker;

@@ -5,15 +5,23 @@ mod common;
 
 use common::{LIMIT, Start, Zygote, ended};
 use mpfork_proto::link::{Shutdown, supervisor_frame, zygote_frame};
-use mpfork_sys::pidfd;
+use mpfork_sys::{limits, pidfd};
 use std::collections::BTreeMap;
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 /// Starts workers that wait for their input's end, and ends them all at once.
 fn burst(zygote: &mut Zygote, count: usize) {
+    let files = limits::get(limits::NOFILE).unwrap();
+    let raised = limits::Rlimit {
+        soft: files.hard,
+        ..files
+    };
+    limits::set(0, raised).unwrap();
     let (input, hold) = std::io::pipe().unwrap();
     let mut expected = BTreeMap::new();
+    // A worker whose supervisor has closed its socket ends before it begins.
+    let mut sockets = Vec::new();
     for n in 0..count {
         let code = u8::try_from(n % 200).unwrap();
         let mut start = Start::function("wait", &[code]);
@@ -27,6 +35,7 @@ fn burst(zygote: &mut Zygote, count: usize) {
         } else {
             expected.insert(worker.id, i32::from(code) << 8);
         }
+        sockets.push(worker.control);
     }
     drop(input);
     drop(hold);

@@ -74,7 +74,15 @@ impl Failed {
 
     /// Whether the worker has told it already, on its own standard error.
     pub(crate) fn is_told(&self) -> bool {
-        matches!(&self.why, Why::Worker(exit, _) if exit.outcome == "code")
+        let Why::Worker(exit, _) = &self.why else {
+            return false;
+        };
+        // One that could not even be started has nobody to say so.
+        let began = exit
+            .failure
+            .as_ref()
+            .is_none_or(|failure| failure.kind != "start");
+        began && !matches!(exit.outcome, "timed_out" | "lost")
     }
 
     /// What mpctl exits with.

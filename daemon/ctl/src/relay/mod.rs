@@ -9,34 +9,43 @@ mod suspend;
 pub(crate) use pty::Pty;
 
 use crate::ending::die_by;
-use mpfork::api::{Client, Running};
+use mpfork::api::{Client, Running, WorkerRequest};
 use mpfork::{Error, Exit, WorkerId};
 use nix::sys::signal::Signal;
 use pty::Attached;
 use signals::Signals;
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 /// How long the daemon may take to pass a signal on.
 const ANSWER: Duration = Duration::from_secs(2);
+/// How long a start gets to come out once a signal has come that would have ended this process.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// How often a terminal that belongs to somebody else is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Waits for the worker's end and relays everything until then.
-pub(crate) async fn until_exit(
+/// Starts a worker, and relays everything until its end.
+pub(crate) async fn run(
     client: &Client,
-    mut running: Running,
+    request: WorkerRequest,
     pty: Option<Pty>,
 ) -> Result<Exit, Error> {
+    let signals = Signals::listen(pty.is_some());
+    let mut signals = signals.map_err(|error| system("listening to signals", error))?;
+    let (mut running, signal) = start(client, &request, &mut signals).await?;
+    // Ours is not to keep open what the worker may close.
+    drop(request);
+    let pty = pty.map(Attached::new).transpose();
     let mut relay = Relay {
         worker: running.started.worker,
         client,
-        signals: Signals::listen(pty.is_some()).map_err(|e| system("listening to signals", e))?,
-        pty: match pty {
-            Some(pty) => Some(Attached::new(pty).map_err(|e| system("relaying a terminal", e))?),
-            None => None,
-        },
+        signals,
+        pty: pty.map_err(|error| system("relaying a terminal", error))?,
     };
+    if let Some(signal) = signal {
+        relay.on_signal(signal).await?;
+    }
     let exit = loop {
         tokio::select! {
             exit = running.exited() => break exit,
@@ -49,6 +58,38 @@ pub(crate) async fn until_exit(
         pty.drain(&mut relay.signals).await;
     }
     exit
+}
+
+/// Starts the worker. A signal that comes meanwhile may be meant for it already; where there is none
+/// to take it soon, it does to this process what it would have done.
+async fn start(
+    client: &Client,
+    request: &WorkerRequest,
+    signals: &mut Signals,
+) -> Result<(Running, Option<Signal>), Error> {
+    let mut starting = pin!(client.run_worker(request));
+    let mut waiting = None;
+    loop {
+        tokio::select! {
+            biased;
+            running = &mut starting => return Ok((running?, waiting)),
+            signal = signals.next(), if waiting.is_none() => {
+                if !matches!(signal, Signal::SIGCONT | Signal::SIGWINCH) {
+                    waiting = Some(signal);
+                }
+            }
+            () = tokio::time::sleep(PATIENCE), if waiting.is_some() => match waiting.take() {
+                Some(Signal::SIGTSTP) => {
+                    if suspend::is_possible() {
+                        suspend::stop(false);
+                    }
+                }
+                // Its worker, if there will be one, ends with this process.
+                Some(signal) => die_by(signal),
+                None => {}
+            },
+        }
+    }
 }
 
 struct Relay<'a> {

@@ -21,10 +21,7 @@ pub(crate) fn call(call: &Call, args: RunArgs) -> Result<Ending, Failed> {
         if let Some(pty) = &pty {
             pty.give(&mut request.state)?;
         }
-        let running = client.run_worker(&request).await?;
-        // Ours is not to keep open what the worker may close.
-        drop(request);
-        relay::until_exit(&client, running, pty).await
+        relay::run(&client, request, pty).await
     })?;
     finish(call, what, &exit, result.as_ref())
 }
