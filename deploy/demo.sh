@@ -27,6 +27,7 @@ say cargo build --release
 cargo build --release --package mpforkd --package mpctl --package mpfork \
     --bin mpforkd --bin mpctl --example count_tokens
 built=${CARGO_TARGET_DIR:-target}/release
+[[ $built == /* ]] || built=$PWD/$built
 
 private=$(mktemp -d "${XDG_RUNTIME_DIR:-${TMPDIR:-/tmp}}/mpfork-demo.XXXXXX")
 export MPFORKD_SOCKET=$private/mpforkd.sock
@@ -62,13 +63,13 @@ for _ in $(seq 200); do
     sleep 0.05
 done
 
-texts=(README.md CHANGELOG.md LICENSE-* proto/proto/mpfork/v1/*.proto client/examples/*.rs)
+texts=(README.md LICENSE-MIT LICENSE-APACHE client/examples/count_tokens.rs)
 
 say "count_tokens ${texts[*]}"
 "$built/examples/count_tokens" "${texts[@]}"
 
-say "count_tokens README.md   # another run of the program: its zygote is warm"
-"$built/examples/count_tokens" README.md
+say "count_tokens LICENSE-MIT    # another run of the program finds the zygote warm"
+"$built/examples/count_tokens" LICENSE-MIT
 
 say mpctl status
 "$built/mpctl" status

@@ -1,5 +1,6 @@
 //! The bench gives its rows.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)] // A test may panic.
 
 use mpfork_tests::harness::programs::{DAEMON, program};
 use std::process::Command;

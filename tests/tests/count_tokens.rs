@@ -1,5 +1,6 @@
 //! The example counts right, and its zygote is warm for the next program.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)] // A test may panic.
 
 use mpfork_tests::harness::programs::program;
 use mpfork_tests::harness::{Daemon, Setup, check};

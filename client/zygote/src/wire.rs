@@ -54,6 +54,11 @@ impl Inbox {
         Ok(self.frames.take()?)
     }
 
+    /// Whether no bytes wait behind the frame taken last.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
     /// Takes the descriptors of the frame taken last.
     pub(crate) fn claim(&mut self, count: u32) -> Result<VecDeque<OwnedFd>, WireError> {
         let named = count as usize;

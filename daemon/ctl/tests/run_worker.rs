@@ -1,9 +1,10 @@
 //! `mpctl run` without a terminal: exit statuses, signals, owners, functions.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
-use common::{Daemon, Outcome, eventually, is_alive, kill, probe, read_line, state, wait};
+use common::{Daemon, Outcome, eventually, is_alive, kill, read_line, state, wait};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::os::unix::process::CommandExt as _;
@@ -19,9 +20,9 @@ fn sh(daemon: &Daemon, script: &str) -> Outcome {
     daemon.run(&["run", "command", "--", "sh", "-c", script])
 }
 
-/// Starts a worker that tells its pid first.
-fn start(daemon: &Daemon, options: &[&str], script: &str) -> (Child, i32) {
-    let script = format!("echo $$; {script}");
+/// Starts a worker that tells its pid once it is ready for signals.
+fn start(daemon: &Daemon, options: &[&str], trap: &str, script: &str) -> (Child, i32) {
+    let script = format!("{trap}\necho $$\n{script}");
     let line = [&["run", "command"], options, &["--", "sh", "-c", &script]].concat();
     // In a group of its own, as a shell with job control would have it.
     let mut child = daemon.mpctl(&line).process_group(0).spawn().unwrap();
@@ -138,14 +139,14 @@ fn the_worker_starts_with_the_state_asked_for() {
 #[test]
 fn signals_are_passed_on_to_the_workers_group() {
     let daemon = Daemon::start();
-    let script = "trap 'echo got; exit 5' USR1; while :; do sleep 0.02; done";
-    let (mut child, _) = start(&daemon, &[], script);
+    let trap = "trap 'echo got; exit 5' USR1";
+    let (mut child, _) = start(&daemon, &[], trap, "while :; do sleep 0.02; done");
     kill(pid_of(&child), SIGUSR1);
     assert_eq!(read_line(child.stdout.as_mut().unwrap()), "got");
     assert_eq!(wait(&mut child).code(), Some(5));
 
     // The group: what the worker has started too.
-    let (child, _) = start(&daemon, &[], "sleep 100 & wait; wait");
+    let (child, _) = start(&daemon, &[], "", "sleep 100 & wait; wait");
     kill(pid_of(&child), SIGTERM);
     let outcome = Outcome::of(child);
     assert_eq!((outcome.signal(), outcome.stderr.as_str()), (SIGTERM, ""));
@@ -155,7 +156,7 @@ fn signals_are_passed_on_to_the_workers_group() {
 #[test]
 fn stops_and_continues_are_passed_on() {
     let daemon = Daemon::start();
-    let (child, worker) = start(&daemon, &[], "exec sleep 100");
+    let (child, worker) = start(&daemon, &[], "", "exec sleep 100");
     kill(pid_of(&child), SIGTSTP);
     let pid = Pid::from_raw(pid_of(&child));
     eventually("mpctl is stopped", || {
@@ -177,12 +178,17 @@ fn stops_and_continues_are_passed_on() {
 #[test]
 fn a_worker_ends_with_mpctl_unless_it_is_to_be_kept() {
     let daemon = Daemon::start();
-    let (mut child, worker) = start(&daemon, &[], "exec sleep 100");
+    let (mut child, worker) = start(&daemon, &[], "", "exec sleep 100");
     child.kill().unwrap();
     wait(&mut child);
     eventually("the worker is ended", || (!is_alive(worker)).then_some(()));
 
-    let (mut child, worker) = start(&daemon, &["--keep"], "exec sleep 100");
+    let trap = "trap 'echo on; exec sleep 100' USR1";
+    let script = "while :; do sleep 0.02; done";
+    let (mut child, worker) = start(&daemon, &["--keep"], trap, script);
+    // What relays signals has learned of its worker: a start that nobody learns of is undone.
+    kill(pid_of(&child), SIGUSR1);
+    assert_eq!(read_line(child.stdout.as_mut().unwrap()), "on");
     child.kill().unwrap();
     wait(&mut child);
     let workers = eventually("the owner is gone", || {
@@ -202,89 +208,6 @@ fn a_worker_ends_with_mpctl_unless_it_is_to_be_kept() {
 }
 
 #[test]
-fn a_programs_main_runs_with_the_arguments() {
-    let daemon = Daemon::start();
-    let program = probe().to_str().unwrap();
-    let outcome = daemon.run(&["run", "--program", program, "--", "a", "b c"]);
-    assert_eq!(
-        outcome.stdout, "2 words, arguments [\"a\", \"b c\"]\n",
-        "{outcome:?}"
-    );
-    // Its zygote is warm by now, and may be named.
-    let templates = daemon.json(&["template", "list"]);
-    let probe = &templates[1];
-    assert_eq!(
-        (probe["name"].as_str(), probe["state"].as_str()),
-        (Some("mpctl-probe"), Some("warm"))
-    );
-    let digest = &probe["digest"].as_str().unwrap()[..10];
-    let outcome = daemon.run(&["run", digest]);
-    assert_eq!(outcome.stdout, "2 words, arguments []\n", "{outcome:?}");
-    assert_eq!(daemon.run(&["template", "remove", digest]).code(), 0);
-    assert_eq!(daemon.run(&["template", "show", digest]).code(), 66);
-    daemon.end();
-}
-
-#[test]
-fn a_functions_result_is_printed() {
-    let daemon = Daemon::start();
-    let program = probe().to_str().unwrap();
-    let call = |rest: &[&str]| {
-        let line = ["run", "--program", program, "--function"];
-        daemon.run(&[&line, rest].concat())
-    };
-    let outcome = call(&["lengths", "--", "a", "bcd"]);
-    let result: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
-    assert_eq!(result, serde_json::json!({"a": 1, "bcd": 3}));
-    assert_eq!(call(&["sum", "--arg", "[40, 2]"]).stdout, "42\n");
-    assert_eq!(call(&["nothing", "--arg", "null"]).stdout, "null\n");
-
-    let outcome = call(&["fail", "--arg", "\"no such thing\""]);
-    assert_eq!((outcome.code(), outcome.stdout.as_str()), (1, ""));
-    // The worker has said so, and nobody says it again.
-    assert_eq!(outcome.stderr, "Error: no such thing\n");
-    let line = [
-        "--json",
-        "run",
-        "--program",
-        program,
-        "--function",
-        "fail",
-        "--arg",
-        "\"x\"",
-    ];
-    let outcome = daemon.run(&line);
-    let json = outcome.stderr.lines().last().unwrap();
-    let json: serde_json::Value = serde_json::from_str(json).unwrap();
-    assert_eq!(json["error"]["exit"]["failure"]["message"], "x");
-
-    let outcome = call(&["absent", "--arg", "1"]);
-    assert_eq!(outcome.code(), 126, "{outcome:?}");
-    assert!(outcome.stderr.contains("absent"), "{outcome:?}");
-    daemon.end();
-}
-
-#[test]
-fn a_failed_preload_is_told_with_its_trace_and_output() {
-    let daemon = Daemon::start();
-    let program = probe().to_str().unwrap();
-    let mut command = daemon.mpctl(&["run", "--program", program]);
-    command.env("PROBE", "fail");
-    let outcome = Outcome::of(command.spawn().unwrap());
-    assert_eq!(outcome.code(), 78, "{outcome:?}");
-    for part in [
-        "mpctl: running ",
-        "\"words\"",
-        "No such file or directory",
-        "output:\n  | loading words\n",
-        "\nadvice: correct what the preload reports",
-    ] {
-        assert!(outcome.stderr.contains(part), "{part}: {}", outcome.stderr);
-    }
-    daemon.end();
-}
-
-#[test]
 fn a_worker_reads_its_standard_input_to_the_end() {
     let daemon = Daemon::start();
     let mut command = daemon.mpctl(&["run", "command", "--", "wc", "-c"]);
@@ -296,5 +219,14 @@ fn a_worker_reads_its_standard_input_to_the_end() {
     let outcome = Outcome::of(child);
     writer.join().unwrap();
     assert_eq!(outcome.stdout.trim(), "1048576");
+    daemon.end();
+}
+
+#[test]
+fn what_outlives_the_worker_is_killed_and_named() {
+    let daemon = Daemon::start();
+    let outcome = sh(&daemon, "sleep 100 >/dev/null 2>&1 & exit 4");
+    assert_eq!(outcome.code(), 4);
+    assert!(outcome.stderr.contains("were killed: s"), "{outcome:?}");
     daemon.end();
 }

@@ -1,5 +1,6 @@
 //! The other verbs, as people and as programs use them.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -160,8 +160,8 @@ impl Template {
             _ => state.draining.first(),
         };
         let reason = match &state.phase {
-            Phase::Warm(_) => String::new(),
             _ if state.superseded => "its program was rebuilt".to_owned(),
+            Phase::Warm(_) => String::new(),
             Phase::Cold => "no zygote: the next start launches one".to_owned(),
             Phase::Warming => match &*self.progress.borrow() {
                 Some(progress) => format!(

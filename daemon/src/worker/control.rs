@@ -130,11 +130,20 @@ impl Control {
         }
     }
 
-    /// Closes it for good, and reads what came before: a worker that has not reported itself by now
-    /// can't any more, and ends before it begins.
+    /// Revokes the assignment and closes the socket for good, then reads what came before: a worker
+    /// that has not reported itself by now can't any more, and ends before it begins.
     pub(crate) fn close(&mut self) {
+        self.revoke();
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
         self.drain();
+    }
+
+    /// One byte behind the assignment tells a worker that finds the socket closed that its start was
+    /// given up. Without it mpforkd has died, and what it started goes on.
+    fn revoke(&mut self) {
+        if !std::mem::replace(&mut self.reports.closed, true) {
+            let _ = fdpass::send(self.socket.as_fd(), &[0], &[]);
+        }
     }
 
     /// Waits until there is something to read, or its end. False: not within this time, or it can't
@@ -151,6 +160,12 @@ impl Control {
 
     fn watch(&self) -> io::Result<tokio::net::UnixStream> {
         tokio::net::UnixStream::from_std(self.socket.try_clone()?)
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.revoke();
     }
 }
 

@@ -206,7 +206,8 @@ impl Candidate<'_> {
                     }
                     self.template.set_progress(Some(WarmProgress {
                         preload: progress.preload,
-                        index: progress.index,
+                        // From 1 for people.
+                        index: progress.index.saturating_add(1),
                         total: progress.total,
                         fraction: progress.fraction,
                         message: progress.message,

@@ -36,6 +36,10 @@ pub(super) fn receive(control: &OwnedFd, tasks: Tasks) -> Result<Option<Assignme
     else {
         return Ok(None);
     };
+    if !inbox.is_empty() {
+        // Revoked before it was read.
+        return Ok(None);
+    }
     let descriptors = Vec::from(inbox.claim(frame.descriptors).map_err(bad)?);
     current::set(frame.id.unwrap_or_default(), frame.name);
     let missing = || StartError::bad("assignment", "it names no task");

@@ -36,8 +36,9 @@ pub(super) fn start_failed(control: &OwnedFd, error: StartError) {
     );
 }
 
-/// The start state is applied, but for these parts. A supervisor that has closed its end has given
-/// the start up, or is gone without ever knowing of it: the worker then ends before it begins.
+/// The start state is applied, but for these parts. When the supervisor has given the start up, which
+/// a byte behind the assignment tells, the worker ends before it begins. A supervisor that is gone
+/// without a word has died: the worker goes on.
 pub(super) fn applied(control: &OwnedFd, not_applied: &[String]) {
     let report = WorkerReport {
         report: Some(worker_report::Report::Applied(Applied {
@@ -45,7 +46,9 @@ pub(super) fn applied(control: &OwnedFd, not_applied: &[String]) {
             not_applied: not_applied.iter().map(|what| cut(what, 512)).collect(),
         })),
     };
-    if wire::send(control.as_fd(), &report, &[]).is_err() {
+    if wire::send(control.as_fd(), &report, &[]).is_err()
+        && matches!(rustix::io::read(control, &mut [0u8; 1]), Ok(1..))
+    {
         exit_now(NOT_STARTED);
     }
 }

@@ -79,14 +79,10 @@ async fn start(
                 }
             }
             () = tokio::time::sleep(PATIENCE), if waiting.is_some() => match waiting.take() {
-                Some(Signal::SIGTSTP) => {
-                    if suspend::is_possible() {
-                        suspend::stop(false);
-                    }
-                }
+                Some(Signal::SIGTSTP) if suspend::is_possible() => suspend::stop(false),
+                Some(Signal::SIGTSTP) | None => {}
                 // Its worker, if there will be one, ends with this process.
                 Some(signal) => die_by(signal),
-                None => {}
             },
         }
     }

@@ -38,7 +38,8 @@ fn finish(
         call.output
             .note(&format!("the worker went without: {part}"));
     }
-    if !view.leftovers.is_empty() {
+    // What ends a worker by a signal has mostly been sent to its whole group, which takes a moment.
+    if !view.leftovers.is_empty() && view.signal.is_none() {
         let names = view.leftovers.iter().map(|process| match process.pid {
             // Where the kernel can't tell which they were.
             0 => "some".to_owned(),

@@ -2,6 +2,7 @@
 
 use crate::faults::{fault, hang, note, variable};
 use mpfork::Progress;
+use mpfork_tests::harness::wait::{LIMIT, within};
 use std::error::Error;
 use std::fs::File;
 use std::io::Write as _;
@@ -118,13 +119,16 @@ fn wait_for_gate(progress: &Progress) -> Result<(), BoxError> {
     Ok(())
 }
 
-/// Tells two thirds, waiting between reports as long as the gate says, so that none is left out.
+/// Tells one third until the file `GATE.1` is there, then two thirds until `GATE.2` is.
 fn tell_progress(progress: &Progress) -> Result<(), BoxError> {
-    progress.report(1.0 / 3.0, "one third");
     let gate = gate().ok_or("no gate")?;
-    std::fs::read(&gate)?;
-    progress.report(2.0 / 3.0, "two thirds");
-    std::fs::read(&gate)?;
+    for (third, text) in [(1, "one third"), (2, "two thirds")] {
+        let open = within(LIMIT, || {
+            progress.report(f64::from(third) / 3.0, text);
+            std::fs::exists(format!("{gate}.{third}")).ok()?.then_some(())
+        });
+        open.ok_or("nobody opens the gate")?;
+    }
     Ok(())
 }
 

@@ -1,0 +1,139 @@
+//! Calls: functions run in workers for their results.
+
+use crate::api::{Function, StartState};
+use crate::call;
+use crate::context::Context;
+use crate::error::Error;
+use crate::freeze;
+use crate::handle::Handle;
+use crate::options::Options;
+use crate::process::Described;
+use crate::runtime::block_on;
+use crate::target::{Call, call_record};
+use crate::worker::Place;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::os::unix::net::UnixStream;
+
+impl Context {
+    /// Calls a function in a worker, for its result.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), mpfork::Error> {
+    /// # mpfork::freeze_support();
+    /// # let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer)?;
+    /// let handle = ctx.spawn(|text: String| text.len(), "four".to_owned())?;
+    /// assert_eq!(handle.join()?, 4);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A closure that captures something is refused:
+    /// ```compile_fail
+    /// # let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer).unwrap();
+    /// let more = 1;
+    /// ctx.spawn(move |n: i32| n + more, 1).unwrap();
+    /// ```
+    /// as is a pointer to a function:
+    /// ```compile_fail
+    /// # let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer).unwrap();
+    /// let pointer: fn(i32) -> i32 = |n| n;
+    /// ctx.spawn(pointer, 1).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// What mpforkd says; [`Error::NotFrozen`], [`Error::NoServer`], [`Error::Encode`].
+    pub fn spawn<F, A, M>(&self, function: F, arguments: A) -> Result<Handle<F::Value>, Error>
+    where
+        F: Call<A, M>,
+        A: Serialize + DeserializeOwned,
+    {
+        let (described, channel) = self.called::<F, A, M>(function, &arguments)?;
+        block_on(Handle::start(described, channel, F::TYPED))
+    }
+
+    /// As [`Self::spawn`], from async code. Once the request is on its way, dropping the future does
+    /// not take it back.
+    ///
+    /// # Errors
+    /// As [`Self::spawn`].
+    pub async fn spawn_async<F, A, M>(
+        &self,
+        function: F,
+        arguments: A,
+    ) -> Result<Handle<F::Value>, Error>
+    where
+        F: Call<A, M>,
+        A: Serialize + DeserializeOwned,
+    {
+        let (described, channel) = self.called::<F, A, M>(function, &arguments)?;
+        drop(arguments);
+        Handle::start(described, channel, F::TYPED).await
+    }
+
+    fn called<F, A, M>(&self, function: F, arguments: &A) -> Result<(Described, UnixStream), Error>
+    where
+        F: Call<A, M>,
+        A: Serialize + DeserializeOwned,
+    {
+        freeze::check()?;
+        let record = call_record::<F, A, M>(function);
+        let name = shown_name(std::any::type_name::<F>());
+        self.described(call::function_of(record)?, name, arguments)
+    }
+
+    /// Calls a function that this program registered under a name with
+    /// [`register!`](crate::register), for its result.
+    ///
+    /// # Errors
+    /// As [`Self::spawn`].
+    pub fn spawn_registered<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        arguments: &(impl Serialize + ?Sized),
+    ) -> Result<Handle<T>, Error> {
+        freeze::check()?;
+        let function = Function::Name(name.to_owned());
+        let (described, channel) = self.described(function, shown_name(name), arguments)?;
+        block_on(Handle::start(described, channel, false))
+    }
+
+    fn described(
+        &self,
+        function: Function,
+        name: String,
+        arguments: &(impl Serialize + ?Sized),
+    ) -> Result<(Described, UnixStream), Error> {
+        let (task, channel) = call::task(function, arguments, true)?;
+        let channel = channel.ok_or_else(|| {
+            let error = std::io::Error::other("it was not made");
+            Error::system("making a channel for a worker", error)
+        })?;
+        let mut options = Options::new(StartState::capture());
+        options.name = Some(name);
+        let described = Described::new(self.clone(), options, Place::OwnTemplate, task)?;
+        Ok((described, channel))
+    }
+}
+
+/// A function's name as lists show it: no longer than names may be, and rather its end.
+fn shown_name(name: &str) -> String {
+    const MOST: usize = 256;
+    let excess = name.len().saturating_sub(MOST);
+    let from = (excess..name.len()).find(|at| name.is_char_boundary(*at));
+    name[from.unwrap_or(0)..].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_names_fit() {
+        assert_eq!(shown_name("a::b"), "a::b");
+        assert_eq!(shown_name(""), "");
+        let long = format!("{}::end", "é".repeat(200));
+        let shown = shown_name(&long);
+        assert!(shown.len() <= 256 && shown.ends_with("::end"));
+    }
+}
