@@ -130,6 +130,15 @@ impl Control {
         }
     }
 
+    /// Everything an ended worker has reported.
+    pub(crate) fn into_reports(mut self) -> Reports {
+        self.drain();
+        let reports = std::mem::take(&mut self.reports);
+        // There is nothing left to revoke.
+        self.reports.closed = true;
+        reports
+    }
+
     /// Revokes the assignment and closes the socket for good, then reads what came before: a worker
     /// that has not reported itself by now can't any more, and ends before it begins.
     pub(crate) fn close(&mut self) {

@@ -1,6 +1,7 @@
 //! The end of a worker: its status put together, its group cleared, everybody who waits told.
 
-use super::{Worker, control::Reports};
+use super::Worker;
+use super::control::{Control, Reports};
 use crate::convert::to_wire;
 use crate::daemon::Daemon;
 use crate::features::Feature;
@@ -47,10 +48,7 @@ pub(crate) fn finish(daemon: &Daemon, worker: &Arc<Worker>, ended: Ended) {
         (state.control.take(), state.place.take(), state.timed_out)
     };
     let Ended { status, leftovers } = ended;
-    let reports = control.map_or_else(Reports::default, |mut control| {
-        control.drain();
-        control.reports
-    });
+    let reports = control.map_or_else(Reports::default, Control::into_reports);
     let exit = Exit {
         how: Some(how(daemon, worker, &status, timed_out)),
         rusage: match status {
