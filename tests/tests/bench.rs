@@ -18,7 +18,10 @@ fn a_short_run_gives_every_row() {
         .unwrap();
     assert!(output.status.success(), "{output:?}");
     let table = String::from_utf8(output.stdout).unwrap();
-    assert!(table.contains("target: a worker takes at most 3 times raw"), "{table}");
+    assert!(
+        table.contains("target: a worker takes at most 3 times raw"),
+        "{table}"
+    );
 
     let report = std::fs::read_to_string(&json).unwrap();
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();

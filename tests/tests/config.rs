@@ -43,20 +43,32 @@ fn a_wrong_one_says_what_is_wrong_and_where() {
         ("sockets = 1", &["sockets", "line 1", "mpforkd.toml"][..]),
         ("[limits]\n\nworkers = \"many\"", &["line 3", "workers"]),
         ("[limits]\nworkers = 0", &["limits.workers"]),
-        ("[limits]\ndescriptor_credit = 3", &["limits.descriptor_credit"]),
+        (
+            "[limits]\ndescriptor_credit = 3",
+            &["limits.descriptor_credit"],
+        ),
         ("[timeouts]\nidle = 5", &["idle"]),
         ("[timeouts]\nidle = \"-1s\"", &["idle"]),
         ("[log]\nformat = \"xml\"", &["xml"]),
         ("[templates.a]", &["program"]),
-        ("[templates.a]\nprogram = \"relative\"", &["templates.a.program", "absolute"]),
-        ("[templates.command]\nprogram = \"/a\"", &["templates.command", "built-in"]),
+        (
+            "[templates.a]\nprogram = \"relative\"",
+            &["templates.a.program", "absolute"],
+        ),
+        (
+            "[templates.command]\nprogram = \"/a\"",
+            &["templates.command", "built-in"],
+        ),
         ("[templates.a]\nprogram = \"/a\"\nwarmth = 1", &["warmth"]),
         (
             "[templates.a]\nprogram = \"/a\"\nrlimits = { nofile = [2, 1] }",
             &["templates.a.rlimits", "soft"],
         ),
         ("= 1", &["line 1"]),
-        ("[limits]\ntemplates = 1\n[templates.a]\nprogram = \"/a\"", &["limits.templates"]),
+        (
+            "[limits]\ntemplates = 1\n[templates.a]\nprogram = \"/a\"",
+            &["limits.templates"],
+        ),
     ] {
         let (fine, said) = check_config(text);
         assert!(!fine, "{text}");
@@ -83,7 +95,10 @@ fn a_wrong_command_line_is_refused() {
     }
     let output = mpforkd(&["--version"]);
     let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(said.trim(), format!("mpforkd {}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        said.trim(),
+        format!("mpforkd {}", env!("CARGO_PKG_VERSION"))
+    );
 }
 
 #[test]

@@ -30,7 +30,11 @@ fn the_daemon_describes_itself() {
         assert_eq!(limit("templates"), (9, Some(1)));
         assert_eq!(limit("connections").1, Some(1));
         assert_eq!(limit("waiting_starts").1, Some(0));
-        for name in ["workers_per_template", "retained_exits", "descriptor_credit"] {
+        for name in [
+            "workers_per_template",
+            "retained_exits",
+            "descriptor_credit",
+        ] {
             assert!(limit(name).0 > 0);
         }
         let used = limit("open_files").1.unwrap();
@@ -46,7 +50,10 @@ fn workers_are_counted() {
         let client = daemon.connect().await;
         client.exit_of(shell("exit 0")).await;
         client.exit_of(shell("exit 1")).await;
-        client.try_run(command(&["/nowhere/at/all"])).await.unwrap_err();
+        client
+            .try_run(command(&["/nowhere/at/all"]))
+            .await
+            .unwrap_err();
         let mut sleeping = client.run(command(&["sleep", "600"])).await;
         let totals = client.status().await.workers.unwrap();
         assert_eq!(
@@ -112,7 +119,12 @@ fn descriptors_come_back_when_work_is_done() {
         let digest = client.test_template(&[]).await;
         let round = async || {
             for _ in 0..100 {
-                assert!(client.exit_of(function(&digest, "value", ())).await.success());
+                assert!(
+                    client
+                        .exit_of(function(&digest, "value", ()))
+                        .await
+                        .success()
+                );
             }
         };
         // The first round fills what is kept on purpose: the pidfds of those that ended last.

@@ -21,13 +21,24 @@ fn a_template_is_described_cold_warm_and_used() {
         let digest = client.try_register(&program, spec).await.unwrap().digest;
         let cold = client.template(&digest).await;
         assert_eq!(cold.name, "test-program");
-        assert_eq!((cold.state(), cold.configured), (TemplateState::Cold, false));
+        assert_eq!(
+            (cold.state(), cold.configured),
+            (TemplateState::Cold, false)
+        );
         assert_eq!(cold.program, program.as_os_str().as_bytes());
         assert_eq!(cold.args, [b"one", b"two"]);
-        assert_eq!((cold.zygote_pid, cold.memory, cold.preload_time), (0, None, None));
+        assert_eq!(
+            (cold.zygote_pid, cold.memory, cold.preload_time),
+            (0, None, None)
+        );
         assert!(cold.reason.contains("next start"), "{cold:?}");
         for _ in 0..20 {
-            assert!(client.exit_of(function(&digest, "value", ())).await.success());
+            assert!(
+                client
+                    .exit_of(function(&digest, "value", ()))
+                    .await
+                    .success()
+            );
         }
         let (mut run, _) = client.run_until_line(function(&digest, "hang", ())).await;
         let used = eventually_async("its memory is sampled", async || {
@@ -36,7 +47,14 @@ fn a_template_is_described_cold_warm_and_used() {
         })
         .await;
         assert_eq!(used.state(), TemplateState::Warm);
-        assert_eq!((used.workers_running, used.workers_started, used.workers_failed), (1, 21, 0));
+        assert_eq!(
+            (
+                used.workers_running,
+                used.workers_started,
+                used.workers_failed
+            ),
+            (1, 21, 0)
+        );
         let memory = used.memory.unwrap();
         assert!(memory.rss_bytes > 0 && memory.sampled.is_some());
         let latency = used.start_latency.unwrap();

@@ -48,9 +48,7 @@ fn a_worker_is_described_while_it_runs_and_after() {
 fn memory_is_read_on_demand() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
-        let (run, _) = client
-            .run_until_line(shell("echo ready; sleep 600"))
-            .await;
+        let (run, _) = client.run_until_line(shell("echo ready; sleep 600")).await;
         let get = async |memory| {
             let request = GetWorkerRequest {
                 worker: Some(run.id()),

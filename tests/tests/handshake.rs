@@ -31,7 +31,10 @@ fn a_connection_learns_the_version_the_run_and_its_id() {
         let (one, two) = (daemon.connect().await, daemon.connect().await);
         assert!(one.handshake.descriptors && two.handshake.descriptors);
         assert_eq!(one.handshake.version, 1);
-        assert_eq!(one.handshake.daemon, format!("mpforkd {}", env!("CARGO_PKG_VERSION")));
+        assert_eq!(
+            one.handshake.daemon,
+            format!("mpforkd {}", env!("CARGO_PKG_VERSION"))
+        );
         assert_eq!(one.handshake.instance, two.handshake.instance);
         assert_ne!(one.connection.id(), two.connection.id());
         assert_ne!(one.connection.id(), 0);
@@ -43,12 +46,19 @@ fn versions_that_overlap_agree_and_others_are_refused() {
     check(Setup::new(), async |daemon| {
         for (min, max) in [(1, 1), (0, 5), (1, u32::MAX)] {
             let mut client = ConnectionClient::new(channel(daemon).await);
-            let answer = client.handshake(request(min, max)).await.unwrap().into_inner();
+            let answer = client
+                .handshake(request(min, max))
+                .await
+                .unwrap()
+                .into_inner();
             assert_eq!((answer.version, answer.descriptor_credit), (1, 0));
         }
         for (min, max) in [(2, 2), (0, 0), (2, 1), (u32::MAX, u32::MAX)] {
             let mut client = ConnectionClient::new(channel(daemon).await);
-            refused(client.handshake(request(min, max)).await, Reason::VersionMismatch);
+            refused(
+                client.handshake(request(min, max)).await,
+                Reason::VersionMismatch,
+            );
         }
     });
 }

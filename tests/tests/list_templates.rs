@@ -9,7 +9,10 @@ use mpfork_tests::harness::{Setup, TestClient, check, eventually_async, refused}
 use std::collections::HashMap;
 
 async fn list(client: &TestClient) -> Vec<Template> {
-    let answer = client.templates().list_templates(ListTemplatesRequest {}).await;
+    let answer = client
+        .templates()
+        .list_templates(ListTemplatesRequest {})
+        .await;
     answer.unwrap().into_inner().templates
 }
 
@@ -23,10 +26,18 @@ fn the_built_in_one_comes_first_and_configured_ones_before_registered_ones() {
         let client = daemon.connect().await;
         client.test_template(&[]).await;
         let templates = list(&client).await;
-        let names: Vec<_> = templates.iter().map(|t| (t.name.as_str(), t.configured)).collect();
+        let names: Vec<_> = templates
+            .iter()
+            .map(|t| (t.name.as_str(), t.configured))
+            .collect();
         assert_eq!(
             names,
-            [("ant", true), ("command", true), ("zebra", true), ("test-program", false)]
+            [
+                ("ant", true),
+                ("command", true),
+                ("zebra", true),
+                ("test-program", false)
+            ]
         );
         assert!(templates.iter().all(|t| t.digest.len() == 64));
         assert_eq!(templates[0].digest, templates[2].digest, "the same recipe");
@@ -37,8 +48,7 @@ fn the_built_in_one_comes_first_and_configured_ones_before_registered_ones() {
 fn every_state_is_seen() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
-        let gate = daemon.path("gate");
-        nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let gate = daemon.gate();
         let copy = daemon.path("copy");
         std::fs::copy(test_program(), &copy).unwrap();
         let superseded = client.register(&copy, &[]).await;
@@ -58,7 +68,7 @@ fn every_state_is_seen() {
         .await;
         let backoff = client.test_template(&[("TEST_FAULT", "exit")]).await;
         let mut warming = vec![("TEST_FAULT", "gate-waits")];
-        warming.push(("TEST_GATE", gate.to_str().unwrap()));
+        warming.push(("TEST_GATE", &gate));
         let warming = client.test_template(&warming).await;
         let look = async {
             eventually_async("it is being warmed", async || {

@@ -20,11 +20,12 @@ fn workers_are_listed_oldest_first_by_what_is_asked() {
         let mut ended = client.run(shell("exit 3")).await;
         ended.exit().await;
         let sleeping = client.run(command(&["sleep", "600"])).await;
-        let (hanging, _) = client
-            .run_until_line(function(&digest, "hang", ()))
-            .await;
+        let (hanging, _) = client.run_until_line(function(&digest, "hang", ())).await;
         let ids = |workers: &[Worker]| -> Vec<_> {
-            workers.iter().map(|worker| worker.worker.unwrap()).collect()
+            workers
+                .iter()
+                .map(|worker| worker.worker.unwrap())
+                .collect()
         };
         assert_eq!(
             ids(&client.list_workers(false).await),

@@ -22,7 +22,14 @@ fn the_socket_is_for_its_user_alone() {
         assert_eq!(mode(daemon.socket()), 0o600);
         assert_eq!(mode(&folder.join("made")), 0o700);
         assert_eq!(mode(&folder.join("made/by")), 0o700);
-        assert!(daemon.connect().await.exit_of(shell("exit 0")).await.success());
+        assert!(
+            daemon
+                .connect()
+                .await
+                .exit_of(shell("exit 0"))
+                .await
+                .success()
+        );
     });
 }
 
@@ -34,7 +41,14 @@ fn one_daemon_serves_a_socket() {
         assert!(log.contains("another mpforkd"), "{log}");
         assert!(log.contains(&format!("pid {}", daemon.pid())), "{log}");
         // The first one is none the worse for it.
-        assert!(daemon.connect().await.exit_of(shell("exit 0")).await.success());
+        assert!(
+            daemon
+                .connect()
+                .await
+                .exit_of(shell("exit 0"))
+                .await
+                .success()
+        );
     });
     // It is free again.
     check(Setup::within(&folder), async |_| {});
@@ -47,7 +61,14 @@ fn a_stale_socket_is_taken_over_and_anything_else_is_not_touched() {
     drop(UnixListener::bind(&socket).unwrap());
     assert!(socket.exists());
     check(Setup::within(&folder), async |daemon| {
-        assert!(daemon.connect().await.exit_of(shell("exit 0")).await.success());
+        assert!(
+            daemon
+                .connect()
+                .await
+                .exit_of(shell("exit 0"))
+                .await
+                .success()
+        );
     });
     std::fs::write(&socket, "precious").unwrap();
     let log = refused(Setup::within(&folder));
@@ -68,18 +89,32 @@ fn a_killed_daemons_socket_is_taken_over() {
         assert!(daemon.socket().exists());
     });
     check(Setup::within(&folder), async |daemon| {
-        assert!(daemon.connect().await.exit_of(shell("exit 0")).await.success());
+        assert!(
+            daemon
+                .connect()
+                .await
+                .exit_of(shell("exit 0"))
+                .await
+                .success()
+        );
     });
 }
 
 #[test]
 fn long_paths_work() {
     let folder = Folder::new();
-    let socket = folder.join("x".repeat(100)).join("y".repeat(100));
+    let socket = folder.join("x".repeat(200)).join("mpforkd.sock");
     assert!(socket.as_os_str().len() > 200);
     check(Setup::within(&folder).socket(&socket), async |daemon| {
         assert!(socket.exists());
-        assert!(daemon.connect().await.exit_of(shell("exit 0")).await.success());
+        assert!(
+            daemon
+                .connect()
+                .await
+                .exit_of(shell("exit 0"))
+                .await
+                .success()
+        );
         let log = refused(Setup::within(&folder).socket(&socket));
         assert!(log.contains("another mpforkd"), "{log}");
     });
@@ -90,7 +125,14 @@ fn long_paths_work() {
         let socket = folder.join("z".repeat(missing));
         assert_eq!(socket.as_os_str().len(), length);
         check(Setup::within(&folder).socket(&socket), async |daemon| {
-            assert!(daemon.connect().await.exit_of(shell("exit 0")).await.success());
+            assert!(
+                daemon
+                    .connect()
+                    .await
+                    .exit_of(shell("exit 0"))
+                    .await
+                    .success()
+            );
         });
     }
 }
@@ -143,7 +185,10 @@ fn another_users_folder_is_refused() {
 fn a_configured_template_whose_program_is_missing_is_told_at_the_start() {
     let setup = Setup::new().config("[templates.words]\nprogram = \"/nowhere/at/all\"");
     let log = refused(setup);
-    assert!(log.contains("template words") && log.contains("/nowhere/at/all"), "{log}");
+    assert!(
+        log.contains("template words") && log.contains("/nowhere/at/all"),
+        "{log}"
+    );
 }
 
 #[test]
@@ -156,5 +201,8 @@ fn a_client_refuses_a_folder_in_the_temporary_one_that_another_user_made() {
     std::fs::create_dir(&place).unwrap();
     std::os::unix::fs::chown(&place, Some(65534), Some(65534)).unwrap();
     let error = mpfork_transport::search::check_private(&place).unwrap_err();
-    assert!(error.to_string().contains("belongs to user 65534"), "{error}");
+    assert!(
+        error.to_string().contains("belongs to user 65534"),
+        "{error}"
+    );
 }

@@ -25,7 +25,10 @@ fn the_same_recipe_is_the_same_template() {
         assert_eq!(first.state(), TemplateState::Cold);
         assert!(first.digest.len() == 64 && first.digest.bytes().all(|b| b.is_ascii_hexdigit()));
         let again = client.try_register(&program, spec.clone()).await.unwrap();
-        assert_eq!((again.digest.as_str(), again.created), (first.digest.as_str(), false));
+        assert_eq!(
+            (again.digest.as_str(), again.created),
+            (first.digest.as_str(), false)
+        );
         // In another order, by another client, from a copy of the program somewhere else.
         let copy = daemon.path("copy");
         std::fs::copy(&program, &copy).unwrap();
@@ -33,7 +36,10 @@ fn the_same_recipe_is_the_same_template() {
         reordered.env.reverse();
         let other = daemon.connect().await;
         let again = other.try_register(&copy, reordered).await.unwrap();
-        assert_eq!((again.digest.as_str(), again.created), (first.digest.as_str(), false));
+        assert_eq!(
+            (again.digest.as_str(), again.created),
+            (first.digest.as_str(), false)
+        );
         client.warm(&first.digest).await.unwrap();
         let again = client.try_register(&program, spec).await.unwrap();
         assert_eq!(again.state(), TemplateState::Warm);
@@ -102,7 +108,10 @@ fn the_same_program_in_other_circumstances_finds_its_zygote_warm() {
                 .output()
                 .unwrap();
             assert!(output.status.success(), "{output:?}");
-            assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{value}\n"));
+            assert_eq!(
+                String::from_utf8_lossy(&output.stdout),
+                format!("{value}\n")
+            );
         };
         let loads = || std::fs::read_to_string(&count).unwrap().lines().count();
         run(&[], Path::new("/"), "1", "one");
@@ -129,7 +138,11 @@ fn a_rebuilt_program_gets_a_new_zygote_and_the_old_one_drains() {
         let zygote = client.template(&old).await.zygote_pid;
         // Another build: another file takes the path, as a compiler does it.
         let rebuilt = daemon.path("rebuilt");
-        std::fs::copy(mpfork_tests::harness::programs::program("test-keeper"), &rebuilt).unwrap();
+        std::fs::copy(
+            mpfork_tests::harness::programs::program("test-keeper"),
+            &rebuilt,
+        )
+        .unwrap();
         std::fs::rename(&rebuilt, &program).unwrap();
         let new = client.register(&program, &[]).await;
         assert_ne!(old, new);
@@ -157,7 +170,9 @@ fn registered_templates_that_are_cold_make_room() {
         let warm = client.test_template(&[("TEST_VALUE", "warm")]).await;
         client.warm(&warm).await.unwrap();
         for n in 0..20 {
-            let digest = client.test_template(&[("TEST_VALUE", &n.to_string())]).await;
+            let digest = client
+                .test_template(&[("TEST_VALUE", &n.to_string())])
+                .await;
             assert_eq!(client.template(&digest).await.state(), TemplateState::Cold);
             assert!(client.status().await.templates.len() <= 4);
         }

@@ -30,7 +30,10 @@ fn workers_of_the_old_zygote_go_on_and_it_leaves_after_them() {
         let exit = old.exit().await;
         assert_eq!(exit.exitcode(), -12);
         assert!(exit.rusage.is_some(), "from its own zygote");
-        eventually_async("the old zygote leaves", async || (!lives(before)).then_some(())).await;
+        eventually_async("the old zygote leaves", async || {
+            (!lives(before)).then_some(())
+        })
+        .await;
         eventually_async("it is not listed any more", async || {
             let template = client.template(&digest).await;
             (template.draining_zygotes == 0).then_some(())
@@ -61,9 +64,17 @@ fn a_reload_that_fails_keeps_the_old_zygote() {
         let problem = refused(client.reload(&digest).await, Reason::PreloadFailed);
         assert!(problem.get("message").contains("the gate is shut"));
         let template = client.template(&digest).await;
-        assert_eq!((template.state(), template.zygote_pid), (TemplateState::Warm, before));
+        assert_eq!(
+            (template.state(), template.zygote_pid),
+            (TemplateState::Warm, before)
+        );
         assert!(template.last_error.contains("the gate is shut"));
-        assert!(client.exit_of(function(&digest, "value", ())).await.success());
+        assert!(
+            client
+                .exit_of(function(&digest, "value", ()))
+                .await
+                .success()
+        );
         std::fs::remove_file(&gate).unwrap();
         let after = client.reload(&digest).await.unwrap();
         assert_ne!(after.zygote_pid, before);
@@ -79,7 +90,12 @@ fn a_reload_warms_a_cold_template_and_starts_go_on_meanwhile() {
         assert_eq!(template.state(), TemplateState::Warm);
         let starts = async {
             for _ in 0..30 {
-                assert!(client.exit_of(function(&digest, "value", ())).await.success());
+                assert!(
+                    client
+                        .exit_of(function(&digest, "value", ()))
+                        .await
+                        .success()
+                );
             }
         };
         let reloads = async {
@@ -113,12 +129,22 @@ fn a_configured_template_is_read_anew_from_its_path() {
         // Gone altogether.
         std::fs::remove_file(&path).unwrap();
         refused(client.reload("words").await, Reason::ProgramRefused);
-        assert!(client.exit_of(function("words", "value", ())).await.success());
+        assert!(
+            client
+                .exit_of(function("words", "value", ()))
+                .await
+                .success()
+        );
         // And back: a start notices by itself.
         let stripped = daemon.path("stripped");
         std::fs::copy(test_program(), &stripped).unwrap();
         std::fs::rename(&stripped, &path).unwrap();
-        assert!(client.exit_of(function("words", "value", ())).await.success());
+        assert!(
+            client
+                .exit_of(function("words", "value", ()))
+                .await
+                .success()
+        );
     });
 }
 
@@ -129,6 +155,9 @@ fn the_built_in_template_can_be_reloaded() {
         client.warm("command").await.unwrap();
         let before = client.template("command").await.zygote_pid;
         assert_ne!(client.reload("command").await.unwrap().zygote_pid, before);
-        eventually_async("the old one leaves", async || (!lives(before)).then_some(())).await;
+        eventually_async("the old one leaves", async || {
+            (!lives(before)).then_some(())
+        })
+        .await;
     });
 }

@@ -27,7 +27,10 @@ fn its_zygote_leaves_after_its_last_worker() {
         eventually_async("its zygote leaves", async || (!lives(zygote)).then_some(())).await;
         // The same recipe is a new template.
         let program = test_program();
-        let again = client.try_register(&program, template(&program, &[])).await.unwrap();
+        let again = client
+            .try_register(&program, template(&program, &[]))
+            .await
+            .unwrap();
         assert_eq!((again.digest, again.created), (digest, true));
     });
 }
@@ -36,13 +39,9 @@ fn its_zygote_leaves_after_its_last_worker() {
 fn one_that_is_being_warmed_is_given_up() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
-        let gate = daemon.path("gate");
-        nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let gate = daemon.gate();
         let digest = client
-            .test_template(&[
-                ("TEST_FAULT", "gate-waits"),
-                ("TEST_GATE", gate.to_str().unwrap()),
-            ])
+            .test_template(&[("TEST_FAULT", "gate-waits"), ("TEST_GATE", &gate)])
             .await;
         let start = client.try_run(function(&digest, "value", ()));
         let remove = async {

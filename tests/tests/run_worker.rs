@@ -131,10 +131,7 @@ fn a_time_limit_ends_with_term_and_says_so() {
             signal: 15,
             core_dumped: false,
         };
-        assert_eq!(
-            timed_out(&exit),
-            Some(exit::timed_out::How::Signaled(term))
-        );
+        assert_eq!(timed_out(&exit), Some(exit::timed_out::How::Signaled(term)));
         assert_eq!(exit.exitcode(), -15);
         let exit = client
             .exit_of(limited("trap 'exit 3' TERM; sleep 600 & wait"))
@@ -142,10 +139,7 @@ fn a_time_limit_ends_with_term_and_says_so() {
         assert_eq!(timed_out(&exit), Some(exit::timed_out::How::Code(3)));
         // A stopped worker gets it too.
         let exit = client.exit_of(limited("kill -STOP $$")).await;
-        assert_eq!(
-            timed_out(&exit),
-            Some(exit::timed_out::How::Signaled(term))
-        );
+        assert_eq!(timed_out(&exit), Some(exit::timed_out::How::Signaled(term)));
         // In time.
         let exit = client.exit_of(WorkerSpec {
             time_limit: spec::duration(Duration::from_secs(60)),
@@ -183,7 +177,8 @@ fn after_the_grace_period_a_deaf_worker_is_killed() {
 fn what_is_left_of_a_workers_group_is_told_and_killed() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
-        let spec = shell("sleep 601 >/dev/null 2>&1 & sleep 602 >/dev/null 2>&1 & echo $! ; exit 5");
+        let spec =
+            shell("sleep 601 >/dev/null 2>&1 & sleep 602 >/dev/null 2>&1 & echo $! ; exit 5");
         let (mut run, line) = client.run_until_line(spec).await;
         let exit = run.exit().await;
         assert_eq!(exit.how, Some(exit::How::Code(5)));
@@ -210,12 +205,13 @@ fn functions_panic_fail_and_end_in_every_way() {
         let client = daemon.connect().await;
         let template = client.test_template(&[]).await;
         let call = async |name: &str, argument: i32| {
-            client
-                .output_of(function(&template, name, argument))
-                .await
+            client.output_of(function(&template, name, argument)).await
         };
         let (output, exit) = call("exit", 7).await;
-        assert_eq!((output.as_str(), exit.how), ("before exit", Some(exit::How::Code(7))));
+        assert_eq!(
+            (output.as_str(), exit.how),
+            ("before exit", Some(exit::How::Code(7)))
+        );
         let (_, exit) = call("code", 99).await;
         assert_eq!(exit.how, Some(exit::How::Code(99)));
         let (_, exit) = call("raise", 12).await;
@@ -273,7 +269,10 @@ fn main_goes_on_in_a_worker_with_its_own_arguments() {
 fn hooks_that_fail_in_the_worker_are_told() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
-        for (fault, message) in [("after-fork", "can't reopen"), ("at-exit", "can't say goodbye")] {
+        for (fault, message) in [
+            ("after-fork", "can't reopen"),
+            ("at-exit", "can't say goodbye"),
+        ] {
             let template = client.test_template(&[("TEST_FAULT", fault)]).await;
             let exit = client.exit_of(function(&template, "code", 0)).await;
             assert_eq!(exit.how, Some(exit::How::Code(1)));
@@ -361,15 +360,26 @@ fn wrong_requests_name_the_field() {
         ("spec.template", |s| s.template.clear()),
         ("spec.task", |s| s.task = None),
         ("spec.task.command.program", |s| *s = command(&[""])),
-        ("spec.task.command.args", |s| *s = command(&["true", "a\0b"])),
-        ("spec.task.function.name", |s| *s = function("command", "", ())),
+        ("spec.task.command.args", |s| {
+            *s = command(&["true", "a\0b"])
+        }),
+        ("spec.task.function.name", |s| {
+            *s = function("command", "", ())
+        }),
         ("spec.on_owner_death", |s| s.on_owner_death = 77),
         ("spec.time_limit", |s| s.time_limit = millis(0)),
         ("spec.grace", |s| {
-            s.grace = Some(prost_types::Duration { seconds: -1, nanos: 0 });
+            s.grace = Some(prost_types::Duration {
+                seconds: -1,
+                nanos: 0,
+            });
         }),
-        ("spec.state.umask", |s| s.state.as_mut().unwrap().umask = Some(0o1000)),
-        ("spec.state.nice", |s| s.state.as_mut().unwrap().nice = Some(-21)),
+        ("spec.state.umask", |s| {
+            s.state.as_mut().unwrap().umask = Some(0o1000)
+        }),
+        ("spec.state.nice", |s| {
+            s.state.as_mut().unwrap().nice = Some(-21)
+        }),
         ("spec.state.cwd_path", |s| {
             s.state.as_mut().unwrap().cwd_path = Some(b"/\0".to_vec());
         }),
@@ -382,7 +392,9 @@ fn wrong_requests_name_the_field() {
         ("spec.state.ignored_signals", |s| {
             s.state.as_mut().unwrap().ignored_signals = vec![0];
         }),
-        ("spec.state.affinity", |s| s.state.as_mut().unwrap().affinity = vec![99_999]),
+        ("spec.state.affinity", |s| {
+            s.state.as_mut().unwrap().affinity = vec![99_999]
+        }),
         ("spec.state.rlimits", |s| {
             s.state.as_mut().unwrap().rlimits = vec![v1::Rlimit {
                 resource: 7,

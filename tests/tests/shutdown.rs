@@ -43,9 +43,14 @@ fn workers_get_term_and_owners_learn_of_their_ends() {
         client.warm(&digest).await.unwrap();
         let mut obedient = client.run(command(&["sleep", "600"])).await;
         let (mut own_code, _) = client
-            .run_until_line(shell("trap 'exit 21' TERM; echo ready; while :; do sleep 0.01; done"))
+            .run_until_line(shell(
+                "trap 'exit 21' TERM; echo ready; while :; do sleep 0.01; done",
+            ))
             .await;
-        let started = client.start(command(&["sleep", "600"]), true).await.unwrap();
+        let started = client
+            .start(command(&["sleep", "600"]), true)
+            .await
+            .unwrap();
         shutdown(&client, None).await;
         assert_eq!(obedient.exit().await.exitcode(), -15);
         assert_eq!(own_code.exit().await.exitcode(), 21);
@@ -132,13 +137,9 @@ fn a_start_that_waits_for_a_hanging_preload_does_not_hold_up_the_end() {
     let setup = Setup::new().config("[timeouts]\ngrace = \"300ms\"");
     check(setup, async |daemon| {
         let client = daemon.connect().await;
-        let gate = daemon.path("gate");
-        nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let gate = daemon.gate();
         let digest = client
-            .test_template(&[
-                ("TEST_FAULT", "gate-waits"),
-                ("TEST_GATE", gate.to_str().unwrap()),
-            ])
+            .test_template(&[("TEST_FAULT", "gate-waits"), ("TEST_GATE", &gate)])
             .await;
         let start = client.try_run(function(&digest, "value", ()));
         let warm = client.warm(&digest);
@@ -159,7 +160,11 @@ fn a_start_that_waits_for_a_hanging_preload_does_not_hold_up_the_end() {
         drop(client);
         let ended = daemon.gone().await;
         assert_eq!(ended.how, "code 0");
-        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() < Duration::from_secs(15),
+            "{:?}",
+            begun.elapsed()
+        );
     });
 }
 
@@ -187,9 +192,7 @@ fn a_start_that_waits_for_a_failed_template_does_not_hold_up_the_end() {
                 let start = client.try_run(function(&digest, "value", ()));
                 let end = async {
                     eventually_async("the start waits", async || {
-                        let status = client.status().await;
-                        let waiting = status.limits.iter().find(|l| l.name == "waiting_starts");
-                        (waiting.unwrap().used == Some(1)).then_some(())
+                        (client.in_use("waiting_starts").await == 1).then_some(())
                     })
                     .await;
                     daemon.signal(Signal::TERM);

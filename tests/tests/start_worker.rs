@@ -5,9 +5,7 @@ use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::{self, OnOwnerDeath, Rlimit, StartState, WorkerSpec};
 use mpfork_tests::harness::process::lives;
 use mpfork_tests::harness::spec::{self, command, function, shell};
-use mpfork_tests::harness::{
-    Setup, TestClient, check, eventually_async, refused, refused_field,
-};
+use mpfork_tests::harness::{Setup, TestClient, check, eventually_async, refused, refused_field};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -96,7 +94,10 @@ fn wrong_requests_are_refused_as_those_of_run_worker() {
             detached: true,
         };
         refused_field(client.workers().start_worker(request).await, "spec");
-        refused_field(client.start(command(&[""]), true).await, "spec.task.command.program");
+        refused_field(
+            client.start(command(&[""]), true).await,
+            "spec.task.command.program",
+        );
         let missing = command(&["/nowhere/at/all"]);
         refused(client.start(missing, false).await, Reason::ExecFailed);
         assert!(client.list_workers(true).await.is_empty());
@@ -185,7 +186,9 @@ fn a_worker_starts_with_the_state_it_was_given() {
             "{others:?}"
         );
         // A target that collides with one of the preloads'.
-        let queued = client.queue(vec![File::open("/etc/hostname").unwrap().into()]).await;
+        let queued = client
+            .queue(vec![File::open("/etc/hostname").unwrap().into()])
+            .await;
         let mut spec = function(&template, "start-state", ());
         spec::place(&mut spec, queued.descriptors[0], kept[0].number);
         refused_field(client.try_run(spec).await, "spec.state.descriptors");

@@ -73,10 +73,8 @@ fn a_waiter_that_goes_away_disturbs_nobody() {
         let id = run.id();
         {
             let impatient = daemon.connect().await;
-            let waiting = tokio::time::timeout(
-                Duration::from_millis(50),
-                wait(&impatient, id, None),
-            );
+            let waiting =
+                tokio::time::timeout(Duration::from_millis(50), wait(&impatient, id, None));
             assert!(waiting.await.is_err());
         }
         assert!(owner.signal(id, 9, false).await.unwrap());
@@ -91,7 +89,10 @@ fn many_waits_at_once_all_end() {
         let mut waits = tokio::task::JoinSet::new();
         let mut ids = Vec::new();
         for code in 0..50 {
-            let started = client.start(shell(&format!("exit {code}")), false).await.unwrap();
+            let started = client
+                .start(shell(&format!("exit {code}")), false)
+                .await
+                .unwrap();
             ids.push(started.worker);
         }
         for (code, worker) in ids.into_iter().enumerate() {

@@ -6,17 +6,10 @@ use mpfork_proto::v1::{TemplateSpec, TemplateState, WarmProgress, WarmTemplateRe
 use mpfork_tests::harness::programs::test_program;
 use mpfork_tests::harness::spec::function;
 use mpfork_tests::harness::{Setup, TestClient, check, eventually_async, process, template};
-use std::path::PathBuf;
 use std::time::Duration;
 
-fn gate(folder: &mpfork_tests::harness::Folder) -> PathBuf {
-    let gate = folder.join("gate");
-    nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    gate
-}
-
-async fn at_gate(client: &TestClient, fault: &str, gate: &PathBuf) -> String {
-    let variables = [("TEST_FAULT", fault), ("TEST_GATE", gate.to_str().unwrap())];
+async fn at_gate(client: &TestClient, fault: &str, gate: &str) -> String {
+    let variables = [("TEST_FAULT", fault), ("TEST_GATE", gate)];
     client.test_template(&variables).await
 }
 
@@ -31,7 +24,7 @@ fn progress(event: Option<Event>) -> WarmProgress {
 fn progress_is_told_and_then_that_it_is_warm() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
-        let gate = daemon.path("gate");
+        let gate = format!("{}/gate", daemon.folder().path().display());
         let digest = at_gate(&client, "progress", &gate).await;
         let request = WarmTemplateRequest {
             template: digest.clone(),
@@ -46,7 +39,7 @@ fn progress_is_told_and_then_that_it_is_warm() {
                         if progress.message == text {
                             assert_eq!(progress.fraction, Some(f64::from(third) / 3.0));
                             assert_eq!(progress.preload, "faulty");
-                            std::fs::write(format!("{}.{third}", gate.display()), "").unwrap();
+                            std::fs::write(format!("{gate}.{third}"), "").unwrap();
                         }
                     }
                     seen.push(progress);
@@ -81,7 +74,7 @@ fn progress_is_told_and_then_that_it_is_warm() {
 fn several_may_wait_for_one_warming_and_one_may_give_up() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
-        let gate = gate(daemon.folder());
+        let gate = daemon.gate();
         let digest = at_gate(&client, "gate-waits", &gate).await;
         let impatient = tokio::time::timeout(Duration::from_millis(100), client.warm(&digest));
         assert!(impatient.await.is_err());
@@ -139,7 +132,12 @@ fn only_the_preloads_named_are_loaded_after_those_they_come_after() {
         let names: Vec<_> = reports.iter().map(|r| r.name.as_str()).collect();
         assert_eq!(names, ["counted", "faulty", "parent"]);
         // In a worker the one that was not loaded loads at first use.
-        assert!(client.exit_of(function(&digest, "value", ())).await.success());
+        assert!(
+            client
+                .exit_of(function(&digest, "value", ()))
+                .await
+                .success()
+        );
     });
 }
 
@@ -159,12 +157,23 @@ fn an_idle_zygote_is_let_go_and_comes_back_when_asked_for() {
         })
         .await;
         let template = client.template(&digest).await;
-        assert_eq!((template.state(), template.zygote_pid), (TemplateState::Warm, zygote));
+        assert_eq!(
+            (template.state(), template.zygote_pid),
+            (TemplateState::Warm, zygote)
+        );
         client.signal(run.id(), 9, false).await.unwrap();
         run.exit().await;
-        eventually_async("it leaves", async || (!process::lives(zygote)).then_some(())).await;
+        eventually_async("it leaves", async || {
+            (!process::lives(zygote)).then_some(())
+        })
+        .await;
         assert_eq!(client.template(&digest).await.state(), TemplateState::Cold);
-        assert!(client.exit_of(function(&digest, "value", ())).await.success());
+        assert!(
+            client
+                .exit_of(function(&digest, "value", ()))
+                .await
+                .success()
+        );
     });
 }
 
@@ -185,9 +194,7 @@ fn a_configured_template_may_be_kept_warm() {
         .await;
         assert!(template.configured);
         assert_eq!(template.preloads, ["counted"]);
-        let (output, exit) = client
-            .output_of(function("words", "start-state", ()))
-            .await;
+        let (output, exit) = client.output_of(function("words", "start-state", ())).await;
         assert!(exit.success());
         let state: serde_json::Value = serde_json::from_str(&output).unwrap();
         assert_eq!(state["limits"]["nofile"], serde_json::json!([64, 128]));
@@ -211,7 +218,7 @@ fn a_configured_template_may_be_kept_warm() {
 fn the_first_event_names_the_first_preload() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
-        let gate = gate(daemon.folder());
+        let gate = daemon.gate();
         let digest = at_gate(&client, "gate-waits", &gate).await;
         let request = WarmTemplateRequest {
             template: digest.clone(),
@@ -220,7 +227,10 @@ fn the_first_event_names_the_first_preload() {
         let mut events = answer.into_inner();
         let first = events.message().await.unwrap().unwrap();
         let first = progress(first.event);
-        assert!(["counted", "faulty"].contains(&first.preload.as_str()), "{first:?}");
+        assert!(
+            ["counted", "faulty"].contains(&first.preload.as_str()),
+            "{first:?}"
+        );
         // Somebody who comes late learns where it is, too, as soon as there is news; here by looking.
         eventually_async("it is at the gate", async || {
             let template = client.template(&digest).await;

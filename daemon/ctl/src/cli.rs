@@ -259,3 +259,27 @@ pub(crate) struct ShutdownArgs {
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(crate) grace: Option<Duration>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_template_or_a_program_but_not_both() {
+        let parse = |line: &[&str]| Cli::try_parse_from([&["mpctl", "run"], line].concat());
+        assert!(parse(&["words"]).is_ok());
+        assert!(parse(&["--program", "./words", "--", "x"]).is_ok());
+        assert!(parse(&["words", "--program", "./words"]).is_err());
+        assert!(parse(&["--", "x"]).is_err());
+        // What follows the template is the worker's only after `--`.
+        assert!(parse(&["words", "x"]).is_err());
+        assert!(parse(&["words", "--arg", "1"]).is_err());
+        assert!(parse(&["words", "--function", "f", "--arg", "{"]).is_err());
+    }
+}

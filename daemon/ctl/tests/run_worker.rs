@@ -77,7 +77,7 @@ fn what_can_not_be_run_has_an_exit_status_of_its_own() {
     let daemon = Daemon::start();
     for (line, code, says) in [
         (
-            &["run", "command", "--", "no-such-command"][..],
+            &["run", "command", "--", "/no/such/command"][..],
             127,
             "No such file",
         ),

@@ -275,8 +275,7 @@ fn warming_shows_progress_on_a_terminal() {
         common::probe()
     ));
     let mut terminal = Terminal::run(&daemon.mpctl(&["template", "warm", "slow"]));
-    terminal.read_until("warming slow: ");
-    terminal.read_until("/1 words ");
+    terminal.read_until("warming slow: 1/1 words ");
     terminal.read_until("% reading pages");
     terminal.read_until("\r\x1b[Kslow is warm: zygote ");
     assert_eq!(terminal.end().0.code(), Some(0));

@@ -340,10 +340,7 @@ impl TestClient {
     ///
     /// # Errors
     /// Why it can't be warmed.
-    pub async fn warm(
-        &self,
-        template: &str,
-    ) -> Result<Vec<warm_template_response::Event>, Status> {
+    pub async fn warm(&self, template: &str) -> Result<Vec<warm_template_response::Event>, Status> {
         let request = v1::WarmTemplateRequest {
             template: template.to_owned(),
         };
@@ -390,6 +387,16 @@ impl TestClient {
         self.templates().remove_template(request).await.map(drop)
     }
 
+    /// How much of a limit is in use.
+    ///
+    /// # Panics
+    /// When there is no such limit, or its use is not counted.
+    pub async fn in_use(&self, limit: &str) -> u64 {
+        let limits = self.status().await.limits;
+        let limit = limits.iter().find(|known| known.name == limit);
+        limit.unwrap().used.unwrap()
+    }
+
     /// The daemon's status.
     ///
     /// # Panics
@@ -415,4 +422,3 @@ pub fn template(program: &Path, env: &[(&str, &str)]) -> TemplateSpec {
         ..TemplateSpec::default()
     }
 }
-

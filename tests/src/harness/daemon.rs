@@ -252,6 +252,17 @@ impl Daemon {
         self.folder.join(name)
     }
 
+    /// A new named pipe in its folder: who reads it waits until it is written to.
+    ///
+    /// # Panics
+    /// When it can't be made.
+    #[must_use]
+    pub fn gate(&self) -> String {
+        let gate = self.folder.join("gate");
+        nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        gate.into_os_string().into_string().unwrap()
+    }
+
     /// What it has logged.
     #[must_use]
     pub fn log(&self) -> String {

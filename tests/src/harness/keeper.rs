@@ -7,8 +7,9 @@
 //! then killed. When its standard input ends it kills the daemon.
 
 use super::{process, wait};
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
+use rustix::process::{Pid, Signal, WaitOptions};
 use std::io::Read as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ pub fn main() -> ExitCode {
     rustix::process::set_child_subreaper(Some(own)).unwrap();
     let mut arguments = std::env::args_os().skip(1);
     let program = arguments.next().unwrap();
-    let daemon = Command::new(program)
+    let mut daemon = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(std::io::stderr())
@@ -34,18 +35,15 @@ pub fn main() -> ExitCode {
     std::thread::spawn(move || {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         // By pidfd: the process may have ended long ago.
-        let _ = mpfork_sys::pidfd::signal(
-            std::os::fd::AsFd::as_fd(&pidfd),
-            Signal::KILL.as_raw(),
-        );
+        let _ = mpfork_sys::pidfd::signal(std::os::fd::AsFd::as_fd(&pidfd), Signal::KILL.as_raw());
     });
-    let status = wait_for(pid);
+    let status = daemon.wait().unwrap();
     for child in process::children(own.as_raw_nonzero().get()) {
         println!("inherited {} {} {}", child.pid, child.state, child.comm);
     }
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => println!("ended code {code}"),
-        (None, signal) => println!("ended signal {}", signal.unwrap_or(0)),
+    match status.code() {
+        Some(code) => println!("ended code {code}"),
+        None => println!("ended signal {}", status.signal().unwrap_or(0)),
     }
     if wait::within(PATIENCE, || all_gone().then_some(())).is_none() {
         for child in process::descendants(own.as_raw_nonzero().get()) {
@@ -56,17 +54,6 @@ pub fn main() -> ExitCode {
     }
     println!("done");
     ExitCode::SUCCESS
-}
-
-fn wait_for(pid: i32) -> WaitStatus {
-    let pid = Pid::from_raw(pid);
-    loop {
-        match rustix::process::waitpid(pid, WaitOptions::empty()) {
-            Ok(Some((_, status))) => return status,
-            Ok(None) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => panic!("{error}"),
-        }
-    }
 }
 
 fn all_gone() -> bool {

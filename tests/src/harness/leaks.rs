@@ -27,6 +27,7 @@ pub(super) fn enter() -> Running {
         account.before = own();
     }
     account.running += 1;
+    drop(account);
     Running(())
 }
 

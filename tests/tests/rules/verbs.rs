@@ -63,3 +63,9 @@ fn in_mpctl() {
         &[&["acknowledge", "handshake"], of_others.as_slice()].concat(),
     );
 }
+
+#[test]
+fn in_the_tests() {
+    // The flow of descriptors has its tests in the transport.
+    check("tests/tests", &["acknowledge"]);
+}

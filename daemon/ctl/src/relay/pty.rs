@@ -120,6 +120,8 @@ impl Attached {
             drained,
         };
         raw::enter();
+        // It may have changed while the worker was being started.
+        attached.resize();
         // Only the main thread may take SIGTSTP: it decides what is stopped by it.
         suspend::without_tstp(|| {
             let output = thread::Builder::new()

@@ -7,7 +7,7 @@ use std::task::Poll;
 use tokio::signal::unix::{self, SignalKind};
 
 /// Passed on to the worker, or acted upon.
-const RELAYED: [Signal; 10] = [
+const RELAYED: &[Signal] = &[
     Signal::SIGHUP,
     Signal::SIGINT,
     Signal::SIGQUIT,
@@ -21,7 +21,7 @@ const RELAYED: [Signal; 10] = [
 ];
 
 /// What else ends a process by default and can be noticed: with a terminal to restore it is.
-const FATAL: [Signal; 9] = [
+const FATAL: &[Signal] = &[
     Signal::SIGABRT,
     Signal::SIGIO,
     Signal::SIGPROF,

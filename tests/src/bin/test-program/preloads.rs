@@ -125,7 +125,9 @@ fn tell_progress(progress: &Progress) -> Result<(), BoxError> {
     for (third, text) in [(1, "one third"), (2, "two thirds")] {
         let open = within(LIMIT, || {
             progress.report(f64::from(third) / 3.0, text);
-            std::fs::exists(format!("{gate}.{third}")).ok()?.then_some(())
+            std::fs::exists(format!("{gate}.{third}"))
+                .ok()?
+                .then_some(())
         });
         open.ok_or("nobody opens the gate")?;
     }
