@@ -93,7 +93,7 @@ impl Peers {
                 None => connection.closed().await,
             }
             if let Some(failure) = connection.failure() {
-                tracing::info!(pid, %failure, "connection failed");
+                tracing::debug!(pid, %failure, "connection failed");
             }
             daemon.peers.owner_gone(&daemon, id);
             daemon.peers.table().remove(&id);
@@ -120,6 +120,12 @@ impl Peers {
             connection: id,
             pid: self.table().get(&id).map_or(0, |peer| peer.pid),
         }
+    }
+
+    /// Whether the client of this connection has ended.
+    pub(crate) fn is_gone(&self, owner: Owner) -> bool {
+        let table = self.table();
+        table.get(&owner.connection).is_none_or(|peer| peer.gone)
     }
 
     /// Gives a worker to a connection. When that is gone already, its owner's death is now.

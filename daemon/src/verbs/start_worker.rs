@@ -40,8 +40,11 @@ pub(super) async fn begin(
     let pidfd = match pass_pidfd(&call.connection, pidfd).await {
         Ok(pidfd) => pidfd,
         Err(problem) => {
-            // Nobody learns of this worker: a start that fails leaves nothing.
-            let _ = end::signal(&call.daemon, &worker, nix::libc::SIGKILL, true);
+            // Nobody learns of this worker: a start that fails leaves nothing. When the connection
+            // has ended that is its owner's death, or the answer was lost and may be asked for again.
+            if !call.connection.is_closed() {
+                let _ = end::signal(&call.daemon, &worker, nix::libc::SIGKILL, true);
+            }
             return Err(problem);
         }
     };

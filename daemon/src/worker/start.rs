@@ -109,6 +109,7 @@ async fn start_in(
         let zygote = template.zygote(daemon).await?;
         daemon.accepting()?;
         check_targets(request, &zygote)?;
+        check_owner(daemon, request, owner)?;
         let id = daemon.workers.next_id();
         let (control, theirs) = assign(request, id)?;
         let seed = Box::new(Seed {
@@ -187,6 +188,22 @@ async fn check_executed(worker: &Worker) -> Result<(), Problem> {
         .with("message", "ended before exec"));
     }
     Ok(())
+}
+
+/// Warming takes its time: nothing is begun for a client that has ended meanwhile.
+fn check_owner(
+    daemon: &Daemon,
+    request: &StartRequest,
+    owner: Option<Owner>,
+) -> Result<(), Problem> {
+    match owner {
+        Some(owner) if !request.keep && daemon.peers.is_gone(owner) => Err(Problem::new(
+            Reason::WorkerLost,
+            "the client that asked for this worker has ended",
+        )
+        .with("message", "its owner is gone")),
+        _ => Ok(()),
+    }
 }
 
 /// Descriptors of the preloads stay where they are in every worker.

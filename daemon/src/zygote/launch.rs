@@ -20,7 +20,6 @@ use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::unix::pipe;
 
 /// How much of a zygote's output goes with an error.
 pub(super) const OUTPUT: usize = 1500;
@@ -94,7 +93,7 @@ fn execute<'a>(
     let mut env = spec.env.clone();
     let link = format!("{}={LINK_NUMBER}", mpfork_proto::link::LINK_ENV);
     env.push(CString::new(link)?);
-    let output = pipe::Receiver::from_owned_fd(read.into())?;
+    let capture = Capture::new(template.display.clone(), read.into())?;
     let link = Link::new(tokio::net::UnixStream::from_std(ours)?);
     let pid = spawn(&Launch {
         program: spec.program.as_fd(),
@@ -106,8 +105,7 @@ fn execute<'a>(
     })?;
     // Known as a child before it can be reaped: there is one reaper, and it runs on this thread.
     let process = Process(Some(daemon.children.add(pid)));
-    let capture = Capture::default();
-    tokio::spawn(capture.clone().read(template.display.clone(), output));
+    tokio::spawn(capture.clone().read());
     let candidate = Candidate {
         daemon,
         template,
