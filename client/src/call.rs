@@ -2,6 +2,7 @@
 
 use crate::codec;
 use crate::error::Error;
+use crate::standard;
 use mpfork_sys::entry::{Record, offset_of};
 use mpfork_zygote::payload::{self, MAX_INLINE_BYTES, PayloadError, Reader, Step};
 use serde::Serialize;
@@ -36,6 +37,7 @@ pub(crate) fn task(
         return Ok((task, None));
     }
     let failed = |error| Error::system("making a channel for a worker", error);
+    let _held = standard::hold();
     let (ours, theirs) = UnixStream::pair().map_err(failed)?;
     let argument = if inline {
         argument

@@ -92,6 +92,7 @@ mod random;
 mod runtime;
 mod session;
 mod spawn;
+mod standard;
 mod state;
 mod target;
 mod worker;

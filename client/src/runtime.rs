@@ -3,6 +3,7 @@
 
 use crate::error::Error;
 use crate::session::Sessions;
+use crate::standard;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -41,6 +42,7 @@ impl State {
         if let Some(own) = self.own.get() {
             return Ok(own);
         }
+        let _held = standard::hold();
         let runtime = Builder::new_current_thread()
             .enable_io()
             .enable_time()

@@ -5,6 +5,7 @@ use crate::api::{Client, Running, Started, WorkerRequest};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::session::{Session, current_runtime};
+use crate::standard;
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::WorkerId;
 use mpfork_sys::pidfd;
@@ -50,6 +51,8 @@ const TELL_LIMIT: Duration = Duration::from_secs(10);
 impl Worker {
     /// Starts a worker through the daemon at this socket.
     pub(crate) async fn start(socket: Option<&Arc<Path>>, mut start: Start) -> Result<Self, Error> {
+        // Directory, program and pidfd are opened on the way.
+        let _held = standard::hold();
         let mut session = Session::get(socket).await?;
         let (mut reconnected, mut registered) = (false, false);
         loop {

@@ -134,6 +134,12 @@ impl Children {
     }
 }
 
+/// Whether there is any child, dead or alive.
+pub(crate) fn any() -> bool {
+    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    waitid(Id::All, peek) != Err(Errno::ECHILD)
+}
+
 /// Reaps every child that has ended.
 pub(crate) fn reap_all(daemon: &Daemon) {
     let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;

@@ -8,6 +8,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long zygotes get to leave.
 const ZYGOTES: Duration = Duration::from_secs(2);
+/// How long what was killed gets to die and to be reaped. What a worker put out of its group lives on,
+/// and is waited for in vain.
+const DYING: Duration = Duration::from_millis(500);
 
 /// The signals mpforkd listens to.
 #[derive(Debug)]
@@ -102,6 +105,12 @@ async fn in_order(daemon: &Arc<Daemon>) {
     if tokio::time::timeout(ZYGOTES, left).await.is_err() {
         daemon.children.kill_all();
     }
+    let reaped = async {
+        while crate::children::any() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let _ = tokio::time::timeout(DYING, reaped).await;
 }
 
 /// Ends all workers. Starts that were under way come out as workers or errors; none begins any more.

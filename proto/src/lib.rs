@@ -2,6 +2,7 @@
 //! its supervisor ([`link`]), and the one table of errors ([`reason`]).
 #![forbid(unsafe_code)]
 
+pub mod environment;
 pub mod exit;
 pub mod frame;
 pub mod problem;

@@ -1,8 +1,8 @@
 //! The command line and the configuration file.
 #![allow(clippy::unwrap_used)]
 
-use mpfork_tests::harness::Folder;
 use mpfork_tests::harness::programs::{DAEMON, program};
+use mpfork_tests::harness::{Folder, Setup, check, eventually};
 use std::process::{Command, Output};
 
 fn mpforkd(args: &[&str]) -> Output {
@@ -108,4 +108,22 @@ fn a_wrong_log_filter_is_refused_before_anything_is_served() {
     let output = mpforkd(&["--socket", socket.to_str().unwrap(), "--log", "a=b=c"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(!socket.exists());
+}
+
+#[test]
+fn the_log_may_be_json() {
+    for setup in [
+        Setup::new().arg("--log-format").arg("json"),
+        Setup::new().config("[log]\nformat = \"json\""),
+    ] {
+        check(setup, async |daemon| {
+            let log = eventually("it says that it serves", || {
+                Some(daemon.log()).filter(|log| log.contains("serves") && log.ends_with('\n'))
+            });
+            for line in log.lines() {
+                let record: serde_json::Value = serde_json::from_str(line).unwrap();
+                assert!(record["level"].is_string() && record["fields"].is_object());
+            }
+        });
+    }
 }

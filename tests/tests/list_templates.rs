@@ -3,7 +3,7 @@
 
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::{ListTemplatesRequest, Template, TemplateState};
-use mpfork_tests::harness::programs::{program, test_program};
+use mpfork_tests::harness::programs::{self, test_program};
 use mpfork_tests::harness::spec::function;
 use mpfork_tests::harness::{Setup, TestClient, check, eventually_async, refused};
 use std::collections::HashMap;
@@ -50,10 +50,11 @@ fn every_state_is_seen() {
         let client = daemon.connect().await;
         let gate = daemon.gate();
         let copy = daemon.path("copy");
-        std::fs::copy(test_program(), &copy).unwrap();
+        programs::copy(&copy);
         let superseded = client.register(&copy, &[]).await;
-        std::fs::remove_file(&copy).unwrap();
-        std::fs::copy(program("test-keeper"), &copy).unwrap();
+        let rebuilt = daemon.path("rebuilt");
+        programs::rebuild(&rebuilt);
+        std::fs::rename(&rebuilt, &copy).unwrap();
         client.register(&copy, &[]).await;
         let cold = client.test_template(&[("TEST_VALUE", "cold")]).await;
         let warm = client.test_template(&[("TEST_VALUE", "warm")]).await;

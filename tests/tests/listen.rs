@@ -34,6 +34,17 @@ fn the_socket_is_for_its_user_alone() {
 }
 
 #[test]
+fn without_a_name_it_serves_in_the_runtime_directory() {
+    check(Setup::new().in_runtime_directory(), async |daemon| {
+        let client = daemon.connect().await;
+        assert!(client.exit_of(shell("exit 0")).await.success());
+        let folder = daemon.socket().parent().unwrap();
+        let mode = std::fs::metadata(folder).unwrap().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    });
+}
+
+#[test]
 fn one_daemon_serves_a_socket() {
     let folder = Folder::new();
     check(Setup::within(&folder), async |daemon| {

@@ -5,7 +5,7 @@ use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::{
     Descriptor, RegisterTemplateRequest, Rlimit, TemplateSpec, TemplateState, env_directive,
 };
-use mpfork_tests::harness::programs::test_program;
+use mpfork_tests::harness::programs::{self, BUILDS, rebuild, test_program};
 use mpfork_tests::harness::spec::function;
 use mpfork_tests::harness::{
     Setup, check, eventually_async, process, refused, refused_field, template,
@@ -31,7 +31,7 @@ fn the_same_recipe_is_the_same_template() {
         );
         // In another order, by another client, from a copy of the program somewhere else.
         let copy = daemon.path("copy");
-        std::fs::copy(&program, &copy).unwrap();
+        programs::copy(&copy);
         let mut reordered = spec.clone();
         reordered.env.reverse();
         let other = daemon.connect().await;
@@ -132,23 +132,23 @@ fn a_rebuilt_program_gets_a_new_zygote_and_the_old_one_drains() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
         let program = daemon.path("program");
-        std::fs::copy(test_program(), &program).unwrap();
+        programs::copy(&program);
         let old = client.register(&program, &[]).await;
         let (mut running, _) = client.run_until_line(function(&old, "hang", ())).await;
         let zygote = client.template(&old).await.zygote_pid;
-        // Another build: another file takes the path, as a compiler does it.
+        // Another build takes the path, as a compiler does it.
         let rebuilt = daemon.path("rebuilt");
-        std::fs::copy(
-            mpfork_tests::harness::programs::program("test-keeper"),
-            &rebuilt,
-        )
-        .unwrap();
+        rebuild(&rebuilt);
         std::fs::rename(&rebuilt, &program).unwrap();
         let new = client.register(&program, &[]).await;
         assert_ne!(old, new);
         let template = client.template(&old).await;
         assert_eq!(template.state(), TemplateState::Draining, "{template:?}");
         assert_eq!(template.reason, "its program was rebuilt");
+        for (template, build) in [(&new, BUILDS[1]), (&old, BUILDS[0])] {
+            let (output, exit) = client.output_of(function(template, "build", ())).await;
+            assert!(exit.success() && output.trim() == build, "{output}");
+        }
         // What runs goes on, and its zygote leaves after it.
         assert!(process::lives(running.pid()) && process::lives(zygote));
         client.signal(running.id(), 9, false).await.unwrap();

@@ -4,7 +4,7 @@
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::TemplateState;
 use mpfork_tests::harness::process::{self, lives};
-use mpfork_tests::harness::programs::{program, test_program};
+use mpfork_tests::harness::programs::{self, BUILDS, rebuild};
 use mpfork_tests::harness::spec::function;
 use mpfork_tests::harness::{Setup, check, eventually_async, refused};
 
@@ -113,7 +113,7 @@ fn a_reload_warms_a_cold_template_and_starts_go_on_meanwhile() {
 fn a_configured_template_is_read_anew_from_its_path() {
     let setup = Setup::new();
     let path = setup.folder().join("program");
-    std::fs::copy(test_program(), &path).unwrap();
+    programs::copy(&path);
     let config = format!("[templates.words]\nprogram = {path:?}\npreloads = []");
     check(setup.config(&config), async |daemon| {
         let client = daemon.connect().await;
@@ -121,7 +121,8 @@ fn a_configured_template_is_read_anew_from_its_path() {
         let before = client.template("words").await;
         // A rebuilt program that can't be a zygote: the old one stays until then.
         let rebuilt = daemon.path("rebuilt");
-        std::fs::copy(program("test-keeper"), &rebuilt).unwrap();
+        let other = std::fs::read(programs::program("test-keeper")).unwrap();
+        programs::install(&other, &rebuilt, 0o755);
         std::fs::rename(&rebuilt, &path).unwrap();
         refused(client.reload("words").await, Reason::ZygoteFailed);
         let template = client.template("words").await;
@@ -135,16 +136,18 @@ fn a_configured_template_is_read_anew_from_its_path() {
                 .await
                 .success()
         );
-        // And back: a start notices by itself.
-        let stripped = daemon.path("stripped");
-        std::fs::copy(test_program(), &stripped).unwrap();
-        std::fs::rename(&stripped, &path).unwrap();
-        assert!(
-            client
-                .exit_of(function("words", "value", ()))
-                .await
-                .success()
-        );
+        // And back, as another build: a start notices by itself.
+        let rebuilt = daemon.path("rebuilt");
+        rebuild(&rebuilt);
+        std::fs::rename(&rebuilt, &path).unwrap();
+        let (output, exit) = client.output_of(function("words", "build", ())).await;
+        assert!(exit.success() && output.trim() == BUILDS[1], "{output}");
+        let after = client.template("words").await;
+        assert_ne!(after.digest, before.digest);
+        eventually_async("the old zygote leaves", async || {
+            (!lives(before.zygote_pid)).then_some(())
+        })
+        .await;
     });
 }
 

@@ -83,8 +83,10 @@ fn started_tells_the_worker_its_pid_and_a_pidfd_that_is_the_workers() {
         assert_eq!(line, run.pid().to_string());
         assert_eq!(run.started.way, i32::from(StartWay::Fork));
         assert_eq!(run.id().instance, client.handshake.instance);
-        let seen = process::see(run.pid()).unwrap();
-        assert_eq!((seen.group, seen.comm.as_str()), (run.pid(), "sleep"));
+        let seen = eventually("it has become another program", || {
+            process::see(run.pid()).filter(|seen| seen.comm == "sleep")
+        });
+        assert_eq!(seen.group, run.pid());
         let pidfd = run.pidfd.take().unwrap();
         mpfork_sys::pidfd::signal(std::os::fd::AsFd::as_fd(&pidfd), 10).unwrap();
         assert_eq!(run.exit().await.how, signaled(10, false));

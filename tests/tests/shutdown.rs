@@ -207,6 +207,29 @@ fn a_start_that_waits_for_a_failed_template_does_not_hold_up_the_end() {
 }
 
 #[test]
+fn what_left_its_workers_group_neither_ends_nor_holds_up_the_end() {
+    check(Setup::new(), async |daemon| {
+        let client = daemon.connect().await;
+        let (mut run, line) = client
+            .run_until_line(shell("setsid sh -c 'echo $$; exec sleep 600' & wait"))
+            .await;
+        let stranger: i32 = line.parse().unwrap();
+        shutdown(&client, None).await;
+        run.exit().await;
+        drop((run, client));
+        eventually_async("mpforkd ends", async || {
+            (!lives(daemon.pid())).then_some(())
+        })
+        .await;
+        assert!(lives(stranger));
+        process::kill(stranger);
+        let ended = daemon.ended();
+        assert_eq!(ended.how, "code 0");
+        assert_eq!(ended.inherited.len(), 1, "{ended:?}");
+    });
+}
+
+#[test]
 fn a_client_that_does_not_hang_up_is_hung_up_on() {
     check(Setup::new(), async |daemon| {
         let idle = std::os::unix::net::UnixStream::connect(daemon.socket()).unwrap();

@@ -1,6 +1,7 @@
 //! Finding the daemon, and the connection to it.
 
 use crate::error::{Attempt, Error, NoServer};
+use crate::standard;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_transport::search::{self, Candidate};
@@ -31,6 +32,7 @@ impl Client {
     /// # Errors
     /// [`Error::NoServer`] when there is none; what the handshake says.
     pub async fn connect(socket: Option<&Path>) -> Result<Self, Error> {
+        let _held = standard::hold();
         let mut tried = Vec::new();
         for place in search::candidates(socket) {
             match Self::attempt(&place).await {

@@ -2,6 +2,7 @@
 
 use crate::call;
 use crate::error::Error;
+use crate::standard;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ impl ResultChannel {
     /// # Errors
     /// When there are no free descriptors.
     pub fn new() -> Result<(Self, Arc<OwnedFd>), Error> {
+        let _held = standard::hold();
         let (ours, theirs) = UnixStream::pair()
             .map_err(|error| Error::system("making a channel for a worker", error))?;
         Ok((Self(ours), Arc::new(theirs.into())))

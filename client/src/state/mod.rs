@@ -4,13 +4,15 @@ mod capture;
 mod stdio;
 
 use crate::error::Error;
+use crate::standard::FIRST_FREE;
+use mpfork_proto::environment;
 use mpfork_proto::v1;
 use mpfork_sys::limits::Rlimit;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -76,9 +78,6 @@ impl Source {
 fn dup(descriptor: impl AsFd) -> Result<OwnedFd, Errno> {
     rustix::io::fcntl_dupfd_cloexec(descriptor, FIRST_FREE)
 }
-
-/// A copy under a standard stream's number would be taken for that stream.
-const FIRST_FREE: i32 = 3;
 
 /// What an opened descriptor is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,17 +229,18 @@ impl StartState {
     }
 }
 
-/// An environment as directives that produce exactly it.
+/// An environment as the one directive that produces exactly it.
 fn whole_environment(
     variables: impl Iterator<Item = (OsString, OsString)>,
 ) -> Vec<v1::EnvDirective> {
-    let clear = v1::env_directive::Step::Clear(v1::env_directive::Clear {});
-    let mut directives = vec![v1::EnvDirective { step: Some(clear) }];
-    directives.extend(variables.map(|(name, value)| v1::EnvDirective {
-        step: Some(v1::env_directive::Step::Set(v1::env_directive::Set {
-            name: name.into_vec(),
-            value: value.into_vec(),
-        })),
-    }));
-    directives
+    let mut block = Vec::new();
+    for (name, value) in variables {
+        // The standard library lets a name begin with an equals sign; nobody could read it back.
+        if !name.as_bytes().contains(&b'=') {
+            environment::push(&mut block, name.as_bytes(), value.as_bytes());
+        }
+    }
+    vec![v1::EnvDirective {
+        step: Some(v1::env_directive::Step::Replace(block)),
+    }]
 }

@@ -45,6 +45,7 @@ impl Stdio {
             Kind::Null => (None, None),
             Kind::Given(descriptor) => (given(descriptor), None),
             Kind::Piped => {
+                let _held = crate::standard::hold();
                 let (reader, writer) =
                     std::io::pipe().map_err(|error| Error::system("making a pipe", error))?;
                 if number == 0 {

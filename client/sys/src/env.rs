@@ -1,7 +1,7 @@
 //! The environment of a process that still has one thread.
 
 use crate::threads::{self, ManyThreads};
-use std::ffi::{CString, OsString, c_char};
+use std::ffi::{OsString, c_char};
 
 /// Takes a variable out of the environment.
 ///
@@ -20,14 +20,24 @@ pub fn take(name: &str) -> Result<Option<OsString>, ManyThreads> {
     Ok(Some(value))
 }
 
-/// Replaces the whole environment. Each entry has the form NAME=value. The entries live as long as
-/// the process.
+/// Replaces the whole environment by a block of entries `NAME=value`, each ended by a NUL byte. The
+/// block lives as long as the process.
 ///
 /// # Errors
 /// When the process has other threads, which might read the environment meanwhile.
-pub fn replace(entries: Vec<CString>) -> Result<(), ManyThreads> {
+pub fn replace(mut block: Vec<u8>) -> Result<(), ManyThreads> {
     threads::expect_single()?;
-    let mut pointers: Vec<*mut c_char> = entries.into_iter().map(CString::into_raw).collect();
+    // Whatever the block is, each pointer is to a string that ends within it.
+    if block.last().is_some_and(|last| *last != 0) {
+        block.push(0);
+    }
+    let mut pointers: Vec<*mut c_char> = Vec::new();
+    let mut rest = block.leak();
+    while let Some(end) = rest.iter().position(|byte| *byte == 0) {
+        let (entry, after) = rest.split_at_mut(end + 1);
+        pointers.push(entry.as_mut_ptr().cast());
+        rest = after;
+    }
     pointers.push(std::ptr::null_mut());
     let array = Box::leak(pointers.into_boxed_slice()).as_mut_ptr();
     unsafe extern "C" {

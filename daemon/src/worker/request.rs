@@ -1,6 +1,7 @@
 //! A start request, checked once at the edge: from the wire to what a worker gets.
 
 use crate::convert::from_wire;
+use mpfork_proto::environment;
 use mpfork_proto::link::{AssignedState, AssignedTask, assigned_state, assigned_task};
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{
@@ -286,6 +287,10 @@ fn check_env(env: &[EnvDirective]) -> Result<(), Problem> {
     for directive in env {
         let name = match &directive.step {
             Some(env_directive::Step::Clear(_)) => continue,
+            Some(env_directive::Step::Replace(block)) => {
+                environment::check(block).map_err(|error| Problem::bad_request(FIELD, error))?;
+                continue;
+            }
             Some(env_directive::Step::Remove(name)) => name,
             Some(env_directive::Step::Set(set)) => {
                 no_nul(FIELD, [&set.value])?;

@@ -1,7 +1,9 @@
 //! The machine, and what else it is doing.
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike as _};
 use serde::Serialize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the figures depend on.
 #[derive(Debug, Serialize)]
@@ -12,14 +14,13 @@ pub(super) struct Host {
     cpu_model: String,
     optimized: bool,
     version: &'static str,
-    /// How many CPUs others kept busy just before and just after, while this bench did nothing.
-    pub(super) foreign_load_before: Option<f64>,
-    pub(super) foreign_load_after: Option<f64>,
+    /// How many CPUs were busy with something else, on average over the run.
+    foreign_load: Option<f64>,
     load_average: String,
 }
 
 impl Host {
-    pub(super) fn describe(before: Option<f64>, after: Option<f64>) -> Self {
+    pub(super) fn describe(foreign_load: Option<f64>) -> Self {
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
         let cpu_info = read("/proc/cpuinfo");
         let model = cpu_info
@@ -32,37 +33,65 @@ impl Host {
             cpu_model: model.map_or_else(String::new, |(_, model)| model.to_owned()),
             optimized: !cfg!(debug_assertions),
             version: env!("CARGO_PKG_VERSION"),
-            foreign_load_before: before,
-            foreign_load_after: after,
+            foreign_load,
             load_average: read("/proc/loadavg").trim().to_owned(),
         }
     }
 
     /// One line for people.
     pub(super) fn line(&self) -> String {
-        let load = |load: Option<f64>| load.map_or("?".to_owned(), |load| format!("{load:.2}"));
+        let load = self.foreign_load;
+        let load = load.map_or("an unknown number of".to_owned(), |load| {
+            format!("{load:.2}")
+        });
         format!(
-            "{} CPUs ({}), Linux {}; others kept {} CPUs busy before and {} after",
-            self.cpus,
-            self.cpu_model,
-            self.kernel,
-            load(self.foreign_load_before),
-            load(self.foreign_load_after)
+            "{} CPUs ({}), Linux {}; {load} CPUs were busy with something else",
+            self.cpus, self.cpu_model, self.kernel
         )
     }
 }
 
-/// How many CPUs are busy while this process waits.
-pub(super) fn foreign_load() -> Option<f64> {
-    const SAMPLE: Duration = Duration::from_millis(500);
-    let before = Ticks::now()?;
-    std::thread::sleep(SAMPLE);
-    let after = Ticks::now()?;
-    let all = after.all - before.all;
-    let busy = all - (after.idle - before.idle);
-    let cpus = std::thread::available_parallelism().ok()?;
-    let load = busy / all.max(1.0) * f64::from(u32::try_from(cpus.get()).ok()?);
-    Some((load * 100.0).round() / 100.0)
+/// Finds out how much else the machine does during the run.
+pub(super) struct Watch {
+    began: Instant,
+    ticks: Option<Ticks>,
+    /// What this process and those it waited for have used before.
+    own: Option<f64>,
+}
+
+impl Watch {
+    pub(super) fn start() -> Self {
+        Self {
+            began: Instant::now(),
+            ticks: Ticks::now(),
+            own: own_seconds(),
+        }
+    }
+
+    /// How many CPUs were busy with something else. All processes of this run must have been waited
+    /// for, by whom else ever, as time goes up to those who waited.
+    pub(super) fn foreign_load(&self) -> Option<f64> {
+        let (before, after) = (self.ticks.as_ref()?, Ticks::now()?);
+        let all = after.all - before.all;
+        let idle = after.idle - before.idle;
+        let cpus = std::thread::available_parallelism().ok()?.get();
+        let busy = (all - idle) / all.max(1.0) * f64::from(u32::try_from(cpus).ok()?);
+        let own = own_seconds()? - self.own?;
+        let foreign = busy - own / self.began.elapsed().as_secs_f64();
+        // The kernel's ticks are coarse.
+        Some((foreign.max(0.0) * 100.0).round() / 100.0)
+    }
+}
+
+fn own_seconds() -> Option<f64> {
+    Some(cpu_seconds(UsageWho::RUSAGE_SELF)? + cpu_seconds(UsageWho::RUSAGE_CHILDREN)?)
+}
+
+fn cpu_seconds(who: UsageWho) -> Option<f64> {
+    let usage = getrusage(who).ok()?;
+    let micros = |time: TimeVal| u64::try_from(time.num_microseconds()).ok();
+    let micros = micros(usage.user_time())? + micros(usage.system_time())?;
+    Some(Duration::from_micros(micros).as_secs_f64())
 }
 
 /// The time all CPUs have spent, in the kernel's ticks.

@@ -75,7 +75,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(program) => program.clone(),
         None => daemon::build()?,
     };
-    let load_before = host::foreign_load();
+    let watch = host::Watch::start();
     let daemon = daemon::Daemon::start(&program)?;
     let mut contenders: Vec<Box<dyn Contender>> = vec![
         Box::new(helper::Helper::start(helper::Way::Fork)?),
@@ -87,7 +87,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     drop(contenders);
     daemon.shut_down()?;
 
-    let host = host::Host::describe(load_before, host::foreign_load());
+    let host = host::Host::describe(watch.foreign_load());
     let report = report::Report::new(host, &measured)?;
     print!("{}", report.table());
     if let Some(path) = &cli.json {

@@ -49,6 +49,9 @@ pub struct Setup {
     socket: PathBuf,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
+    /// Not told where to serve.
+    unnamed: bool,
+    open_files: Option<u32>,
 }
 
 impl Default for Setup {
@@ -73,6 +76,8 @@ impl Setup {
             socket: folder.join("mpforkd.sock"),
             args: Vec::new(),
             env: Vec::new(),
+            unnamed: false,
+            open_files: None,
         }
     }
 
@@ -94,6 +99,22 @@ impl Setup {
     #[must_use]
     pub fn socket(mut self, socket: impl AsRef<Path>) -> Self {
         self.socket = socket.as_ref().to_owned();
+        self
+    }
+
+    /// Serves where a daemon of this runtime directory serves by itself: the folder is that directory.
+    #[must_use]
+    pub fn in_runtime_directory(mut self) -> Self {
+        self.socket = self.folder.join("mpforkd/mpforkd.sock");
+        self.unnamed = true;
+        let folder = self.folder.path().to_owned();
+        self.env("XDG_RUNTIME_DIR", folder)
+    }
+
+    /// Limits how many files it may have open.
+    #[must_use]
+    pub fn open_files(mut self, limit: u32) -> Self {
+        self.open_files = Some(limit);
         self
     }
 
@@ -156,12 +177,16 @@ impl Setup {
         let config = self.folder.join("mpforkd.toml");
         std::fs::write(&config, &self.config).unwrap();
         let log = tempfile::NamedTempFile::new_in(self.folder.path()).unwrap();
-        let mut keeper = Command::new(program(KEEPER))
-            .arg(program(DAEMON))
-            .arg("--config")
-            .arg(&config)
-            .arg("--socket")
-            .arg(&self.socket)
+        let mut keeper = Command::new(program(KEEPER));
+        if let Some(limit) = self.open_files {
+            let limit = format!("ulimit -n {limit}; exec \"$@\"");
+            keeper.args(["/bin/sh", "-c", &limit, "sh"]);
+        }
+        keeper.arg(program(DAEMON)).arg("--config").arg(&config);
+        if !self.unnamed {
+            keeper.arg("--socket").arg(&self.socket);
+        }
+        let mut keeper = keeper
             .args(&self.args)
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")

@@ -36,6 +36,59 @@ pub fn test_program() -> PathBuf {
     program(TEST_PROGRAM)
 }
 
+/// What the test program says of its build, and what it says after [`rebuild`].
+pub const BUILDS: [&str; 2] = ["this is build one", "this is build two"];
+
+/// Writes the test program as another build of it: with another build id, if it has one, and with
+/// another text in it.
+///
+/// # Panics
+/// When that can't be written.
+pub fn rebuild(to: &std::path::Path) {
+    // namesz, descsz, type and name of the note that holds the build id.
+    const NOTE: &[u8] = b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0";
+    let mut bytes = std::fs::read(test_program()).unwrap();
+    let [one, two] = BUILDS.map(str::as_bytes);
+    for (old, place, new) in [(NOTE, NOTE.len(), &[0xab; 20][..]), (one, 0, two)] {
+        let found: Vec<usize> = (0..bytes.len() - old.len())
+            .filter(|at| bytes[*at..].starts_with(old))
+            .collect();
+        for at in found {
+            bytes[at + place..][..new.len()].copy_from_slice(new);
+        }
+    }
+    install(&bytes, to, 0o755);
+}
+
+/// Writes a file that is to be executed.
+///
+/// Another process does it: what another test of this one starts at the same time would for a moment
+/// hold the file open for writing, and nobody could execute it.
+///
+/// # Panics
+/// When it can't be written.
+pub fn install(content: &[u8], to: &std::path::Path, mode: u32) {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+    let mut copy = Command::new("/bin/sh")
+        .args(["-c", "cat > \"$0\" && chmod \"$1\" \"$0\""])
+        .arg(to)
+        .arg(format!("{mode:o}"))
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    copy.stdin.take().unwrap().write_all(content).unwrap();
+    assert!(copy.wait().unwrap().success());
+}
+
+/// Copies the test program.
+///
+/// # Panics
+/// When that can't be written.
+pub fn copy(to: &std::path::Path) {
+    install(&std::fs::read(test_program()).unwrap(), to, 0o755);
+}
+
 /// A path short enough for a socket's address, as long as this lives.
 #[derive(Debug)]
 pub struct Short {

@@ -2,10 +2,11 @@
 
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
-use mpfork_proto::v1::{self, Descriptor};
 use mpfork_tests::harness::programs::test_program;
-use mpfork_tests::harness::spec::{command, function, shell};
-use mpfork_tests::harness::{Setup, TestClient, check, eventually_async, refused, template};
+use mpfork_tests::harness::spec::{self, command, function, shell};
+use mpfork_tests::harness::{
+    Setup, TestClient, check, eventually, eventually_async, process, refused, template,
+};
 
 pub(super) fn limit_reached() {
     let limited = |config: &str| Setup::new().config("[limits]").config(config);
@@ -94,16 +95,68 @@ pub(super) fn limit_reached() {
     });
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
-        let placed = |target| v1::PlacedDescriptor {
-            descriptor: Some(Descriptor::default()),
-            target,
-        };
-        // Refused by their number, before any is looked for, or for the first that is missing.
+        let null = || std::fs::File::open("/dev/null").unwrap().into();
+        let queued = client.queue((0..251).map(|_| null()).collect()).await;
         let mut spec = shell("exit 0");
-        spec.state.as_mut().unwrap().descriptors = (10..300).map(placed).collect();
-        let status = client.try_run(spec).await.unwrap_err();
-        let problem = Problem::from_status(&status).unwrap();
-        let expected = [Reason::LimitReached, Reason::DescriptorMissing];
-        assert!(expected.contains(&problem.reason), "{problem:?}");
+        for (descriptor, target) in queued.descriptors.iter().zip(10..) {
+            spec::place(&mut spec, *descriptor, target);
+        }
+        let problem = refused(client.try_run(spec).await, Reason::LimitReached);
+        reached(&problem, "descriptors of one worker", "250");
+    });
+}
+
+/// What mpforkd itself may have open: typed, and when there is room again all is well.
+pub(super) fn open_files() {
+    check(Setup::new().open_files(400), async |daemon| {
+        let client = daemon.connect().await;
+        client.warm("command").await.unwrap();
+        // As many workers as it can look after, which are fewer than configured.
+        let mut running = Vec::new();
+        let problem = loop {
+            match client.try_run(command(&["sleep", "600"])).await {
+                Ok(run) => running.push(run),
+                Err(status) => break refused::<()>(Err(status), Reason::LimitReached),
+            }
+        };
+        assert_eq!(problem.get("limit"), "limits.workers");
+        assert_eq!(problem.get("value"), running.len().to_string());
+        assert!(running.len() > 5 && running.len() < 200);
+        for run in &running {
+            assert!(client.signal(run.id(), 9, false).await.unwrap());
+        }
+        for run in &mut running {
+            assert_eq!(run.exit().await.exitcode(), -9);
+        }
+        // Connections that say nothing take all there is.
+        let idle: Vec<_> = (0..500)
+            .map_while(|_| std::os::unix::net::UnixStream::connect(daemon.socket()).ok())
+            .take_while(|_| process::open_descriptors(daemon.pid()) < 400)
+            .collect();
+        eventually("it has no more", || {
+            (process::open_descriptors(daemon.pid()) >= 399).then_some(())
+        });
+        let mut refusals = 0;
+        for _ in 0..20 {
+            match client.try_run(shell("exit 6")).await {
+                Ok(mut run) => assert_eq!(run.exit().await.exitcode(), 6),
+                Err(status) => {
+                    refused::<()>(Err(status), Reason::LimitReached);
+                    refusals += 1;
+                }
+            }
+        }
+        assert!(refusals > 0);
+        assert_eq!(client.status().await.workers.unwrap().running, 0);
+        drop(idle);
+        eventually_async("there is room again", async || {
+            let mut run = client.try_run(shell("exit 6")).await.ok()?;
+            assert_eq!(run.exit().await.exitcode(), 6);
+            Some(())
+        })
+        .await;
+        for _ in 0..50 {
+            assert!(client.exit_of(shell("exit 0")).await.success());
+        }
     });
 }

@@ -58,3 +58,8 @@ fn every_reason_of_the_table_is_covered() {
         assert_eq!(times, 1, "{:?}", row.reason);
     }
 }
+
+#[test]
+fn the_limit_of_open_files_is_reached() {
+    limits::open_files();
+}

@@ -3,11 +3,10 @@
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::connection_client::ConnectionClient;
 use mpfork_proto::v1::{self, Descriptor, WorkerId, WorkerSpec};
-use mpfork_tests::harness::programs::test_program;
+use mpfork_tests::harness::programs;
 use mpfork_tests::harness::spec::{self, command, function, shell};
 use mpfork_tests::harness::{Daemon, Setup, check, open_to_everybody, refused, skip_unless_root};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
@@ -80,8 +79,7 @@ pub(super) fn permission_denied() {
     check(Setup::new(), async |daemon| {
         open_to_everybody(daemon);
         let program = daemon.path("client");
-        std::fs::copy(test_program(), &program).unwrap();
-        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        programs::copy(&program);
         let output = Command::new(&program)
             .arg("status")
             .arg(daemon.socket())

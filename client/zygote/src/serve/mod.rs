@@ -209,6 +209,7 @@ impl Zygote {
             leave(0);
         };
         let hooks = hook::all().map_err(|error| Fatal::Preload(error.to_string()))?;
+        crate::worker::remember_limits();
         Ok(Self {
             link,
             inbox,

@@ -2,6 +2,29 @@
 
 use mpfork_proto::v1;
 use mpfork_sys::limits::{self, NOFILE, Rlimit};
+use std::sync::OnceLock;
+
+/// The limits of the zygote, read once: a worker has the same until it changes them.
+static INHERITED: OnceLock<Vec<Rlimit>> = OnceLock::new();
+
+/// Reads the limits that workers are going to inherit.
+pub(crate) fn remember() {
+    let read = || {
+        let known = limits::RESOURCES.filter(|resource| *resource != NOFILE);
+        known
+            .filter_map(|resource| limits::get(resource).ok())
+            .collect()
+    };
+    INHERITED.get_or_init(read);
+}
+
+fn current(resource: u32) -> std::io::Result<Rlimit> {
+    let inherited = INHERITED.get().into_iter().flatten();
+    match inherited.copied().find(|limit| limit.resource == resource) {
+        Some(limit) => Ok(limit),
+        None => limits::get(resource),
+    }
+}
 
 /// Raises the limit of open files if it is to be raised, before descriptors get their numbers.
 pub(super) fn raise_files(asked: &[v1::Rlimit]) {
@@ -38,7 +61,7 @@ fn set(asked: &v1::Rlimit) -> Result<(), String> {
             shown(wanted.hard)
         )
     };
-    let now = limits::get(wanted.resource).map_err(|error| not_applied(&error))?;
+    let now = current(wanted.resource).map_err(|error| not_applied(&error))?;
     if now == wanted {
         return Ok(());
     }

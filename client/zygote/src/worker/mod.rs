@@ -23,6 +23,7 @@ use std::os::fd::{OwnedFd, RawFd};
 
 pub use current::{Current, args_os, current};
 pub(crate) use exit::flush;
+pub(crate) use limits::remember as remember_limits;
 
 /// What a process that was just forked has of its zygote.
 #[derive(Debug)]

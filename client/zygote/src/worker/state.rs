@@ -23,7 +23,7 @@ pub(super) fn apply(
 ) -> Result<(Task, Option<OwnedFd>), StartError> {
     let Assignment {
         task,
-        state,
+        mut state,
         channel,
         descriptors,
     } = assignment;
@@ -31,7 +31,7 @@ pub(super) fn apply(
     // What preloads opened belongs to the program; a command is another.
     let kept = if command { Vec::new() } else { place.kept };
     let layout = descriptors::Layout::new(&state.placed, kept)?;
-    let environment = environment::build(&state.env)?;
+    let environment = environment::build(std::mem::take(&mut state.env))?;
     let mut not_applied = Vec::new();
 
     if state.new_session {

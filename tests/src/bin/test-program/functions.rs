@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 mpfork::register!("echo", |text: String| text);
 mpfork::register!("value", || COUNTED.clone());
-mpfork::register!("pid", std::process::id);
+mpfork::register!("build", || println!("{}", build()));
 mpfork::register!("panic", panic);
 mpfork::register!("fail", fail);
 mpfork::register!("abort", abort);
@@ -47,6 +47,12 @@ impl std::error::Error for Wrapped {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.0)
     }
+}
+
+/// Read, not computed with: so that the text is in the file once, where it can be changed.
+fn build() -> &'static str {
+    static BUILD: &str = mpfork_tests::harness::programs::BUILDS[0];
+    std::hint::black_box(BUILD)
 }
 
 fn panic(text: String) {

@@ -1,0 +1,114 @@
+//! A program that uses the crate `mpfork`, for what a test can't do in its own process: change the
+//! state of the process, count its threads, fork, be run several times, be killed. The first argument
+//! names what it does; it fails when something is not as expected.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)] // It is a test, and may panic.
+
+mod descriptors;
+mod forked;
+mod hooks;
+mod owner;
+mod preloads;
+mod start_state;
+mod stdio;
+mod threads;
+
+use mpfork::{Context, Error, StartMethod};
+use std::process::ExitCode;
+
+/// A context with the daemon that the environment names.
+fn context() -> Context {
+    mpfork::get_context(StartMethod::ForkServer).unwrap()
+}
+
+/// Without `freeze_support`, nothing is even asked of a daemon.
+fn not_frozen() {
+    let ctx = context();
+    let errors = [
+        ctx.spawn(|n: u8| n, 1).map(drop),
+        ctx.spawn_registered::<u8>("any", &()).map(drop),
+        ctx.process(|| (), ()).start().map(drop),
+        ctx.process_main(["x"]).start().map(drop),
+    ];
+    for error in errors.map(Result::unwrap_err) {
+        assert!(matches!(error, Error::NotFrozen), "{error:?}");
+        assert!(error.to_string().contains("freeze_support()"), "{error}");
+    }
+    // Commands do not need it.
+    let mut command = ctx.command("true").start().unwrap();
+    assert!(command.join(None).unwrap().unwrap().success());
+}
+
+/// No daemon: tells where it was looked for, a line each.
+fn no_daemon() {
+    let Err(Error::NoServer(error)) = context().spawn(|| (), ()) else {
+        panic!("there is one");
+    };
+    for attempt in &error.tried {
+        let place = &attempt.place;
+        println!(
+            "{:?} {} {}",
+            place.origin,
+            attempt.absent,
+            place.path.display()
+        );
+        assert!(!attempt.why.is_empty());
+        let path = place.path.to_str().unwrap();
+        assert!(error.to_string().contains(path), "{error}");
+    }
+}
+
+/// A worker that goes on with this `main`.
+fn main_again() {
+    let builder = context().process_main(["in-main", "a b", ""]);
+    let mut process = builder.name("again").start().unwrap();
+    process.join(None).unwrap();
+    assert_eq!(process.exitcode(), Some(33));
+    assert_eq!(std::env::args().nth(1).unwrap(), "main");
+    let mut process = context().process_main(["in-main-panic"]).start().unwrap();
+    process.join(None).unwrap();
+    let failure = process.exit().unwrap().failure().unwrap();
+    assert_eq!(failure.message, "main panics");
+    assert_ne!(process.exitcode(), Some(0));
+}
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("not-frozen") {
+        not_frozen();
+        return ExitCode::SUCCESS;
+    }
+    mpfork::freeze_support();
+    let args: Vec<_> = mpfork::args_os()
+        .map(|arg| arg.into_string().unwrap())
+        .collect();
+    let words: Vec<_> = args.iter().skip(1).map(String::as_str).collect();
+    match words.as_slice() {
+        ["no-daemon"] => no_daemon(),
+        ["main"] => main_again(),
+        ["in-main", rest @ ..] => {
+            assert_eq!(rest, ["a b", ""]);
+            assert_eq!(mpfork::current_process().name, "again");
+            return ExitCode::from(33);
+        }
+        ["in-main-panic"] => panic!("main panics"),
+        ["as-the-caller", folder] => start_state::as_the_caller(folder.as_ref()),
+        ["as-described", folder] => start_state::as_described(folder.as_ref()),
+        ["commands-state", folder] => start_state::of_commands(folder.as_ref()),
+        ["dispositions"] => start_state::dispositions(),
+        ["descriptors", kept] => descriptors::nothing_else_is_open(kept),
+        ["closed-stdin"] => descriptors::closed_stdin(),
+        ["streams"] => stdio::streams(),
+        ["interleaved"] => stdio::interleaved(),
+        ["buffered"] => stdio::buffered(),
+        ["numbers", expected, ..] => preloads::in_a_worker(expected.parse().unwrap()),
+        ["lazy"] => preloads::lazily(),
+        ["broken"] => preloads::broken(),
+        ["hooks", how] => hooks::around(how),
+        ["hook-fails", which] => hooks::failing(which),
+        ["threads"] => threads::none_is_added(),
+        ["fork"] => forked::child_and_parent(),
+        ["owner", how] => owner::start_and(how),
+        _ => panic!("can't do {words:?}"),
+    }
+    ExitCode::SUCCESS
+}

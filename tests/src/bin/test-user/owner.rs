@@ -1,0 +1,36 @@
+//! Workers and the end of the program that started them.
+
+use crate::context;
+use mpfork::OnOwnerDeath;
+
+fn hang() {
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Starts one of each kind, tells its kind, pid and id, and ends or waits to be killed.
+pub(crate) fn start_and(how: &str) {
+    let ctx = context();
+    let started = [
+        ("owned", ctx.process(hang, ())),
+        ("daemon", ctx.process(hang, ()).daemon(true)),
+        (
+            "kept",
+            ctx.process(hang, ()).on_owner_death(OnOwnerDeath::Keep),
+        ),
+        ("detached", ctx.process(hang, ()).detached()),
+    ];
+    for (kind, builder) in started {
+        let process = builder.start().unwrap();
+        println!("{kind} {} {}", process.pid(), process.id().counter);
+    }
+    let command = ctx.command("sleep").arg("600").start().unwrap();
+    println!("command {} {}", command.pid(), command.id().counter);
+    println!("started");
+    match how {
+        "end" => {}
+        "panic" => panic!("as it was told to"),
+        _ => hang(),
+    }
+}

@@ -1,0 +1,207 @@
+//! What a worker starts with: as if the caller had executed it.
+
+#[path = "../test-program/start_state.rs"]
+mod seen;
+
+use crate::context;
+use mpfork::CommandBuilder;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::stat::{Mode, umask};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+pub(crate) use seen::report;
+use serde_json::Value;
+use std::io::Read as _;
+use std::path::Path;
+
+const SIGINT: u64 = 1 << 1;
+const SIGUSR1: u64 = 1 << 9;
+const SIGPIPE: u64 = 1 << 12;
+
+fn first_cpu() -> (CpuSet, usize) {
+    let all = sched_getaffinity(None).unwrap();
+    let first = (0..CpuSet::MAX_CPU).find(|cpu| all.is_set(*cpu)).unwrap();
+    let mut only = CpuSet::new();
+    only.set(first);
+    (only, first)
+}
+
+/// Makes this process's state an unusual one.
+fn change_own_state(folder: &Path) {
+    let was = folder.join("before it was renamed");
+    std::fs::create_dir(&was).unwrap();
+    std::env::set_current_dir(&was).unwrap();
+    std::fs::rename(was, folder.join("renamed")).unwrap();
+    umask(Mode::from_bits_truncate(0o151));
+    setrlimit(Resource::RLIMIT_NOFILE, 321, 654).unwrap();
+    let (_, most) = getrlimit(Resource::RLIMIT_CPU).unwrap();
+    setrlimit(Resource::RLIMIT_CPU, 4321.min(most), most).unwrap();
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).unwrap();
+    let nice = rustix::process::getpriority_process(None).unwrap();
+    rustix::process::setpriority_process(None, (nice + 2).min(19)).unwrap();
+    sched_setaffinity(None, &first_cpu().0).unwrap();
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGUSR2);
+    mask.add(Signal::SIGWINCH);
+    mask.thread_block().unwrap();
+}
+
+fn expect_same(worker: &Value, own: &Value) {
+    for part in [
+        "cwd", "env", "umask", "limits", "nice", "affinity", "blocked",
+    ] {
+        assert_eq!(worker[part], own[part], "{part}");
+    }
+}
+
+pub(crate) fn as_the_caller(folder: &Path) {
+    let ctx = context();
+    // The zygote is warm by then: it does not have the state.
+    ctx.spawn(|| (), ()).unwrap().join().unwrap();
+    change_own_state(folder);
+    let own = report();
+    assert!(own["cwd"].as_str().unwrap().ends_with("/renamed"));
+    assert_eq!(own["blocked"].as_array().unwrap().len(), 2);
+    let mut call = ctx.spawn(report, ()).unwrap();
+    let exit = call.process_mut().join(None).unwrap().unwrap();
+    assert_eq!(exit.not_applied(), Vec::<String>::new());
+    let pid = call.process().pid();
+    let worker = call.join().unwrap();
+    expect_same(&worker, &own);
+    // A process group of its own, and the session of the zygote.
+    assert_eq!(
+        (&worker["pid"], &worker["group"]),
+        (&pid.into(), &pid.into())
+    );
+    assert_ne!(worker["session"], own["session"]);
+    assert_ne!(worker["session"], worker["pid"]);
+    // The caller is as it was.
+    expect_same(&report(), &own);
+}
+
+pub(crate) fn as_described(folder: &Path) {
+    let ctx = context();
+    let (_, cpu) = first_cpu();
+    let state = |builder: mpfork::ProcessBuilder| -> Value {
+        let mut process = builder.stdout(mpfork::Stdio::piped()).start().unwrap();
+        let mut text = String::new();
+        let mut stdout = process.take_stdout().unwrap();
+        stdout.read_to_string(&mut text).unwrap();
+        let exit = process.join(None).unwrap().unwrap();
+        assert_eq!(exit.not_applied(), Vec::<String>::new());
+        serde_json::from_str(&text).unwrap()
+    };
+    let print = || println!("{}", report());
+    let builder = ctx.process(print, ());
+    let builder = builder.env("ADDED", "a=b c").env("PATH", "/other");
+    let builder = builder.env_remove("MPFORKD_SOCKET").current_dir(folder);
+    let builder = builder
+        .umask(0o27)
+        .nice(19)
+        .affinity([u32::try_from(cpu).unwrap()]);
+    let worker = state(builder.rlimit(7, 111, 222).rlimit(4, 0, 0));
+    let mut env = report()["env"].clone();
+    env["ADDED"] = "a=b c".into();
+    env["PATH"] = "/other".into();
+    env.as_object_mut().unwrap().remove("MPFORKD_SOCKET");
+    assert_eq!(worker["env"], env);
+    assert_eq!(
+        worker["cwd"],
+        folder.canonicalize().unwrap().to_str().unwrap()
+    );
+    assert_eq!(
+        (&worker["umask"], &worker["nice"]),
+        (&"0027".into(), &19.into())
+    );
+    assert_eq!(worker["affinity"], serde_json::json!([cpu]));
+    assert_eq!(worker["limits"]["nofile"], serde_json::json!([111, 222]));
+    assert_eq!(worker["limits"]["core"], serde_json::json!([0, 0]));
+
+    let cleared = ctx.process(print, ()).env("GONE", "1").env_clear();
+    let cleared = state(cleared.env("ONLY", ""));
+    assert_eq!(cleared["env"], serde_json::json!({"ONLY": ""}));
+    // A relative directory is relative to the caller's.
+    std::fs::create_dir_all(folder.join("sub")).unwrap();
+    std::env::set_current_dir(folder).unwrap();
+    let relative = state(ctx.process(print, ()).current_dir("sub"));
+    assert!(relative["cwd"].as_str().unwrap().ends_with("/sub"));
+    let missing = ctx.process(print, ()).current_dir("missing").start();
+    assert!(matches!(missing, Err(mpfork::Error::System { .. })));
+}
+
+fn output(command: CommandBuilder) -> String {
+    let mut process = command.stdout(mpfork::Stdio::piped()).start().unwrap();
+    let mut text = String::new();
+    let mut stdout = process.take_stdout().unwrap();
+    stdout.read_to_string(&mut text).unwrap();
+    process.join(None).unwrap();
+    assert_eq!(process.exitcode(), Some(0), "{text}");
+    text
+}
+
+/// Commands start with the same as a command that the caller executes itself.
+pub(crate) fn of_commands(folder: &Path) {
+    let ctx = context();
+    change_own_state(folder);
+    let script = "pwd -P; umask; ulimit -n; ulimit -Hn; ulimit -t; ulimit -c; nice; env | sort; \
+                  grep Cpus_allowed_list /proc/self/status";
+    let own = std::process::Command::new("/bin/sh")
+        .args(["-c", script])
+        .output()
+        .unwrap();
+    assert!(own.status.success());
+    let command = ctx.command("/bin/sh").args(["-c", script]);
+    let expected = String::from_utf8(own.stdout).unwrap();
+    assert_eq!(output(command), expected);
+    // Shells change the mask, and the standard library too.
+    let blocked = status_of_command(&ctx, "SigBlk");
+    assert_eq!(blocked, 1 << 11 | 1 << 27, "{blocked:x}");
+}
+
+/// Signals of a command, as the kernel tells them.
+fn status_of_command(ctx: &mpfork::Context, name: &str) -> u64 {
+    let text = output(ctx.command("grep").args([name, "/proc/self/status"]));
+    let (_, signals) = text.split_once(':').unwrap();
+    u64::from_str_radix(signals.trim(), 16).unwrap()
+}
+
+/// But for the C library's own two, 32 and 33, which it sets as it pleases.
+const KNOWN: u64 = !(0b11 << 31);
+
+pub(crate) fn dispositions() {
+    let ctx = context();
+    let function = || {
+        let state = ctx.spawn(report, ()).unwrap().join().unwrap();
+        let ignored = state["ignored"].as_str().unwrap();
+        u64::from_str_radix(ignored, 16).unwrap() & KNOWN
+    };
+    let command = || status_of_command(&ctx, "SigIgn") & KNOWN;
+    assert_eq!(function(), SIGPIPE);
+    assert_eq!(command(), 0);
+    mpfork_sys::signals::set_ignored(Signal::SIGINT).unwrap();
+    mpfork_sys::signals::set_ignored(Signal::SIGUSR1).unwrap();
+    // Functions have those of the Rust runtime, commands those the caller ignores.
+    assert_eq!(function(), SIGPIPE);
+    assert_eq!(command(), SIGINT | SIGUSR1);
+    // A broken pipe is an error for functions, and ends commands.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let write = || -> std::io::Result<()> {
+        use std::io::Write as _;
+        let error = std::io::stdout().write_all(b"x\n").unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
+        Ok(())
+    };
+    let copy = writer.try_clone().unwrap();
+    let mut process = ctx.process(write, ()).stdout(copy).start().unwrap();
+    process.join(None).unwrap();
+    assert_eq!(process.exitcode(), Some(0));
+    let mut command = ctx
+        .command("cat")
+        .arg("/proc/self/status")
+        .stdout(writer)
+        .start()
+        .unwrap();
+    command.join(None).unwrap();
+    assert_eq!(command.exitcode(), Some(-13));
+}

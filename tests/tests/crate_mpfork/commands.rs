@@ -1,0 +1,71 @@
+//! Commands.
+
+use super::common::check;
+use mpfork::{Error, Reason, Stdio};
+use std::io::{Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+
+#[test]
+fn a_command_runs_with_its_arguments() {
+    check(|server| {
+        let builder = server.ctx.command("printf").arg("%s|");
+        let builder = builder.args(["two words", "", "$HOME"]);
+        let bytes = std::ffi::OsStr::from_bytes(b"\xff\xfe");
+        let builder = builder.arg(bytes).stdout(Stdio::piped());
+        let mut command = builder.name("prints").start().unwrap();
+        let mut text = Vec::new();
+        let mut stdout = command.take_stdout().unwrap();
+        stdout.read_to_end(&mut text).unwrap();
+        assert_eq!(text, b"two words||$HOME|\xff\xfe|");
+        assert_eq!(command.name(), "prints");
+        command.join(None).unwrap();
+        assert_eq!(command.exitcode(), Some(0));
+    });
+}
+
+#[test]
+fn a_command_may_have_another_name() {
+    check(|server| {
+        let builder = server.ctx.command("sh").arg0("other name");
+        let builder = builder.args(["-c", "echo $0; cat; exit 7"]);
+        let builder = builder.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut command = builder.start().unwrap();
+        let mut stdin = command.take_stdin().unwrap();
+        stdin.write_all(b"from the pipe").unwrap();
+        drop(stdin);
+        let mut text = String::new();
+        let mut stdout = command.take_stdout().unwrap();
+        stdout.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "other name\nfrom the pipe");
+        command.join(None).unwrap();
+        assert_eq!(command.exitcode(), Some(7));
+        assert_eq!(command.exit().unwrap().failure(), None);
+    });
+}
+
+#[test]
+fn what_can_not_be_executed_is_an_error_of_the_start() {
+    check(|server| {
+        let file = server.folder.join("no program");
+        std::fs::write(&file, "text").unwrap();
+        let missing = server.folder.join("missing");
+        for program in [
+            file.as_os_str(),
+            missing.as_os_str(),
+            "no-such-command".as_ref(),
+        ] {
+            let error = server.ctx.command(program).start().unwrap_err();
+            assert_eq!(error.reason(), Some(Reason::ExecFailed), "{error:?}");
+        }
+        // The path is the caller's, not the daemon's.
+        let folder = server.folder.join("bin");
+        std::fs::create_dir(&folder).unwrap();
+        std::os::unix::fs::symlink("/bin/true", folder.join("only-here")).unwrap();
+        let command = server.ctx.command("only-here");
+        let mut command = command.env("PATH", &folder).start().unwrap();
+        command.join(None).unwrap();
+        assert_eq!(command.exitcode(), Some(0));
+        let elsewhere = server.ctx.command("true").current_dir(&missing).start();
+        assert!(matches!(elsewhere, Err(Error::System { .. })));
+    });
+}

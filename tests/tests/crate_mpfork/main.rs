@@ -1,0 +1,18 @@
+//! The crate `mpfork` as programs use it, against the real daemon. This test binary is itself the
+//! program that workers are forked from, but for what needs a process of its own: that is in
+//! `test-user`.
+#![allow(clippy::unwrap_used)]
+
+mod calls;
+mod commands;
+mod common;
+mod daemon;
+mod failing;
+mod owner;
+mod preloads;
+mod process;
+mod runtimes;
+mod start_state;
+mod user;
+
+mpfork::test_support!();
