@@ -18,6 +18,9 @@ use std::marker::PhantomData;
 /// their types written down. A function *pointer* is refused, as is a closure that captures: only
 /// what has no bytes can be found again in another process.
 ///
+/// Values travel as MessagePack, which like JSON has one null: `Some(None)` and `Some(())` arrive as
+/// `None`.
+///
 /// `M` tells the forms apart and is inferred.
 ///
 /// Mirrors the `target` and `args` of Python's `multiprocessing.Process`.

@@ -54,7 +54,7 @@ fn zero_only_asks_and_real_time_signals_pass() {
 fn a_stopped_worker_goes_on() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
-        let (mut run, _) = client.run_until_line(shell("echo ready; sleep 600")).await;
+        let mut run = client.run(command(&["sleep", "600"])).await;
         client.signal(run.id(), 19, true).await.unwrap();
         eventually("it is stopped", || {
             process::is_stopped(run.pid()).then_some(())

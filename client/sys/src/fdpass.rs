@@ -11,9 +11,6 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 /// The most descriptors one message carries: the kernel's SCM_MAX_FD.
 pub const MAX_PER_MESSAGE: usize = 253;
 
-/// The most pieces of bytes one message takes: the kernel's UIO_MAXIOV.
-const MAX_PIECES: usize = 1024;
-
 const SPACE: usize = rustix::cmsg_space!(ScmRights(MAX_PER_MESSAGE));
 
 /// Descriptors could not be received; the stream's descriptors no longer agree with its bytes.
@@ -44,26 +41,11 @@ pub fn send(
     bytes: &[u8],
     descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<(usize, usize)> {
-    send_vectored(socket, &[IoSlice::new(bytes)], descriptors)
-}
-
-/// As [`send`], with the bytes in pieces.
-///
-/// # Errors
-/// As [`send`].
-pub fn send_vectored(
-    socket: BorrowedFd<'_>,
-    pieces: &[IoSlice<'_>],
-    descriptors: &[BorrowedFd<'_>],
-) -> io::Result<(usize, usize)> {
     let now = &descriptors[..descriptors.len().min(MAX_PER_MESSAGE)];
-    let first_byte;
-    let pieces = if now.len() < descriptors.len() {
-        let piece = pieces.iter().find(|piece| !piece.is_empty());
-        first_byte = [IoSlice::new(piece.map_or(&[], |piece| &piece[..1]))];
-        &first_byte[..]
+    let bytes = if now.len() < descriptors.len() {
+        &bytes[..bytes.len().min(1)]
     } else {
-        &pieces[..pieces.len().min(MAX_PIECES)]
+        bytes
     };
     let mut space = [MaybeUninit::uninit(); SPACE];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -71,7 +53,12 @@ pub fn send_vectored(
         control.push(SendAncillaryMessage::ScmRights(now));
     }
     let sent = rustix::io::retry_on_intr(|| {
-        rustix::net::sendmsg(socket, pieces, &mut control, SendFlags::NOSIGNAL)
+        rustix::net::sendmsg(
+            socket,
+            &[IoSlice::new(bytes)],
+            &mut control,
+            SendFlags::NOSIGNAL,
+        )
     })?;
     Ok((sent, now.len()))
 }

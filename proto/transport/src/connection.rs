@@ -6,7 +6,7 @@ use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::{AcknowledgeRequest, Descriptor};
 use mpfork_sys::fdpass;
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, watch};
@@ -194,18 +194,18 @@ impl Connection {
     }
 
     /// One sendmsg: these bytes or the first of them, with as much of the outbox as goes along.
-    pub(crate) fn send(&self, socket: BorrowedFd<'_>, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn send(&self, socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
         // The lock is held over the system call, which does not block: numbers are positions in the
         // outbox, so nobody else may send from it in between.
         let mut state = self.state();
         if state.outbox.is_empty() {
             drop(state);
-            return fdpass::send_vectored(socket, pieces, &[]).map(|(written, _)| written);
+            return fdpass::send(socket, bytes, &[]).map(|(written, _)| written);
         }
         // One more than goes, so that `send` knows whether any are left over.
         let front = state.outbox.front(fdpass::MAX_PER_MESSAGE + 1);
         let descriptors: Vec<_> = front.map(|descriptor| descriptor.as_fd()).collect();
-        let (written, count) = fdpass::send_vectored(socket, pieces, &descriptors)?;
+        let (written, count) = fdpass::send(socket, bytes, &descriptors)?;
         drop(descriptors);
         let sent = state.outbox.sent(count);
         drop(state);

@@ -18,6 +18,9 @@ use tokio::time::{Instant, Sleep, sleep};
 const CONGESTION_LIMIT: Duration = Duration::from_secs(10);
 const CONGESTION_PAUSE: Duration = Duration::from_millis(2);
 
+/// How much is kept to be sent together.
+const MOST_OUTGOING: usize = 64 << 10;
+
 /// A Unix stream socket that carries the descriptors of its [`Connection`].
 #[derive(Debug)]
 pub struct FdStream {
@@ -26,6 +29,12 @@ pub struct FdStream {
     /// Received with the bytes of the read under way; kept for its allocation.
     arrived: Vec<OwnedFd>,
     congestion: Option<Congestion>,
+    /// Written, but not sent yet.
+    outgoing: Vec<u8>,
+    /// How much of `outgoing` is sent.
+    sent: usize,
+    /// How long `outgoing` was when a flush was last put off.
+    put_off: usize,
 }
 
 /// Sending waits for descriptors in flight to be received, somewhere.
@@ -52,7 +61,42 @@ impl FdStream {
             connection: Connection::new(side),
             arrived: Vec::new(),
             congestion: None,
+            outgoing: Vec::new(),
+            sent: 0,
+            put_off: 0,
         }
+    }
+
+    /// Sends all that was written.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.sent < self.outgoing.len() {
+            if let Some(congestion) = &mut self.congestion {
+                ready!(congestion.pause.as_mut().poll(cx));
+            }
+            ready!(self.socket.poll_write_ready(cx))?;
+            let (socket, connection) = (&self.socket, &self.connection);
+            let rest = &self.outgoing[self.sent..];
+            let sent = socket.try_io(Interest::WRITABLE, || connection.send(socket.as_fd(), rest));
+            match sent {
+                Ok(count) => {
+                    self.congestion = None;
+                    self.sent += count;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if Errno::from_io_error(&error) == Some(Errno::TOOMANYREFS) => {
+                    self.congested().map_err(|failure| self.fail(failure))?;
+                }
+                Err(error) => {
+                    let failure = Failure::socket("writing", &error);
+                    return Poll::Ready(Err(self.fail(failure)));
+                }
+            }
+        }
+        self.outgoing.clear();
+        self.outgoing.shrink_to(MOST_OUTGOING);
+        self.sent = 0;
+        self.put_off = 0;
+        Poll::Ready(Ok(()))
     }
 
     /// The handle that outlives the stream.
@@ -159,53 +203,46 @@ impl AsyncWrite for FdStream {
         self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
-    /// HTTP/2 frames come in pieces; together they wake the reader once.
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if pieces.iter().all(|piece| piece.is_empty()) {
-            return Poll::Ready(Ok(0));
+        if this.outgoing.len() >= MOST_OUTGOING {
+            ready!(this.poll_send(cx))?;
         }
-        loop {
-            if let Some(congestion) = &mut this.congestion {
-                ready!(congestion.pause.as_mut().poll(cx));
-            }
-            ready!(this.socket.poll_write_ready(cx))?;
-            let (socket, connection) = (&this.socket, &this.connection);
-            let sent = socket.try_io(Interest::WRITABLE, || {
-                connection.send(socket.as_fd(), pieces)
-            });
-            match sent {
-                Ok(count) => {
-                    this.congestion = None;
-                    return Poll::Ready(Ok(count));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if Errno::from_io_error(&error) == Some(Errno::TOOMANYREFS) => {
-                    this.congested().map_err(|failure| this.fail(failure))?;
-                }
-                Err(error) => {
-                    let failure = Failure::socket("writing", &error);
-                    return Poll::Ready(Err(this.fail(failure)));
-                }
-            }
+        let mut room = MOST_OUTGOING - this.outgoing.len();
+        let before = this.outgoing.len();
+        for piece in pieces {
+            let now = &piece[..piece.len().min(room)];
+            this.outgoing.extend_from_slice(now);
+            room -= now.len();
         }
+        Poll::Ready(Ok(this.outgoing.len() - before))
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Nothing is buffered here.
-        Poll::Ready(Ok(()))
+    /// Puts off sending as long as other tasks, whose turn it is in between, write more. A request's
+    /// headers, message and end come from different tasks right after each other; sent one by one
+    /// they would wake the other side three times.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.sent == 0 && this.put_off < this.outgoing.len() {
+            this.put_off = this.outgoing.len();
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        this.poll_send(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_send(cx))?;
+        Pin::new(&mut this.socket).poll_shutdown(cx)
     }
 }
 

@@ -53,6 +53,7 @@ async fn any_number_goes_with_the_smallest_message() {
         let queued = reservation.queue(tokens).unwrap();
         let send = async {
             client.write_all(b"fourteen bytes").await.unwrap();
+            client.flush().await.unwrap();
             client
         };
         let receive = async {
@@ -81,6 +82,7 @@ async fn a_slow_reader_gets_each_descriptor_with_its_message() {
             let queued = reservation.queue(tokens).unwrap();
             assert_eq!(queued.descriptors[0].number, number * 3);
             client.write_all(&vec![0; BYTES]).await.unwrap();
+            client.flush().await.unwrap();
             // As if the call was answered.
             drop(queued);
             if number % 16 == 0 {
@@ -159,7 +161,8 @@ async fn a_gone_peer_is_a_typed_failure() {
     let reservation = client.connection.reserve(1).await.unwrap();
     let _queued = reservation.queue(vec![token(0)]).unwrap();
     drop(server);
-    let error = client.write_all(b"x").await.unwrap_err();
+    client.write_all(b"x").await.unwrap();
+    let error = client.flush().await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     let failure = client.connection.failure();
     assert!(
