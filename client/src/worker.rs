@@ -14,7 +14,7 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where a worker is to run.
 #[derive(Debug, Clone)]
@@ -47,6 +47,9 @@ pub(crate) struct Worker {
 
 /// How long the daemon may take to tell the exit of a process that has ended.
 const TELL_LIMIT: Duration = Duration::from_secs(10);
+/// How long its parent may take to wait for it, when the daemon is gone.
+const REAP_LIMIT: Duration = Duration::from_secs(2);
+const REAP_PERIOD: Duration = Duration::from_millis(10);
 
 impl Worker {
     /// Starts a worker through the daemon at this socket.
@@ -196,27 +199,41 @@ impl Worker {
         if let Ok(Some(exit)) = crate::runtime::block_on(self.exited_within(Some(TELL_LIMIT))) {
             return Some(exit);
         }
-        Some(
-            self.exit
-                .get_or_init(|| match pidfd::exit_status(self.sentinel()) {
-                    Ok(Some(status)) => Exit::from_raw(status),
-                    Ok(None) | Err(_) => Exit::unknown("mpforkd is gone"),
-                }),
-        )
+        let exit = || match self.reaped_status() {
+            Some(status) => Exit::from_raw(status),
+            None => Exit::unknown("mpforkd is gone"),
+        };
+        Some(self.exit.get_or_init(exit))
+    }
+
+    /// The status of a process that has ended, where the system tells it. It does so once the
+    /// process's parent has waited for it, which may be a moment later.
+    fn reaped_status(&self) -> Option<i32> {
+        let deadline = Instant::now() + REAP_LIMIT;
+        loop {
+            match pidfd::exit_status(self.sentinel()) {
+                Ok(None) if Instant::now() < deadline => {}
+                told => return told.ok().flatten(),
+            }
+            // Hung up is what the descriptor of a reaped process is.
+            self.poll(PollFlags::empty(), REAP_PERIOD);
+        }
     }
 
     /// Whether the process has not ended.
     pub(crate) fn is_alive(&self) -> bool {
-        if self.exit.get().is_some() {
-            return false;
-        }
-        let mut polled = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        let now = Timespec {
+        self.exit.get().is_none() && !self.poll(PollFlags::IN, Duration::ZERO)
+    }
+
+    /// Whether the pidfd shows one of these events within the time, which is under a second.
+    fn poll(&self, events: PollFlags, time: Duration) -> bool {
+        let mut polled = [PollFd::new(&self.pidfd, events)];
+        let time = Timespec {
             tv_sec: 0,
-            tv_nsec: 0,
+            tv_nsec: time.subsec_nanos().into(),
         };
-        let ready = rustix::io::retry_on_intr(|| poll(&mut polled, Some(&now)));
-        !matches!(ready, Ok(count) if count > 0)
+        let ready = rustix::io::retry_on_intr(|| poll(&mut polled, Some(&time)));
+        matches!(ready, Ok(count) if count > 0)
     }
 
     /// Sends a signal; nothing happens when the process has ended.

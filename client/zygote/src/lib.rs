@@ -12,6 +12,10 @@
 //! the keys of the standard library's hash maps (`RandomState` counts up from keys drawn once for a
 //! thread: maps of different workers hash alike), and the thread generator of `rand` when a preload
 //! has used it (`rand::rng().reseed()` in a hook).
+//!
+//! A worker that ends by `std::process::exit` runs no exit handler that was registered before the fork,
+//! but the C library first drops what the main thread's thread-locals hold, a preload's values too:
+//! what removes or closes something when dropped belongs in a static, not there.
 #![forbid(unsafe_code)]
 
 mod fault;

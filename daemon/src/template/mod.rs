@@ -128,6 +128,11 @@ impl Template {
         self.state().spec.clone()
     }
 
+    /// It is in use: its idle time begins anew.
+    pub(crate) fn touch(&self) {
+        self.state().last_used = Instant::now();
+    }
+
     pub(crate) fn set_progress(&self, progress: Option<WarmProgress>) {
         self.progress.send_replace(progress);
     }

@@ -34,6 +34,25 @@ pub(crate) struct Owner {
     pub(crate) pid: i32,
 }
 
+/// Who is to own the worker of a start that is under way: the connection that asked for it last.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim(Arc<Mutex<Option<Owner>>>);
+
+impl Claim {
+    pub(crate) fn new(owner: Option<Owner>) -> Self {
+        Self(Arc::new(Mutex::new(owner)))
+    }
+
+    pub(crate) fn owner(&self) -> Option<Owner> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The request was repeated on this connection.
+    pub(crate) fn hand_over(&self, owner: Owner) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(owner);
+    }
+}
+
 /// What is known of a worker before it is forked.
 #[derive(Debug)]
 pub(crate) struct Seed {
@@ -45,7 +64,7 @@ pub(crate) struct Seed {
     pub(crate) keep: bool,
     pub(crate) grace: Duration,
     pub(crate) time_limit: Option<Duration>,
-    pub(crate) owner: Option<Owner>,
+    pub(crate) owner: Claim,
     pub(crate) command: bool,
     pub(crate) control: Control,
     pub(crate) place: Place,
@@ -109,7 +128,7 @@ impl Worker {
             forked_at: Instant::now(),
             provisional: AtomicBool::new(seed.command),
             state: Mutex::new(State {
-                owner: seed.owner,
+                owner: seed.owner.owner(),
                 control: Some(seed.control),
                 place: Some(seed.place),
                 timed_out: None,

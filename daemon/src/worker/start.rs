@@ -4,7 +4,7 @@ use super::control::{AssignError, Control};
 use super::finish::finish;
 use super::request::StartRequest;
 use super::table::{Outcome, Request};
-use super::{Owner, Seed, Worker};
+use super::{Claim, Owner, Seed, Worker};
 use crate::daemon::Daemon;
 use crate::template::Template;
 use crate::zygote::{ForkReply, Zygote};
@@ -34,7 +34,7 @@ pub(crate) async fn start(
     daemon.accepting()?;
     match daemon
         .workers
-        .request(&request.request_id, request.fingerprint)?
+        .request(&request.request_id, request.fingerprint, owner)?
     {
         Request::Known(outcome) => {
             let worker = wait(outcome).await?;
@@ -46,11 +46,11 @@ pub(crate) async fn start(
             let pidfd = worker.pidfd();
             Ok((worker, pidfd))
         }
-        Request::New(sender) => {
+        Request::New(sender, claim) => {
             let daemon = Arc::clone(daemon);
             let started = tokio::spawn(async move {
                 let request_id = request.request_id.clone();
-                let result = start_new(&daemon, request, owner, decoded).await;
+                let result = start_new(&daemon, request, claim, decoded).await;
                 if result.is_err() {
                     daemon.workers.count_failed();
                     daemon.workers.forget_request(&request_id);
@@ -81,11 +81,11 @@ fn interrupted() -> Problem {
 async fn start_new(
     daemon: &Arc<Daemon>,
     request: StartRequest,
-    owner: Option<Owner>,
+    claim: Claim,
     decoded: Instant,
 ) -> Result<(Arc<Worker>, Arc<OwnedFd>), Problem> {
     let template = daemon.templates.get(&request.template)?;
-    let result = start_in(daemon, &template, &request, owner).await;
+    let result = start_in(daemon, &template, &request, &claim).await;
     match &result {
         Ok((worker, _)) => template
             .stats
@@ -102,14 +102,14 @@ async fn start_in(
     daemon: &Arc<Daemon>,
     template: &Arc<Template>,
     request: &StartRequest,
-    owner: Option<Owner>,
+    claim: &Claim,
 ) -> Result<(Arc<Worker>, Arc<OwnedFd>), Problem> {
     for _ in 0..TRIES {
         let place = daemon.workers.place(template)?;
         let zygote = template.zygote(daemon).await?;
         daemon.accepting()?;
         check_targets(request, &zygote)?;
-        check_owner(daemon, request, owner)?;
+        check_owner(daemon, request, claim.owner())?;
         let id = daemon.workers.next_id();
         let (control, theirs) = assign(request, id)?;
         let seed = Box::new(Seed {
@@ -121,7 +121,7 @@ async fn start_in(
             keep: request.keep,
             grace: request.grace.unwrap_or(daemon.config.timeouts.grace),
             time_limit: request.time_limit,
-            owner,
+            owner: claim.clone(),
             command: request.is_command(),
             control,
             place,
@@ -201,6 +201,7 @@ fn check_owner(
             Reason::WorkerLost,
             "the client that asked for this worker has ended",
         )
+        .with("worker", "")
         .with("message", "its owner is gone")),
         _ => Ok(()),
     }

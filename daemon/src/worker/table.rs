@@ -1,6 +1,6 @@
 //! All workers, running and remembered, and the requests that made them.
 
-use super::Worker;
+use super::{Claim, Owner, Worker};
 use crate::template::Template;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
@@ -46,6 +46,7 @@ struct Table {
 #[derive(Debug)]
 struct KnownRequest {
     fingerprint: u64,
+    claim: Claim,
     outcome: watch::Receiver<Outcome>,
 }
 
@@ -60,6 +61,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.live.fetch_sub(1, Ordering::Relaxed);
         self.template.stats.running.fetch_sub(1, Ordering::Relaxed);
+        self.template.touch();
     }
 }
 
@@ -67,7 +69,7 @@ impl Drop for Place {
 #[derive(Debug)]
 pub(crate) enum Request {
     /// New: the worker is to be started, and the outcome told.
-    New(watch::Sender<Outcome>),
+    New(watch::Sender<Outcome>, Claim),
     /// Known: the outcome is to be waited for.
     Known(watch::Receiver<Outcome>),
 }
@@ -116,8 +118,13 @@ impl Workers {
         }
     }
 
-    /// Looks a request id up, or makes it known.
-    pub(crate) fn request(&self, id: &[u8], fingerprint: u64) -> Result<Request, Problem> {
+    /// Looks a request id up, or makes it known. From here on the worker is to be this owner's.
+    pub(crate) fn request(
+        &self,
+        id: &[u8],
+        fingerprint: u64,
+        owner: Option<Owner>,
+    ) -> Result<Request, Problem> {
         let mut table = self.table();
         if let Some(known) = table.requests.get(id) {
             if known.fingerprint != fingerprint {
@@ -126,16 +133,21 @@ impl Workers {
                     "it was used for another start; choose a new one for each",
                 ));
             }
+            if let Some(owner) = owner {
+                known.claim.hand_over(owner);
+            }
             return Ok(Request::Known(known.outcome.clone()));
         }
         let (sender, outcome) = watch::channel(None);
+        let claim = Claim::new(owner);
         let known = KnownRequest {
             fingerprint,
+            claim: claim.clone(),
             outcome,
         };
         table.requests.insert(id.to_vec(), known);
         drop(table);
-        Ok(Request::New(sender))
+        Ok(Request::New(sender, claim))
     }
 
     /// Forgets a request that gave no worker, so that it may be tried again.

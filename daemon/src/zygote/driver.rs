@@ -80,7 +80,7 @@ fn on_forked(daemon: &Arc<Daemon>, zygote: &Zygote, forked: &Forked, descriptors
 fn enroll(daemon: &Arc<Daemon>, pending: Pending, pid: i32, pidfd: OwnedFd) -> Arc<Worker> {
     let Pending { seed, reply } = pending;
     let time_limit = seed.time_limit;
-    let owner = seed.owner;
+    let owner = seed.owner.owner();
     let pidfd = Arc::new(pidfd);
     let worker = Arc::new(Worker::new(*seed, pid, Arc::clone(&pidfd)));
     daemon.workers.insert(&worker);

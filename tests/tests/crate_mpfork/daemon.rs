@@ -82,10 +82,10 @@ fn a_killed_daemon_is_told_and_its_workers_go_on() {
         eventually("the worker ends", || (!process.is_alive()).then_some(()));
         assert_eq!(lines(&note), ["gone on"]);
         // Where the system tells the status to others than the parent, it is known after all.
-        let code = process.exitcode();
-        let told = mpfork_sys::pidfd::exit_status(process.sentinel()).ok();
-        assert_eq!(code, Some(told.flatten().unwrap_or(255)));
-        assert_eq!(kept.exitcode(), Some(told.flatten().map_or(255, |_| -9)));
+        let (code, killed) = (process.exitcode(), kept.exitcode());
+        let known = mpfork_sys::pidfd::exit_status(process.sentinel()).is_ok();
+        let expected = if known { (0, -9) } else { (255, 255) };
+        assert_eq!((code, killed), (Some(expected.0), Some(expected.1)));
         let ended = daemon.ended();
         assert_eq!(ended.how, "signal 9");
     });

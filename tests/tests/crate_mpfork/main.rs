@@ -7,6 +7,7 @@ mod calls;
 mod commands;
 mod common;
 mod daemon;
+mod edges;
 mod failing;
 mod owner;
 mod preloads;
@@ -15,4 +16,7 @@ mod runtimes;
 mod start_state;
 mod user;
 
-mpfork::test_support!();
+/// In a module, as in the unit tests of most crates.
+mod support {
+    mpfork::test_support!();
+}

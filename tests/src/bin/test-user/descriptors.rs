@@ -85,7 +85,8 @@ pub(crate) fn nothing_else_is_open(kept: &str) {
         .lines()
         // The directory itself is open while the shell reads it; by now it is not.
         .filter_map(|line| line.split_once(' '))
-        .filter_map(|(number, what)| (!what.is_empty()).then(|| number.parse::<u32>().unwrap()))
+        .filter(|(_, what)| !what.is_empty())
+        .map(|(number, _)| number.parse::<u32>().unwrap())
         .filter(|number| *number < 10)
         .collect();
     assert_eq!(numbers, [0, 1, 2, 7], "{text}");

@@ -14,7 +14,7 @@ fn in_the_child(parents: &mut mpfork::Process) {
     assert_eq!(ctx.spawn(double, 21).unwrap().join().unwrap(), 42);
     assert!(parents.is_alive());
     // A worker of the child's that is left to its fate.
-    ctx.process(|| std::thread::park(), ()).start().unwrap();
+    ctx.process(crate::owner::hang, ()).start().unwrap();
     // Any client may wait for any worker.
     let brief = std::time::Duration::from_millis(5);
     assert_eq!(parents.join(Some(brief)).unwrap(), None);
@@ -23,10 +23,12 @@ fn in_the_child(parents: &mut mpfork::Process) {
 pub(crate) fn child_and_parent() {
     let ctx = context();
     assert_eq!(ctx.spawn(double, 1).unwrap().join().unwrap(), 2);
-    let mut running = ctx.process(|| std::thread::park(), ()).start().unwrap();
+    let mut running = ctx.process(crate::owner::hang, ()).start().unwrap();
+    let mut dropped = Some(ctx.process(crate::owner::hang, ()).start().unwrap());
     for round in 0..3 {
         match fork().unwrap() {
             Forked::Child => {
+                drop(dropped.take());
                 let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                     in_the_child(&mut running);
                 }));
@@ -42,7 +44,13 @@ pub(crate) fn child_and_parent() {
         assert_eq!(ctx.spawn(double, 5).unwrap().join().unwrap(), 10);
         assert!(running.is_alive(), "the child's end is not the parent's");
     }
-    running.kill().unwrap();
-    running.join(None).unwrap();
-    assert_eq!(running.exitcode(), Some(-9));
+    for mut process in dropped.into_iter().chain([running]) {
+        assert!(
+            process.is_alive(),
+            "what a child dropped is still the parent's"
+        );
+        process.kill().unwrap();
+        process.join(None).unwrap();
+        assert_eq!(process.exitcode(), Some(-9));
+    }
 }

@@ -93,6 +93,7 @@ fn main() -> ExitCode {
         ["in-main-panic"] => panic!("main panics"),
         ["as-the-caller", folder] => start_state::as_the_caller(folder.as_ref()),
         ["as-described", folder] => start_state::as_described(folder.as_ref()),
+        ["removed-directory", folder] => start_state::removed_directory(folder.as_ref()),
         ["commands-state", folder] => start_state::of_commands(folder.as_ref()),
         ["dispositions"] => start_state::dispositions(),
         ["descriptors", kept] => descriptors::nothing_else_is_open(kept),

@@ -3,7 +3,8 @@
 use crate::context;
 use mpfork::OnOwnerDeath;
 
-fn hang() {
+/// For workers: until they are ended.
+pub(crate) fn hang() {
     loop {
         std::thread::park();
     }

@@ -129,6 +129,18 @@ pub(crate) fn as_described(folder: &Path) {
     assert!(matches!(missing, Err(mpfork::Error::System { .. })));
 }
 
+pub(crate) fn removed_directory(folder: &Path) {
+    let gone = folder.join("gone");
+    std::fs::create_dir(&gone).unwrap();
+    std::env::set_current_dir(&gone).unwrap();
+    std::fs::remove_dir(&gone).unwrap();
+    let current = || std::fs::read_link("/proc/self/cwd");
+    let own = current().unwrap();
+    assert_eq!(context().spawn(current, ()).unwrap().join().unwrap(), own);
+    let mut command = context().command("true").start().unwrap();
+    assert!(command.join(None).unwrap().unwrap().success());
+}
+
 fn output(command: CommandBuilder) -> String {
     let mut process = command.stdout(mpfork::Stdio::piped()).start().unwrap();
     let mut text = String::new();

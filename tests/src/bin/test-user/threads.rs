@@ -19,7 +19,7 @@ pub(crate) fn none_is_added() {
     let ctx = context();
     ctx.server().unwrap();
     expect_one("once connected");
-    let mut process = ctx.process(|| std::thread::park(), ()).start().unwrap();
+    let mut process = ctx.process(crate::owner::hang, ()).start().unwrap();
     expect_one("while a worker runs");
     let brief = std::time::Duration::from_millis(5);
     assert_eq!(process.join(Some(brief)).unwrap(), None);
