@@ -102,7 +102,7 @@ impl Default for Timeouts {
         Self {
             hello: Duration::from_secs(10),
             preload: Duration::from_secs(300),
-            fork: Duration::from_secs(30),
+            fork: Duration::from_secs(10),
             idle: Duration::from_secs(600),
             grace: Duration::from_secs(5),
         }
@@ -145,7 +145,7 @@ pub enum RlimitConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file can't be read.
-    #[error("can't read the configuration {path}: {source}")]
+    #[error("can't read the configuration {path}")]
     Read {
         /// The file.
         path: PathBuf,
@@ -153,7 +153,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is no valid configuration.
-    #[error("the configuration {path} is wrong:\n{source}")]
+    #[error("the configuration {path} is wrong")]
     Parse {
         /// The file.
         path: PathBuf,
@@ -247,6 +247,16 @@ impl Config {
             if !template.program.is_absolute() {
                 return wrong(&field("program"), "must be an absolute path");
             }
+            for (name, value) in &template.env {
+                if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+                    return wrong(
+                        &field("env"),
+                        &format!(
+                            "{name:?} can't be set: a name is not empty and has no equals sign, and nothing has a NUL byte"
+                        ),
+                    );
+                }
+            }
             for (name, limit) in &template.rlimits {
                 if crate::template::rlimits::number(name).is_none() {
                     return wrong(
@@ -320,6 +330,10 @@ mod tests {
             (
                 "[templates.a]\nprogram = \"/a\"\nrlimits = { files = 3 }",
                 "nofile",
+            ),
+            (
+                "[templates.a]\nprogram = \"/a\"\nenv = { \"A=B\" = \"x\" }",
+                "equals sign",
             ),
             ("[log]\nformat = \"xml\"", "xml"),
             ("[limits]\ndescriptor_credit = 1", "descriptor_credit"),

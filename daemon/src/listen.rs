@@ -37,7 +37,7 @@ pub enum ListenError {
         socket: PathBuf,
     },
     /// A system call failed.
-    #[error("can't {doing} {path}: {source}")]
+    #[error("can't {doing} {path}")]
     System {
         /// What was tried.
         doing: &'static str,

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::daemon::{Daemon, Ending};
 use crate::features::Features;
 use crate::shutdown::Signals;
-use crate::template::{Template, spec::Spec};
+use crate::template::{Template, identity::Identities, spec::Spec};
 use anyhow::Context as _;
 use clap::Parser as _;
 use mpfork_sys::limits;
@@ -33,6 +33,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         None => Config::default(),
     };
     if cli.check_config {
+        for (name, template) in &config.templates {
+            Spec::from_config(template, &Identities::default())
+                .with_context(|| format!("template {name}"))?;
+        }
         println!("the configuration is fine");
         return Ok(ExitCode::SUCCESS);
     }

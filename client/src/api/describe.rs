@@ -42,6 +42,13 @@ pub fn describe(program: &Program, args: &[OsString]) -> Result<Description, Err
         why,
     };
     let system = |error: std::io::Error| bad(error.to_string());
+    // Before it is executed: the daemon would refuse it afterwards.
+    let mode = rustix::fs::fstat(program.file())
+        .map_err(|error| system(error.into()))?
+        .st_mode;
+    if mode & 0o6000 != 0 {
+        return Err(bad("it is set-user-id or set-group-id".to_owned()));
+    }
     let text = |bytes: &[u8]| CString::new(bytes).map_err(|error| bad(error.to_string()));
     let mut argv = vec![text(program.path().as_os_str().as_bytes())?];
     for arg in args {

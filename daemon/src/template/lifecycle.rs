@@ -367,7 +367,7 @@ impl Template {
                 daemon.config.timeouts.idle
             };
             matches!(state.phase, Phase::Warm(_))
-                && self.stats.running() == 0
+                && self.stats.placed() == 0
                 && state.last_used.elapsed() >= longest
         };
         if idle {
@@ -376,25 +376,19 @@ impl Template {
         }
     }
 
-    /// How long it has not been used, when it is cold and nobody waits for it.
-    pub(crate) fn cold_for(&self) -> Option<Duration> {
+    /// Whether it is cold, and how long it has not been used; `None` while somebody uses it.
+    pub(crate) fn idle(&self) -> Option<(bool, Duration)> {
         let state = self.state();
         let used = state.last_used;
-        let cold =
-            !matches!(state.phase, Phase::Warm(_) | Phase::Warming) && state.draining.is_empty();
+        let warming = matches!(state.phase, Phase::Warming);
+        let cold = !matches!(state.phase, Phase::Warm(_)) && state.draining.is_empty();
         drop(state);
-        (cold && self.stats.running() == 0).then(|| used.elapsed())
+        (!warming && self.stats.placed() == 0).then(|| (cold, used.elapsed()))
     }
 
     /// Another build of its program was registered: it leaves when idle.
     pub(crate) fn supersede(&self) {
         self.state().superseded = true;
-        self.notify();
-    }
-
-    /// Makes room for another: it is launched no more.
-    pub(crate) fn evict(&self) {
-        self.state().removed = true;
         self.notify();
     }
 

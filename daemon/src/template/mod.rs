@@ -133,6 +133,11 @@ impl Template {
         self.state().last_used = Instant::now();
     }
 
+    /// A start in this template failed.
+    pub(crate) fn note_error(&self, problem: &Problem) {
+        self.state().last_error = Some(problem.clone());
+    }
+
     pub(crate) fn set_progress(&self, progress: Option<WarmProgress>) {
         self.progress.send_replace(progress);
     }
@@ -204,11 +209,19 @@ impl Template {
                 .last_error
                 .as_ref()
                 .map_or_else(String::new, |problem| problem.message.clone()),
+            last_trace: state.last_error.as_ref().map_or_else(String::new, trace),
             kept_descriptors: zygote.map_or_else(Vec::new, |zygote| zygote.kept.clone()),
             preload_reports: zygote.map_or_else(Vec::new, |zygote| zygote.reports.clone()),
             draining_zygotes: u32::try_from(state.draining.len()).unwrap_or(u32::MAX),
         }
     }
+}
+
+/// What is known of an error beyond its message.
+fn trace(problem: &Problem) -> String {
+    let facts = [problem.get("trace"), problem.get("output")];
+    let facts: Vec<&str> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
+    facts.join("\n")
 }
 
 fn wire_state(state: &State) -> TemplateState {

@@ -13,6 +13,8 @@ const LONGEST_US: u64 = 3_600_000_000;
 #[derive(Debug)]
 pub(crate) struct Stats {
     /// Running or being started.
+    pub(crate) placed: AtomicUsize,
+    /// Running.
     pub(crate) running: AtomicUsize,
     started: AtomicU64,
     failed: AtomicU64,
@@ -22,6 +24,7 @@ pub(crate) struct Stats {
 impl Default for Stats {
     fn default() -> Self {
         Self {
+            placed: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
             started: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -45,6 +48,11 @@ impl Stats {
     /// A start gave no worker.
     pub(crate) fn record_failure(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Running or being started.
+    pub(crate) fn placed(&self) -> usize {
+        self.placed.load(Ordering::Relaxed)
     }
 
     pub(crate) fn running(&self) -> usize {

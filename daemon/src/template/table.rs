@@ -58,24 +58,24 @@ impl Templates {
     }
 
     /// The template of a recipe; true when it is new.
-    pub(crate) fn register(&self, spec: Spec) -> Result<(Arc<Template>, bool), Problem> {
+    pub(crate) fn register(
+        &self,
+        daemon: &Arc<Daemon>,
+        spec: Spec,
+    ) -> Result<(Arc<Template>, bool), Problem> {
         let mut table = self.table();
         if let Some(template) = table.get(&spec.digest) {
             return Ok((Arc::clone(template), false));
         }
         if table.len() >= self.limit {
-            // The one that has been cold for longest makes room.
+            // The one that nobody has used for longest makes room: a cold one, or else a warm one.
             let oldest = table
                 .values()
                 .filter(|template| !template.configured)
-                .filter_map(|template| Some((template.cold_for()?, template.label.clone())))
+                .filter_map(|template| Some((template.idle()?, template.label.clone())))
                 .max();
-            match oldest {
-                Some((_, label)) => {
-                    if let Some(evicted) = table.remove(&label) {
-                        evicted.evict();
-                    }
-                }
+            match oldest.and_then(|(_, label)| table.remove(&label)) {
+                Some(evicted) => evicted.remove(daemon),
                 None => return Err(Problem::limit("limits.templates", self.limit)),
             }
         }
@@ -108,7 +108,11 @@ impl Templates {
     pub(crate) fn remove(&self, daemon: &Arc<Daemon>, name: &str) -> Result<(), Problem> {
         let template = self.get(name)?;
         if template.configured {
-            return Err(template.busy("it is configured: take it out of the configuration"));
+            let detail = match template.config {
+                Some(_) => "it is configured: take it out of the configuration",
+                None => "it is built in",
+            };
+            return Err(Problem::bad_request("template", detail));
         }
         self.table().remove(&template.label);
         template.remove(daemon);

@@ -22,7 +22,7 @@ pub(super) async fn serve(
         Problem::new(Reason::Internal, "reading the program was interrupted").with("detail", error)
     })??;
     call.daemon.accepting()?;
-    let (template, created) = call.daemon.templates.register(spec)?;
+    let (template, created) = call.daemon.templates.register(&call.daemon, spec)?;
     Ok(RegisterTemplateResponse {
         digest: template.label.clone(),
         created,

@@ -92,6 +92,7 @@ async fn start_new(
             .record_start(worker.forked_at.saturating_duration_since(decoded)),
         Err(problem) => {
             template.stats.record_failure();
+            template.note_error(problem);
             tracing::info!(template = template.display, %problem, "start failed");
         }
     }

@@ -55,12 +55,24 @@ struct KnownRequest {
 pub(crate) struct Place {
     live: Arc<AtomicUsize>,
     template: Arc<Template>,
+    forked: bool,
+}
+
+impl Place {
+    /// The worker exists.
+    pub(crate) fn forked(&mut self) {
+        self.forked = true;
+        self.template.stats.running.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.live.fetch_sub(1, Ordering::Relaxed);
-        self.template.stats.running.fetch_sub(1, Ordering::Relaxed);
+        self.template.stats.placed.fetch_sub(1, Ordering::Relaxed);
+        if self.forked {
+            self.template.stats.running.fetch_sub(1, Ordering::Relaxed);
+        }
         self.template.touch();
     }
 }
@@ -96,12 +108,13 @@ impl Workers {
             self.live.fetch_sub(1, Ordering::Relaxed);
             return Err(Problem::limit("limits.workers", self.limit));
         }
-        template.stats.running.fetch_add(1, Ordering::Relaxed);
+        template.stats.placed.fetch_add(1, Ordering::Relaxed);
         let place = Place {
             live: Arc::clone(&self.live),
             template: Arc::clone(template),
+            forked: false,
         };
-        if template.stats.running.load(Ordering::Relaxed) > self.per_template {
+        if template.stats.placed.load(Ordering::Relaxed) > self.per_template {
             return Err(Problem::limit(
                 "limits.workers_per_template",
                 self.per_template,

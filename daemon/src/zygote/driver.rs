@@ -78,7 +78,8 @@ fn on_forked(daemon: &Arc<Daemon>, zygote: &Zygote, forked: &Forked, descriptors
 
 /// There is a worker: from here on its exit is awaited.
 fn enroll(daemon: &Arc<Daemon>, pending: Pending, pid: i32, pidfd: OwnedFd) -> Arc<Worker> {
-    let Pending { seed, reply } = pending;
+    let Pending { mut seed, reply } = pending;
+    seed.place.forked();
     let time_limit = seed.time_limit;
     let owner = seed.owner.owner();
     let pidfd = Arc::new(pidfd);

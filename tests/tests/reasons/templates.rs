@@ -139,8 +139,8 @@ pub(super) fn program_refused() {
 pub(super) fn template_busy() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
-        let problem = refused(client.remove("command").await, Reason::TemplateBusy);
-        assert_eq!(problem.get("template"), "command");
+        let problem = refused(client.remove("command").await, Reason::BadRequest);
+        assert_eq!(problem.get("field"), "template");
         let gate = daemon.gate();
         let digest = client
             .test_template(&[("TEST_FAULT", "gate-waits"), ("TEST_GATE", &gate)])

@@ -115,6 +115,10 @@ pub(crate) fn template(template: &TemplateView) -> String {
         "last failure",
         template.last_error.clone().unwrap_or_default(),
     );
+    let trace = template.last_trace.as_deref().unwrap_or_default();
+    for (index, line) in trace.lines().enumerate() {
+        fact(if index == 0 { "trace" } else { "" }, line.to_owned());
+    }
     fact("program", template.program.clone());
     fact("arguments", quoted(&template.args));
     fact("preloads", template.preloads.join(", "));

@@ -29,6 +29,8 @@ pub(crate) struct TemplateView {
     pub(crate) workers_failed: u64,
     pub(crate) start_latency_us: LatencyView,
     pub(crate) last_error: Option<String>,
+    /// Where and why a preload failed, and what the zygote printed.
+    pub(crate) last_trace: Option<String>,
     pub(crate) kept_descriptors: Vec<KeptView>,
     pub(crate) preload_reports: Vec<PreloadView>,
     pub(crate) draining_zygotes: u32,
@@ -106,6 +108,7 @@ impl TemplateView {
                 count: latency.count,
             },
             last_error: some(template.last_error),
+            last_trace: some(template.last_trace),
             kept_descriptors: kept.collect(),
             preload_reports: reports.collect(),
             draining_zygotes: template.draining_zygotes,
