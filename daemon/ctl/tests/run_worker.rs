@@ -98,7 +98,7 @@ fn what_can_not_be_run_has_an_exit_status_of_its_own() {
         (&["wait", "1-1"], 67, "advice: see `mpctl ps --all`"),
         (&["wait", "x"], 64, "no worker id"),
         (&["signal", "1-1", "NEVER"], 64, "kill -l"),
-        (&["template", "remove", "command"], 84, "configured"),
+        (&["template", "remove", "command"], 64, "built in"),
     ] {
         let outcome = daemon.run(line);
         assert_eq!(outcome.code(), code, "{line:?} {outcome:?}");

@@ -42,10 +42,13 @@ pub(super) fn limit_reached() {
     check(limited("templates = 2"), async |daemon| {
         let client = daemon.connect().await;
         let digest = client.test_template(&[("TEST_VALUE", "1")]).await;
-        // One that is cold makes room; one that is warm does not.
+        // One that is not in use makes room, be it cold or warm.
         let digest_2 = client.test_template(&[("TEST_VALUE", "2")]).await;
         refused(client.warm(&digest).await, Reason::UnknownTemplate);
         client.warm(&digest_2).await.unwrap();
+        let digest_3 = client.test_template(&[("TEST_VALUE", "4")]).await;
+        refused(client.warm(&digest_2).await, Reason::UnknownTemplate);
+        let busy = client.run(function(&digest_3, "hang", ())).await;
         let program = test_program();
         let spec = template(&program, &[("TEST_VALUE", "3")]);
         let refusal = client.try_register(&program, spec).await;
@@ -54,6 +57,7 @@ pub(super) fn limit_reached() {
             "limits.templates",
             "2",
         );
+        client.signal(busy.id(), 9, false).await.unwrap();
     });
     check(limited("connections = 2"), async |daemon| {
         let _one = daemon.connect().await;

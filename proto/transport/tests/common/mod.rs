@@ -55,6 +55,8 @@ pub fn open_descriptors() -> usize {
 pub fn check<F: Future<Output = ()>>(threads: usize, test: impl FnOnce() -> F) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // With its signals a runtime leaves a pair of sockets to the process, once.
+    drop(Builder::new_current_thread().enable_all().build().unwrap());
     let before = open_descriptors();
     let mut builder = match threads {
         1 => Builder::new_current_thread(),
