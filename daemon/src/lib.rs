@@ -1,9 +1,9 @@
 //! mpforkd: keeps templates warm — processes that have already loaded what a program needs — and
 //! forks a worker from one whenever a client asks.
 //!
-//! One thread runs everything: API calls are checked at the edge ([`worker::request`]), a template's
-//! state machine ([`template`]) finds or launches a zygote, the zygote's link ([`zygote`]) is asked
-//! for a worker, and one reaper ([`children`]) collects what ends.
+//! One thread runs everything: API calls are checked at the edge (`worker::request`), a template's
+//! state machine (`template`) finds or launches a zygote, the zygote's link (`zygote`) is asked
+//! for a worker, and one reaper (`children`) collects what ends.
 #![forbid(unsafe_code)]
 
 mod children;
