@@ -89,7 +89,7 @@ impl Control {
         Ok((control, theirs.into()))
     }
 
-    /// Whether a part of the assignment waits for [`Self::deliver`].
+    /// Whether a part of the assignment waits for [`Self::delivery`].
     pub(crate) fn is_undelivered(&self) -> bool {
         !self.rest.is_empty()
     }
