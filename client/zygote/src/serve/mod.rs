@@ -17,8 +17,8 @@ use mpfork_proto::link::{
 use mpfork_sys::threads::ManyThreads;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::process::Pid;
 use std::cell::Cell;
 use std::ffi::CString;
 use std::fs::File;
@@ -219,7 +219,7 @@ impl Zygote {
             kept,
             spare: fork_worker::spare(),
             tasks,
-            group: rustix::process::getpgrp(),
+            group: nix::unistd::getpgrp(),
             closing: false,
         })
     }

@@ -18,7 +18,7 @@ use crate::registry::hook::{self, Hooks};
 use crate::serve::Tasks;
 use assignment::Task;
 use mpfork_sys::exit::exit_now;
-use rustix::process::Pid;
+use nix::unistd::Pid;
 use std::os::fd::{OwnedFd, RawFd};
 
 pub use current::{Current, args_os, current};

@@ -3,8 +3,8 @@
 use super::assignment::{Assignment, Task};
 use super::{StartError, descriptors, environment, limits, report, signals};
 use mpfork_proto::link::AssignedState;
+use nix::unistd::Pid;
 use rustix::fs::Mode;
-use rustix::process::Pid;
 use rustix::thread::CpuSet;
 use std::os::fd::{AsFd as _, OwnedFd, RawFd};
 
@@ -68,7 +68,7 @@ pub(super) fn apply(
 fn new_session(zygote_group: Pid) -> Result<(), StartError> {
     let mut result = Ok(());
     for _ in 0..3 {
-        let _ = rustix::process::setpgid(None, Some(zygote_group));
+        let _ = nix::unistd::setpgid(Pid::from_raw(0), zygote_group);
         result = rustix::process::setsid().map(drop);
         if result.is_ok() {
             break;

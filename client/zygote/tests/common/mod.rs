@@ -47,7 +47,10 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 pub fn processes_of_session(session: i32) -> Vec<i32> {
     let pids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let pid: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-        (stat(pid)?.get(3)?.parse() == Ok(session)).then_some(pid)
+        let stat = stat(pid)?;
+        // The dead that init was left with are init's to reap, and not every container's does.
+        let left_to_init = stat[0] == "Z" && stat[1] == "1";
+        (!left_to_init && stat.get(3)?.parse() == Ok(session)).then_some(pid)
     });
     pids.collect()
 }

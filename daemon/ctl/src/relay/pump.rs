@@ -1,10 +1,11 @@
 //! Bytes between two terminals, each direction in a thread of its own: neither waits for the other,
 //! and neither terminal's description is made non-blocking, which other processes would notice.
 
+use nix::sys::termios::tcgetsid;
+use nix::unistd::{Pid, tcgetpgrp};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, read, write};
-use rustix::process::Pid;
-use rustix::termios::{LocalModes, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcgetsid};
+use rustix::termios::{LocalModes, SpecialCodeIndex, Termios, tcgetattr};
 use std::io::PipeReader;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -158,7 +159,7 @@ fn suspend_character_at(modes: &Termios, bytes: &[u8]) -> Option<usize> {
 
 /// Whether a process ignores SIGTSTP, as shells do; where the system tells.
 fn ignores_tstp(pid: Pid) -> bool {
-    let path = format!("/proc/{}/status", pid.as_raw_nonzero());
+    let path = format!("/proc/{pid}/status");
     std::fs::read_to_string(path).is_ok_and(|status| mask_has_tstp(&status, "SigIgn:"))
 }
 

@@ -1,7 +1,8 @@
 //! The modes of the terminal on standard input: raw while a worker uses it, and what they were at
 //! every other time. There is one such terminal to a process.
 
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
+use nix::unistd::{getpgrp, tcgetpgrp};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 /// What the modes were, while they are raw.
@@ -54,7 +55,7 @@ pub(super) fn is_on() -> bool {
 /// Whether another job has the terminal: changing its modes would stop this process. One that is not
 /// the controlling terminal has no jobs.
 fn is_background() -> bool {
-    tcgetpgrp(rustix::stdio::stdin()).is_ok_and(|group| group != rustix::process::getpgrp())
+    tcgetpgrp(rustix::stdio::stdin()).is_ok_and(|group| group != getpgrp())
 }
 
 /// Restores the modes before a panic's message is printed.

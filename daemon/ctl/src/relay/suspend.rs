@@ -2,14 +2,13 @@
 
 use mpfork_sys::signals::is_ignored;
 use nix::sys::signal::{SigSet, Signal, kill, raise};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgrp, getsid};
 
 /// Whether anybody would make this process go on again: a shell with job control has put it in a
 /// group of its own. Without one, stopping would be the end.
 pub(super) fn is_possible() -> bool {
-    let session = rustix::process::getsid(None);
-    !is_ignored(Signal::SIGTSTP as i32)
-        && session.is_ok_and(|session| session != rustix::process::getpgrp())
+    let session = getsid(None);
+    !is_ignored(Signal::SIGTSTP as i32) && session.is_ok_and(|session| session != getpgrp())
 }
 
 /// Keeps the calling thread from taking SIGTSTP. Threads it starts inherit that.

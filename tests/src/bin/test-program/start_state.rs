@@ -27,8 +27,8 @@ pub(crate) fn report() -> Value {
         "ignored": status("SigIgn"),
         "descriptors": descriptors(),
         "pid": own.as_raw_nonzero().get(),
-        "group": rustix::process::getpgrp().as_raw_nonzero().get(),
-        "session": rustix::process::getsid(None).map_or(0, |id| id.as_raw_nonzero().get()),
+        "group": nix::unistd::getpgrp().as_raw(),
+        "session": nix::unistd::getsid(None).map_or(0, nix::unistd::Pid::as_raw),
         "comm": std::fs::read_to_string("/proc/self/comm").unwrap_or_default().trim(),
     })
 }
