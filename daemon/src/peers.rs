@@ -61,7 +61,13 @@ impl Peers {
             ),
         };
         let process = open_peer(daemon, &socket, pid);
-        let stream = FdStream::server(socket);
+        let stream = match FdStream::server(socket) {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::error!(pid, %error, "connection given up: it can't be awaited");
+                return None;
+            }
+        };
         let connection = stream.connection();
         let id = connection.id();
         let mut table = self.table();

@@ -71,7 +71,7 @@ impl Client {
                     _ => Outcome::Denied(error.to_string()),
                 });
             }
-            Err(error @ ConnectError::Http(_)) => {
+            Err(error @ (ConnectError::Http(_) | ConnectError::Reactor(_))) => {
                 return Err(Outcome::Denied(error.to_string()));
             }
         };

@@ -43,7 +43,7 @@ impl StartState {
 
 /// umask(2) can't read the mask without setting it, for all threads. The kernel tells it elsewhere.
 fn umask() -> Option<u32> {
-    let mut text = [0; 256];
+    let mut text = [0; 128];
     let status = rustix::fs::open(
         "/proc/self/status",
         rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC,

@@ -161,6 +161,11 @@ impl Image {
     }
 }
 
+/// Looks at the main image now: what is forked from here on need not.
+pub fn prepare() {
+    image();
+}
+
 fn image() -> &'static Image {
     static IMAGE: OnceLock<Image> = OnceLock::new();
     IMAGE.get_or_init(|| {

@@ -383,7 +383,9 @@ mod tests {
             .unwrap();
         let _context = runtime.enter();
         let (socket, _) = tokio::net::UnixStream::pair().unwrap();
-        mpfork_transport::FdStream::server(socket).connection()
+        mpfork_transport::FdStream::server(socket)
+            .unwrap()
+            .connection()
     }
 
     #[test]

@@ -94,7 +94,7 @@ fn execute<'a>(
     let link = format!("{}={LINK_NUMBER}", mpfork_proto::link::LINK_ENV);
     env.push(CString::new(link)?);
     let capture = Capture::new(template.display.clone(), read.into())?;
-    let link = Link::new(tokio::net::UnixStream::from_std(ours)?);
+    let link = Link::new(ours.into())?;
     let pid = spawn(&Launch {
         program: spec.program.as_fd(),
         argv: &spec.argv(),

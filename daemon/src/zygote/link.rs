@@ -3,16 +3,20 @@
 use mpfork_proto::frame::{self, FrameBuffer, FrameError};
 use mpfork_proto::link::{SupervisorFrame, ZygoteFrame, supervisor_frame, zygote_frame};
 use mpfork_sys::fdpass;
+use mpfork_sys::reactor::{Readable, Writable};
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::Interest;
-use tokio::net::UnixStream;
 use tokio::sync::Notify;
 
-/// How long to wait while the user has too many descriptors in flight.
+/// How much is read at once.
+const CHUNK_BYTES: usize = 4 << 10;
+
+/// How long to wait while there are too many descriptors, in flight or here.
 const CONGESTION_PAUSE: Duration = Duration::from_millis(2);
 
 /// A link that is of no more use.
@@ -37,7 +41,7 @@ struct Outgoing {
 /// Both directions of a link. One task reads; anyone may send.
 #[derive(Debug)]
 pub(crate) struct Link {
-    socket: UnixStream,
+    socket: Readable,
     outgoing: Mutex<VecDeque<Outgoing>>,
     /// Tells the reading task that something waits to be sent.
     waiting: Notify,
@@ -51,12 +55,13 @@ pub(crate) struct Incoming {
 }
 
 impl Link {
-    pub(crate) fn new(socket: UnixStream) -> Self {
-        Self {
-            socket,
+    /// The socket must not block.
+    pub(crate) fn new(socket: OwnedFd) -> io::Result<Self> {
+        Ok(Self {
+            socket: Readable::new(socket)?,
             outgoing: Mutex::default(),
             waiting: Notify::new(),
-        }
+        })
     }
 
     /// Sends a frame now or, when the socket is full, as soon as it takes it.
@@ -78,7 +83,7 @@ impl Link {
         let mut queue = self.queue();
         queue.push_back(outgoing);
         if queue.len() == 1 {
-            match send_front(&self.socket, &mut queue) {
+            match send_front(self.socket.as_fd(), &mut queue) {
                 Ok(()) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock || is_congested(&error) => {
                 }
@@ -112,62 +117,68 @@ impl Link {
                     None => continue,
                 }
             }
-            let interest = if self.queue().is_empty() {
-                Interest::READABLE
-            } else {
-                Interest::READABLE | Interest::WRITABLE
-            };
-            let ready = tokio::select! {
-                ready = self.socket.ready(interest) => ready?,
-                () = self.waiting.notified() => continue,
-            };
-            if ready.is_writable() && self.flush()? == Flushed::Congested {
-                // Others must first take their descriptors off their sockets. Reading goes on.
-                let pause = tokio::time::timeout(CONGESTION_PAUSE, self.socket.readable());
-                if pause.await.is_err() {
+            let full = !self.queue().is_empty();
+            let count = tokio::select! {
+                count = poll_fn(|cx| self.poll_fill(cx, incoming)) => count?,
+                flushed = self.flush(), if full => {
+                    flushed?;
                     continue;
                 }
-            }
-            if ready.is_readable() && self.fill(incoming)? == Some(0) {
+                () = self.waiting.notified() => continue,
+            };
+            if count == 0 {
                 return Ok(None);
             }
         }
     }
 
-    /// Reads once; the number of bytes, or `None` when there are none now.
-    fn fill(&self, incoming: &mut Incoming) -> Result<Option<usize>, LinkError> {
-        let mut bytes = [0u8; 16 << 10];
+    /// Reads once; 0 at the end of the link.
+    fn poll_fill(&self, cx: &mut Context<'_>, incoming: &mut Incoming) -> Poll<io::Result<usize>> {
+        let Incoming {
+            buffer,
+            descriptors,
+        } = incoming;
+        let mut bytes = [0u8; CHUNK_BYTES];
         let mut arrived = Vec::new();
-        let result = self.socket.try_io(Interest::READABLE, || {
-            fdpass::receive(self.socket.as_fd(), &mut bytes, &mut arrived)
+        let received = self.socket.poll_read(cx, |socket| {
+            fdpass::receive(socket, &mut bytes, &mut arrived)
         });
-        incoming.descriptors.extend(arrived);
-        match result {
+        descriptors.extend(arrived);
+        Poll::Ready(match ready!(received) {
             Ok(count) => {
-                incoming.buffer.extend(&bytes[..count]);
-                Ok(Some(count))
+                buffer.extend(&bytes[..count]);
+                Ok(count)
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Some(0)),
-            Err(error) => Err(error.into()),
-        }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(0),
+            Err(error) => Err(error),
+        })
     }
 
-    fn flush(&self) -> Result<Flushed, LinkError> {
-        let mut queue = self.queue();
-        while !queue.is_empty() {
-            let result = self
-                .socket
-                .try_io(Interest::WRITABLE, || send_front(&self.socket, &mut queue));
-            match result {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if is_congested(&error) => return Ok(Flushed::Congested),
-                Err(error) => return Err(error.into()),
-            }
+    /// Sends what had to wait, as far as it goes, once it goes on.
+    async fn flush(&self) -> Result<(), LinkError> {
+        // Looked at only while something waits; see there.
+        match Writable::of(self.socket.as_fd()) {
+            Ok(full) => full.ready().await?,
+            // No descriptor is free for it.
+            Err(_) => tokio::time::sleep(CONGESTION_PAUSE).await,
         }
-        drop(queue);
-        Ok(Flushed::AsFarAsItGoes)
+        let sent = {
+            let mut queue = self.queue();
+            let mut sent = Ok(());
+            while sent.is_ok() && !queue.is_empty() {
+                sent = send_front(self.socket.as_fd(), &mut queue);
+            }
+            sent
+        };
+        match sent {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            // Others must first take their descriptors off their sockets.
+            Err(error) if is_congested(&error) => {
+                tokio::time::sleep(CONGESTION_PAUSE).await;
+                Ok(())
+            }
+            other => Ok(other?),
+        }
     }
 
     fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Outgoing>> {
@@ -175,27 +186,18 @@ impl Link {
     }
 }
 
-/// How far sending came.
-#[derive(Debug, PartialEq, Eq)]
-enum Flushed {
-    AsFarAsItGoes,
-    /// The user has too many descriptors in flight.
-    Congested,
-}
-
 fn is_congested(error: &io::Error) -> bool {
     error.raw_os_error() == Some(nix::libc::ETOOMANYREFS)
 }
 
 /// Sends the first frame to its end and takes it off the queue.
-fn send_front(socket: &UnixStream, queue: &mut VecDeque<Outgoing>) -> io::Result<()> {
+fn send_front(socket: BorrowedFd<'_>, queue: &mut VecDeque<Outgoing>) -> io::Result<()> {
     let Some(front) = queue.front_mut() else {
         return Ok(());
     };
     while front.sent < front.bytes.len() {
         let descriptors: Vec<_> = front.descriptors.iter().map(|fd| fd.as_fd()).collect();
-        let (bytes, count) =
-            fdpass::send(socket.as_fd(), &front.bytes[front.sent..], &descriptors)?;
+        let (bytes, count) = fdpass::send(socket, &front.bytes[front.sent..], &descriptors)?;
         front.sent += bytes;
         front.descriptors.drain(..count);
     }

@@ -36,6 +36,9 @@ pub enum ConnectError {
         #[source]
         error: io::Error,
     },
+    /// The socket can't be awaited.
+    #[error("can't await the socket: {0}")]
+    Reactor(#[source] io::Error),
     /// HTTP/2 could not be started on it.
     #[error("can't speak HTTP/2 on the socket")]
     Http(#[from] tonic::transport::Error),
@@ -60,7 +63,7 @@ pub async fn connect(path: &Path) -> Result<(Channel, Connection), ConnectError>
 /// # Errors
 /// When the socket is dead.
 pub async fn channel_over(socket: UnixStream) -> Result<(Channel, Connection), ConnectError> {
-    let stream = FdStream::client(socket);
+    let stream = FdStream::client(socket).map_err(ConnectError::Reactor)?;
     let connection = stream.connection();
     let mut once = Some(TokioIo::new(stream));
     let connector = tower::service_fn(move |_| {

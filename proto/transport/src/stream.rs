@@ -3,13 +3,14 @@
 use crate::connection::{Connection, Side};
 use crate::failure::Failure;
 use mpfork_sys::fdpass;
+use mpfork_sys::reactor::{Readable, Writable};
 use rustix::io::Errno;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -24,7 +25,9 @@ const MOST_OUTGOING: usize = 64 << 10;
 /// A Unix stream socket that carries the descriptors of its [`Connection`].
 #[derive(Debug)]
 pub struct FdStream {
-    socket: UnixStream,
+    socket: Readable,
+    /// While the socket takes no more.
+    full: Option<Full>,
     connection: Connection,
     /// Received with the bytes of the read under way; kept for its allocation.
     arrived: Vec<OwnedFd>,
@@ -37,6 +40,14 @@ pub struct FdStream {
     put_off: usize,
 }
 
+/// Sending waits for the socket to take more.
+#[derive(Debug)]
+enum Full {
+    Awaited(Writable),
+    /// For want of a descriptor to await it by: it is tried after a while.
+    Tried(Pin<Box<Sleep>>),
+}
+
 /// Sending waits for descriptors in flight to be received, somewhere.
 #[derive(Debug)]
 struct Congestion {
@@ -46,25 +57,28 @@ struct Congestion {
 
 impl FdStream {
     /// The server's side of an accepted socket.
-    #[must_use]
-    pub fn server(socket: UnixStream) -> Self {
+    ///
+    /// # Errors
+    /// When the runtime's reactor can't take it over.
+    pub fn server(socket: UnixStream) -> io::Result<Self> {
         Self::new(socket, Side::Server)
     }
 
-    pub(crate) fn client(socket: UnixStream) -> Self {
+    pub(crate) fn client(socket: UnixStream) -> io::Result<Self> {
         Self::new(socket, Side::Client)
     }
 
-    fn new(socket: UnixStream, side: Side) -> Self {
-        Self {
-            socket,
+    fn new(socket: UnixStream, side: Side) -> io::Result<Self> {
+        Ok(Self {
+            socket: Readable::new(socket.into_std()?.into())?,
+            full: None,
             connection: Connection::new(side),
             arrived: Vec::new(),
             congestion: None,
             outgoing: Vec::new(),
             sent: 0,
             put_off: 0,
-        }
+        })
     }
 
     /// Sends all that was written.
@@ -73,16 +87,29 @@ impl FdStream {
             if let Some(congestion) = &mut self.congestion {
                 ready!(congestion.pause.as_mut().poll(cx));
             }
-            ready!(self.socket.poll_write_ready(cx))?;
-            let (socket, connection) = (&self.socket, &self.connection);
+            let connection = &self.connection;
             let rest = &self.outgoing[self.sent..];
-            let sent = socket.try_io(Interest::WRITABLE, || connection.send(socket.as_fd(), rest));
+            let sent = match &mut self.full {
+                None => connection.send(self.socket.as_fd(), rest),
+                Some(Full::Awaited(socket)) => {
+                    ready!(socket.poll_write(cx, |socket| connection.send(socket, rest)))
+                }
+                Some(Full::Tried(pause)) => {
+                    ready!(pause.as_mut().poll(cx));
+                    connection.send(self.socket.as_fd(), rest)
+                }
+            };
             match sent {
                 Ok(count) => {
                     self.congestion = None;
                     self.sent += count;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.full = Some(match Writable::of(self.socket.as_fd()) {
+                        Ok(socket) => Full::Awaited(socket),
+                        Err(_) => Full::Tried(Box::pin(sleep(CONGESTION_PAUSE))),
+                    });
+                }
                 Err(error) if Errno::from_io_error(&error) == Some(Errno::TOOMANYREFS) => {
                     self.congested().map_err(|failure| self.fail(failure))?;
                 }
@@ -92,6 +119,7 @@ impl FdStream {
                 }
             }
         }
+        self.full = None;
         self.outgoing.clear();
         self.outgoing.shrink_to(MOST_OUTGOING);
         self.sent = 0;
@@ -153,27 +181,21 @@ impl AsyncRead for FdStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        loop {
-            ready!(this.socket.poll_read_ready(cx))?;
-            let (socket, arrived) = (&this.socket, &mut this.arrived);
-            let room = buffer.initialize_unfilled();
-            let received = socket.try_io(Interest::READABLE, || {
-                fdpass::receive(socket.as_fd(), room, arrived)
-            });
-            match received {
-                Ok(count) => {
-                    if !this.arrived.is_empty() {
-                        // Before the bytes are seen: what they name is there.
-                        let arrival = this.connection.arrived(&mut this.arrived);
-                        arrival.map_err(|failure| this.fail(failure))?;
-                    }
-                    buffer.advance(count);
-                    return Poll::Ready(Ok(()));
+        let (socket, arrived) = (&this.socket, &mut this.arrived);
+        let room = buffer.initialize_unfilled();
+        let received = socket.poll_read(cx, |socket| fdpass::receive(socket, room, arrived));
+        Poll::Ready(match ready!(received) {
+            Ok(count) => {
+                if !this.arrived.is_empty() {
+                    // Before the bytes are seen: what they name is there.
+                    let arrival = this.connection.arrived(&mut this.arrived);
+                    arrival.map_err(|failure| this.fail(failure))?;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(this.fail(read_failure(&error)))),
+                buffer.advance(count);
+                Ok(())
             }
-        }
+            Err(error) => Err(this.fail(read_failure(&error))),
+        })
     }
 }
 
@@ -242,7 +264,8 @@ impl AsyncWrite for FdStream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_send(cx))?;
-        Pin::new(&mut this.socket).poll_shutdown(cx)
+        let ended = rustix::net::shutdown(&this.socket, rustix::net::Shutdown::Write);
+        Poll::Ready(ended.map_err(Into::into))
     }
 }
 

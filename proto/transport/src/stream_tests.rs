@@ -10,7 +10,10 @@ const ID: u64 = 7;
 /// Both ends of a connection that has had its handshake, but no HTTP.
 fn pair(credit: u32) -> (FdStream, FdStream) {
     let (one, other) = UnixStream::pair().unwrap();
-    let ends = (FdStream::client(one), FdStream::server(other));
+    let ends = (
+        FdStream::client(one).unwrap(),
+        FdStream::server(other).unwrap(),
+    );
     for end in [&ends.0, &ends.1] {
         let mut state = end.connection.state();
         state.id = ID;

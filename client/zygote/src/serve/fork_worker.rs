@@ -56,8 +56,11 @@ impl Zygote {
                 ..ForkFailed::default()
             })?;
         }
-        // What is buffered here would be written once more by each worker.
-        flush();
+        if !self.hooks.before_fork.is_empty() {
+            // What they left in buffers would be written once more by each worker. The preloads' own
+            // was written out before Ready; looking again would cost each fork some copied pages.
+            flush();
+        }
         fork().map_err(|error| match error {
             ForkError::Threads(threads::ManyThreads { names }) => ForkFailed {
                 message: format!(

@@ -209,7 +209,7 @@ impl Zygote {
             leave(0);
         };
         let hooks = hook::all().map_err(|error| Fatal::Preload(error.to_string()))?;
-        crate::worker::remember_limits();
+        crate::worker::prepare();
         Ok(Self {
             link,
             inbox,

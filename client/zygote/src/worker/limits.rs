@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 static INHERITED: OnceLock<Vec<Rlimit>> = OnceLock::new();
 
 /// Reads the limits that workers are going to inherit.
-pub(crate) fn remember() {
+pub(super) fn remember() {
     let read = || {
         let known = limits::RESOURCES.filter(|resource| *resource != NOFILE);
         known

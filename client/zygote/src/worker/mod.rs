@@ -23,7 +23,6 @@ use std::os::fd::{OwnedFd, RawFd};
 
 pub use current::{Current, args_os, current};
 pub(crate) use exit::flush;
-pub(crate) use limits::remember as remember_limits;
 
 /// What a process that was just forked has of its zygote.
 #[derive(Debug)]
@@ -68,6 +67,15 @@ impl StartError {
 
 /// The exit code of a worker that could not start.
 const NOT_STARTED: i32 = 126;
+
+/// Does once, in the zygote, what each of its workers would have to do on its own.
+pub(crate) fn prepare() {
+    limits::remember();
+    mpfork_sys::entry::prepare();
+    // The thread's place for panics has a destructor, which is registered on first use: the loader
+    // searches all libraries for it.
+    panics::forget();
+}
 
 /// Makes the process the worker it was forked to be. Returns when that is to go on with `main`.
 pub(crate) fn become_worker(born: Born) {

@@ -214,7 +214,7 @@ fn accept(
             };
             let stream = accepted.map(|(socket, _)| {
                 let copy: OwnedFd = socket.as_fd().try_clone_to_owned().unwrap();
-                let stream = FdStream::server(socket);
+                let stream = FdStream::server(socket).unwrap();
                 seen.lock()
                     .unwrap()
                     .push((copy.into(), stream.connection()));
