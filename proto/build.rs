@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build_client(grpc)
         .build_server(grpc)
         .build_transport(false)
+        .codec_path("crate::codec::Codec")
         .compile_fds(files)?;
     Ok(())
 }

@@ -2,6 +2,8 @@
 //! its supervisor ([`link`]), and the one table of errors ([`reason`]).
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "grpc")]
+mod codec;
 pub mod environment;
 pub mod exit;
 pub mod frame;

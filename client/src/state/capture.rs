@@ -58,12 +58,14 @@ fn umask() -> Option<u32> {
 }
 
 fn affinity() -> Vec<u32> {
-    let Ok(set) = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)) else {
+    let Ok(set) = rustix::thread::sched_getaffinity(None) else {
         // More CPUs than the set has room for.
         return Vec::new();
     };
-    (0..nix::sched::CpuSet::count())
-        .filter(|cpu| set.is_set(*cpu).unwrap_or(false))
+    (0..rustix::thread::CpuSet::MAX_CPU)
+        .filter(|cpu| set.is_set(*cpu))
+        // The set has room for many more than there are.
+        .take(set.count().try_into().unwrap_or(usize::MAX))
         .filter_map(|cpu| u32::try_from(cpu).ok())
         .collect()
 }

@@ -33,7 +33,7 @@ pub fn replace(mut block: Vec<u8>) -> Result<(), ManyThreads> {
     }
     let mut pointers: Vec<*mut c_char> = Vec::new();
     let mut rest = block.leak();
-    while let Some(end) = rest.iter().position(|byte| *byte == 0) {
+    while let Some(end) = memchr::memchr(0, rest) {
         let (entry, after) = rest.split_at_mut(end + 1);
         pointers.push(entry.as_mut_ptr().cast());
         rest = after;
