@@ -34,8 +34,7 @@ fn count_tokens(path: PathBuf) -> std::io::Result<usize> {
 
 fn main() -> anyhow::Result<ExitCode> {
     mpfork::freeze_support();
-    // As `std::env::args_os`, and right too when `mpctl run` has this program's main run warm.
-    let args: Vec<PathBuf> = mpfork::args_os().skip(1).map(PathBuf::from).collect();
+    let args: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     match args.as_slice() {
         [] => {
             eprintln!("usage: count_tokens FILE...");

@@ -147,8 +147,8 @@ impl Context {
     }
 
     /// A process that goes on with the program's own `main`, with these arguments:
-    /// [`freeze_support`](crate::freeze_support) returns in it, and
-    /// [`args_os`](crate::args_os) has them.
+    /// [`freeze_support`](crate::freeze_support) returns in it, and [`std::env::args`] gives them; see
+    /// [`args_os`](crate::args_os) for where it can't.
     pub fn process_main<S: AsRef<OsStr>>(
         &self,
         args: impl IntoIterator<Item = S>,

@@ -9,8 +9,8 @@ use std::ffi::OsString;
 ///
 /// mpforkd executes the program once more as a *zygote*: in that process this call does not return,
 /// it loads the program's preloads and forks workers. In a worker that was asked to go on with `main`
-/// it returns, and [`args_os`](crate::args_os) has the worker's arguments. In a program started as
-/// any other it only notes that it was called.
+/// it returns, and [`std::env::args`] gives the worker's arguments (see [`args_os`](crate::args_os)). In
+/// a program started as any other it only notes that it was called.
 ///
 /// Mirrors `multiprocessing.freeze_support()`.
 ///

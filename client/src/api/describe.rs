@@ -64,6 +64,7 @@ pub fn describe(program: &Program, args: &[OsString]) -> Result<Description, Err
     let pid = spawn(&Launch {
         program: program.file(),
         argv: &argv,
+        room: 0,
         env: &env,
         input: null.as_fd(),
         output: null.as_fd(),

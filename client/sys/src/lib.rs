@@ -1,6 +1,7 @@
 //! All unsafe code of mpfork: what the standard library, nix and rustix do not offer safely. Small,
 //! each block with its reason, reviewed line by line.
 
+pub mod arguments;
 pub mod descriptors;
 pub mod entry;
 pub mod env;
@@ -14,4 +15,5 @@ pub mod reactor;
 pub mod signals;
 pub mod spawn;
 pub mod threads;
+pub mod title;
 pub mod wait;

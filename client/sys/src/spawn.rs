@@ -1,7 +1,8 @@
 //! Executing a program as a zygote: by descriptor, in a session of its own, with nothing inherited
 //! but what is named.
 
-use std::ffi::{CString, c_char};
+use crate::arguments;
+use std::ffi::{CStr, CString, c_char};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
@@ -16,6 +17,9 @@ pub struct Launch<'a> {
     pub program: BorrowedFd<'a>,
     /// The arguments, the program's name first.
     pub argv: &'a [CString],
+    /// How many arguments more a worker may have that goes on with `main`; for programs that take the
+    /// room only: see [`arguments`](crate::arguments).
+    pub room: usize,
     /// The whole environment, as NAME=value.
     pub env: &'a [CString],
     /// Standard input.
@@ -54,8 +58,11 @@ pub fn spawn(launch: &Launch<'_>) -> io::Result<i32> {
     actions.place(link.as_fd(), LINK_NUMBER)?;
     let attributes = Attributes::for_zygote()?;
 
-    let argv = pointers(launch.argv);
-    let env = pointers(launch.env);
+    // The mark takes one place of the room.
+    let mark = std::iter::once(arguments::MARK).chain(std::iter::repeat(c""));
+    let argv = launch.argv.iter().map(CString::as_c_str);
+    let argv = pointers(argv.chain(mark.take(launch.room)));
+    let env = pointers(launch.env.iter().map(CString::as_c_str));
     let mut pid: libc::pid_t = 0;
     // SAFETY: path, the two arrays (null-terminated, of strings that outlive the call), the actions
     // and the attributes (both initialised) are valid for the whole call; the child shares our memory
@@ -74,9 +81,8 @@ pub fn spawn(launch: &Launch<'_>) -> io::Result<i32> {
     Ok(pid)
 }
 
-fn pointers(strings: &[CString]) -> Vec<*mut c_char> {
+fn pointers<'a>(strings: impl Iterator<Item = &'a CStr>) -> Vec<*mut c_char> {
     strings
-        .iter()
         .map(|string| string.as_ptr().cast_mut())
         .chain([std::ptr::null_mut()])
         .collect()
@@ -168,6 +174,7 @@ mod tests {
         let pid = spawn(&Launch {
             program: shell.as_fd(),
             argv: &argv,
+            room: 0,
             env: &env,
             input: null.as_fd(),
             output: write.as_fd(),
@@ -197,6 +204,7 @@ mod tests {
         let error = spawn(&Launch {
             program: null.as_fd(),
             argv: &[CString::new("null").unwrap()],
+            room: 0,
             env: &[],
             input: null.as_fd(),
             output: null.as_fd(),

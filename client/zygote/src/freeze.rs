@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub enum Role {
     /// A program that was started as any other.
     Ordinary,
-    /// A worker that is to go on with the program's `main`, with the arguments of
+    /// A worker that is to go on with the program's `main`, with arguments of its own:
     /// [`args_os`](crate::args_os).
     WorkerMain,
 }

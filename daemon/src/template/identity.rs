@@ -3,6 +3,7 @@
 
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
+use mpfork_sys::arguments::NOTE_SECTION;
 use object::read::ReadCache;
 use object::{Object as _, ObjectKind, ObjectSegment as _};
 use sha2::{Digest as _, Sha256};
@@ -12,9 +13,14 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-/// A program's identity, as hex with its kind in front.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Identity(pub(crate) String);
+/// What a program is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// As hex with its kind in front.
+    pub(crate) text: String,
+    /// It says that it takes room for the arguments of its workers.
+    pub(crate) takes_room: bool,
+}
 
 /// What a file's metadata says; while that stays the same so does the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -107,10 +113,12 @@ fn read(program: &File) -> Result<Identity, String> {
     if !matches!(elf.kind(), ObjectKind::Executable | ObjectKind::Dynamic) {
         return Err("it is no ELF program".to_owned());
     }
+    let takes_room = elf.section_by_name(NOTE_SECTION).is_some();
+    let identity = |text| Identity { text, takes_room };
     if let Some(build_id) = elf.build_id().map_err(not_elf)?
         && build_id.len() >= 8
     {
-        return Ok(Identity(format!("build-id:{}", hex(build_id))));
+        return Ok(identity(format!("build-id:{}", hex(build_id))));
     }
     let mut hash = Sha256::new();
     for segment in elf.segments() {
@@ -120,7 +128,7 @@ fn read(program: &File) -> Result<Identity, String> {
         hash_range(program, offset, length, &mut hash)
             .map_err(|error| format!("it can't be read: {error}"))?;
     }
-    Ok(Identity(format!("code:{}", hex(&hash.finalize()))))
+    Ok(identity(format!("code:{}", hex(&hash.finalize()))))
 }
 
 fn hash_range(file: &File, mut offset: u64, length: u64, hash: &mut Sha256) -> std::io::Result<()> {
@@ -202,6 +210,9 @@ mod tests {
             .of(&File::open("/bin/sh").unwrap(), Path::new("sh"))
             .unwrap();
         assert_ne!(here, shell);
+        // This program links mpfork-sys, the shell does not.
+        assert!(here.takes_room);
+        assert!(!shell.takes_room);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::config::TemplateConfig;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::TemplateSpec;
+use mpfork_sys::arguments::ROOM;
 use mpfork_sys::limits::Rlimit;
 use mpfork_transport::Connection;
 use sha2::{Digest as _, Sha256};
@@ -34,6 +35,8 @@ pub(crate) struct Spec {
     /// Hex SHA-256 of all of it, the user, and the program's identity.
     pub(crate) digest: String,
     pub(crate) identity: Identity,
+    /// How many arguments more than its own the zygote is executed with room for.
+    pub(crate) room: usize,
 }
 
 /// True for what could be a registered template's name.
@@ -134,7 +137,7 @@ impl Spec {
             )
         };
         let program = File::open("/proc/self/exe").map_err(internal)?;
-        Self::new(
+        let spec = Self::new(
             program,
             PathBuf::from("mpforkd-command"),
             Vec::new(),
@@ -142,7 +145,9 @@ impl Spec {
             Vec::new(),
             Vec::new(),
             identities,
-        )
+        )?;
+        // No worker of it goes on with its main.
+        Ok(Self { room: 0, ..spec })
     }
 
     fn new(
@@ -171,6 +176,7 @@ impl Spec {
             env,
             rlimits,
             digest: String::new(),
+            room: if identity.takes_room { ROOM } else { 0 },
             identity,
         };
         spec.digest = spec.digest();
@@ -186,7 +192,7 @@ impl Spec {
         };
         part(b"mpfork template 1");
         part(&nix::unistd::geteuid().as_raw().to_le_bytes());
-        part(self.identity.0.as_bytes());
+        part(self.identity.text.as_bytes());
         let lists: [Vec<&[u8]>; 3] = [
             self.args.iter().map(|arg| arg.to_bytes()).collect(),
             self.preloads

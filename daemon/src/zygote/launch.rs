@@ -98,6 +98,7 @@ fn execute<'a>(
     let pid = spawn(&Launch {
         program: spec.program.as_fd(),
         argv: &spec.argv(),
+        room: spec.room,
         env: &env,
         input: null.as_fd(),
         output: write.as_fd(),

@@ -133,6 +133,7 @@ impl Link {
 pub(crate) fn serve(link: OwnedFd, tasks: Tasks) -> Born {
     panics::install();
     name_process();
+    mpfork_sys::title::hide_room();
     let link = Link::new(link);
     match Zygote::start(link, tasks).and_then(Zygote::run) {
         Ok(Some(born)) => born,

@@ -24,6 +24,8 @@ pub(super) struct Assignment {
     /// Which descriptor is the function's channel.
     pub(super) channel: Option<usize>,
     pub(super) descriptors: Vec<OwnedFd>,
+    /// What can't be done of it, but need not be.
+    pub(super) not_applied: Vec<String>,
 }
 
 /// Waits for the assignment; `None` when there will be none.
@@ -45,6 +47,7 @@ pub(super) fn receive(control: &OwnedFd, tasks: Tasks) -> Result<Option<Assignme
     let missing = || StartError::bad("assignment", "it names no task");
     let task = frame.task.and_then(|task| task.task).ok_or_else(missing)?;
     let mut channel = None;
+    let mut not_applied = Vec::new();
     let task = match task {
         assigned_task::Task::Command(command) => Task::Command(Command::new(command)),
         _ if tasks == Tasks::Commands => {
@@ -61,7 +64,7 @@ pub(super) fn receive(control: &OwnedFd, tasks: Tasks) -> Result<Option<Assignme
             Task::Function(find(function)?)
         }
         assigned_task::Task::Main(main) => {
-            current::set_args(main.args);
+            not_applied.extend(current::set_args(main.args));
             Task::Main
         }
     };
@@ -78,6 +81,7 @@ pub(super) fn receive(control: &OwnedFd, tasks: Tasks) -> Result<Option<Assignme
         state,
         channel,
         descriptors,
+        not_applied,
     }))
 }
 

@@ -117,7 +117,6 @@ pub(crate) fn become_worker(born: Born) {
     }
     match task {
         Task::Function(function) => function.run(channel),
-        // The arguments are where `args_os` finds them; `main` goes on.
         Task::Command(_) | Task::Main => {}
     }
 }

@@ -26,13 +26,13 @@ pub(super) fn apply(
         mut state,
         channel,
         descriptors,
+        mut not_applied,
     } = assignment;
     let command = matches!(task, Task::Command(_));
     // What preloads opened belongs to the program; a command is another.
     let kept = if command { Vec::new() } else { place.kept };
     let layout = descriptors::Layout::new(&state.placed, kept)?;
     let environment = environment::build(std::mem::take(&mut state.env))?;
-    let mut not_applied = Vec::new();
 
     if state.new_session {
         new_session(place.zygote_group)?;

@@ -9,7 +9,7 @@ mod zygote;
 pub use start::Start;
 pub use wire::Wire;
 pub use worker::{Outcome, Worker};
-pub use zygote::Zygote;
+pub use zygote::{ROOM, Zygote};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::os::fd::AsFd;

@@ -15,6 +15,9 @@ use std::io::Read as _;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+/// How many arguments the zygotes' workers may have.
+pub const ROOM: usize = 16;
+
 /// A zygote and the supervisor's side of its link.
 pub struct Zygote {
     pub pid: i32,
@@ -41,6 +44,7 @@ impl Zygote {
         let pid = spawn(&Launch {
             program: file.as_fd(),
             argv: &[CString::new("probe").unwrap()],
+            room: ROOM,
             env: &env,
             input: null.as_fd(),
             output: write.as_fd(),

@@ -107,6 +107,7 @@ fn try_supervise() -> Result<(), Box<dyn std::error::Error>> {
     let pid = spawn(&Launch {
         program: program.as_fd(),
         argv: &[CString::new("probe")?],
+        room: 0,
         env: &[CString::new("MPFORK_LINK=3")?],
         input: null.as_fd(),
         output: null.as_fd(),

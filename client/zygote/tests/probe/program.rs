@@ -52,6 +52,14 @@ fn main_in_worker(args: &[&str]) -> ExitCode {
     match args {
         ["panic"] => panic!("main panics"),
         ["code", code] => ExitCode::from(code.parse::<u8>().unwrap_or(99)),
+        ["standard", ..] => {
+            let own: Vec<String> = std::env::args().collect();
+            let title = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+            let title = String::from_utf8_lossy(&title).replace('\0', "|");
+            let last = own.last().map_or("", String::as_str);
+            println!(": {}, the last {last:?} of {title}", own.len());
+            ExitCode::SUCCESS
+        }
         _ => {
             let _ = std::io::stdout().flush();
             ExitCode::SUCCESS

@@ -55,6 +55,6 @@ mpfork::register!("fail", fail);
 
 fn main() {
     mpfork::freeze_support();
-    let args: Vec<_> = mpfork::args_os().skip(1).collect();
+    let args: Vec<_> = std::env::args_os().skip(1).collect();
     println!("{} words, arguments {args:?}", WORDS.len());
 }

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     // What a well-behaved program never does before the line below.
     faults::before_freeze_support();
     mpfork::freeze_support();
-    let args: Vec<String> = mpfork::args_os()
+    let args: Vec<String> = std::env::args_os()
         .skip(1)
         .map(|arg| arg.to_string_lossy().into_owned())
         .collect();

@@ -78,7 +78,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     mpfork::freeze_support();
-    let args: Vec<_> = mpfork::args_os()
+    let args: Vec<_> = std::env::args_os()
         .map(|arg| arg.into_string().unwrap())
         .collect();
     let words: Vec<_> = args.iter().skip(1).map(String::as_str).collect();
