@@ -55,6 +55,8 @@ pub fn get_context(method: StartMethod) -> Result<Context, Error> {
 pub struct Server {
     /// Its socket.
     pub socket: PathBuf,
+    /// Its pid as it sees itself: to show, not to signal.
+    pub pid: i32,
     /// Which run of it: a random number.
     pub instance: u64,
     /// Its name and version.
@@ -65,6 +67,7 @@ impl Server {
     pub(crate) fn of(client: &Client) -> Self {
         Self {
             socket: client.socket().to_owned(),
+            pid: client.daemon_pid(),
             instance: client.instance(),
             version: client.daemon().to_owned(),
         }

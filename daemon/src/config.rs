@@ -258,12 +258,12 @@ impl Config {
                 }
             }
             for (name, limit) in &template.rlimits {
-                if crate::template::rlimits::number(name).is_none() {
+                if mpfork_sys::limits::by_name(name).is_none() {
                     return wrong(
                         &field("rlimits"),
                         &format!(
                             "{name:?} is no limit; the names are {}",
-                            crate::template::rlimits::names()
+                            mpfork_sys::limits::names()
                         ),
                     );
                 }

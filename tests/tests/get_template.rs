@@ -64,6 +64,9 @@ fn a_template_is_described_cold_warm_and_used() {
         assert!(preload > Duration::ZERO && preload < Duration::from_secs(30));
         assert_eq!(used.kept_descriptors.len(), 1);
         assert_eq!(used.kept_descriptors[0].what, "/etc/passwd");
+        // A linker may be told to make none.
+        let id = mpfork_sys::image::build_id().map_or(0, <[u8]>::len);
+        assert_eq!((cold.build_id.as_str(), used.build_id.len()), ("", 2 * id));
         assert!(used.reason.is_empty() && used.last_error.is_empty());
         client.signal(run.id(), 9, false).await.unwrap();
         run.exit().await;
@@ -85,5 +88,31 @@ fn the_beginning_of_a_digest_names_a_template() {
             let problem = refused(answer, Reason::UnknownTemplate);
             assert_eq!(problem.get("template"), name);
         }
+    });
+}
+
+#[test]
+fn a_programs_name_names_its_only_template() {
+    check(Setup::new(), async |daemon| {
+        let client = daemon.connect().await;
+        let digest = client.test_template(&[]).await;
+        assert_eq!(client.template("test-program").await.digest, digest);
+        assert!(
+            client
+                .exit_of(function("test-program", "value", ()))
+                .await
+                .success()
+        );
+        let other = client.test_template(&[("TEST_VALUE", "other")]).await;
+        let request = GetTemplateRequest {
+            template: "test-program".to_owned(),
+        };
+        let answer = client.templates().get_template(request).await;
+        let problem = refused(answer, Reason::UnknownTemplate);
+        for part in ["any of 2", &digest[..12], &other[..12]] {
+            assert!(problem.message.contains(part), "{part}: {problem}");
+        }
+        client.remove(&digest).await.unwrap();
+        assert_eq!(client.template("test-program").await.digest, other);
     });
 }

@@ -25,7 +25,12 @@ fn a_worker_is_described_while_it_runs_and_after() {
         assert_eq!(worker.worker, Some(run.id()));
         assert_eq!(worker.pid, run.pid());
         assert_eq!(worker.name, "the name, ä");
-        assert_eq!(worker.template, "command");
+        assert_eq!(
+            (worker.template.as_str(), worker.template_name.as_str()),
+            ("command", "command")
+        );
+        // It has ended: nobody owns it any more.
+        assert_eq!(worker.owner_pid, 0);
         assert_eq!(worker.task, "sleep 600 a b\\n");
         assert_eq!(worker.on_owner_death(), OnOwnerDeath::Keep);
         assert_eq!(worker.way(), StartWay::Fork);
@@ -36,6 +41,7 @@ fn a_worker_is_described_while_it_runs_and_after() {
         let mut run = client.run(function(&digest, "hang", ())).await;
         let worker = client.get_worker(run.id()).await.unwrap();
         assert_eq!((worker.exit, worker.template), (None, digest));
+        assert_eq!(worker.template_name, "test-program");
         assert_eq!(worker.task, "hang()");
         assert_eq!(worker.owner_pid, i32::try_from(std::process::id()).unwrap());
         client.signal(run.id(), 9, false).await.unwrap();

@@ -244,9 +244,14 @@ fn functions_panic_fail_and_end_in_every_way() {
         ));
         let (output, exit) = client.output_of(function(&template, "print", ())).await;
         assert_eq!((output.as_str(), exit.success()), ("no newline", true));
-        let exit = client.exit_of(function(&template, "nothing", ())).await;
-        assert_eq!(exit.how, Some(exit::How::Code(126)));
-        assert_eq!(exit.failure.unwrap().kind(), failure::Kind::Start);
+        // The zygote has told which there are: nothing is forked.
+        let before = client.status().await.workers.unwrap().started;
+        let unknown = client.try_run(function(&template, "nothing", ())).await;
+        let problem = refused_field(unknown, "spec.task.function.name");
+        assert!(problem.message.contains("there are "), "{problem}");
+        let unknown = client.try_run(function("command", "value", ())).await;
+        refused_field(unknown, "spec.task.function.name");
+        assert_eq!(client.status().await.workers.unwrap().started, before);
     });
 }
 
@@ -259,6 +264,18 @@ fn main_goes_on_in_a_worker_with_its_own_arguments() {
             .output_of(spec::main(&template, &["arguments", "a b", "", "c"]))
             .await;
         assert_eq!((output.as_str(), exit.success()), ("a b||c\n", true));
+        // As many as a zygote is executed with room for; and more, which the program, that reads
+        // `std::env::args`, does not see.
+        let mut many = vec!["arguments"; 4096];
+        let (output, exit) = client.output_of(spec::main(&template, &many)).await;
+        assert_eq!(output.matches("arguments").count(), 4095);
+        assert_eq!(exit.not_applied, Vec::<String>::new());
+        many.push("one more");
+        let exit = client.exit_of(spec::main(&template, &many)).await;
+        assert!(
+            exit.not_applied[0].contains("there is room for 4096"),
+            "{exit:?}"
+        );
         let exit = client.exit_of(spec::main(&template, &["code", "33"])).await;
         assert_eq!(exit.how, Some(exit::How::Code(33)));
         let exit = client.exit_of(spec::main(&template, &["panic"])).await;

@@ -30,7 +30,9 @@ fn an_owned_worker_ends_with_its_connection_and_a_detached_one_does_not() {
         let detached = start(OnOwnerDeath::End, true).await;
         let own = i32::try_from(std::process::id()).unwrap();
         assert_eq!(witness.get_worker(ended).await.unwrap().owner_pid, own);
-        assert_eq!(witness.get_worker(detached).await.unwrap().owner_pid, 0);
+        let seen = witness.get_worker(detached).await.unwrap();
+        let nobody = (0, OnOwnerDeath::Unspecified);
+        assert_eq!((seen.owner_pid, seen.on_owner_death()), nobody);
         drop(owner);
         for id in [ended, unspecified] {
             assert_eq!(witness.wait(Some(id)).await.unwrap().exitcode(), -15);

@@ -106,6 +106,12 @@ impl Client {
         &self.handshake.daemon
     }
 
+    /// The daemon's pid as it sees itself: to show, not to signal.
+    #[must_use]
+    pub fn daemon_pid(&self) -> i32 {
+        self.handshake.pid
+    }
+
     /// Whether descriptors pass on this connection. Where they do not, only starts without standard
     /// streams, working directory, results and descriptors are possible.
     #[must_use]

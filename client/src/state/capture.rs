@@ -1,8 +1,8 @@
 //! Reading the calling process's state, without changing it. This runs on every start.
 
 use super::{Cwd, Source, StartState, whole_environment};
-use mpfork_sys::limits;
-use nix::sys::signal::{SigSet, Signal};
+use mpfork_sys::{limits, signals};
+use nix::sys::signal::Signal;
 
 impl StartState {
     /// The state of the calling process, for functions: working directory, environment, umask,
@@ -71,22 +71,17 @@ fn affinity() -> Vec<u32> {
 }
 
 fn blocked_signals() -> Vec<u32> {
-    let Ok(mask) = SigSet::thread_get_mask() else {
-        return Vec::new();
-    };
-    mask.iter().map(number).collect()
+    // Fails for no thread.
+    let blocked = signals::blocked().unwrap_or_default();
+    blocked.into_iter().map(i32::unsigned_abs).collect()
 }
 
 fn ignored_signals() -> Vec<u32> {
-    Signal::iterator()
-        .filter(|signal| *signal != Signal::SIGPIPE)
-        .filter(|signal| mpfork_sys::signals::is_ignored(*signal as i32))
-        .map(number)
+    (1..=signals::HIGHEST)
+        .filter(|signal| *signal != Signal::SIGPIPE as i32)
+        .filter(|signal| signals::is_ignored(*signal))
+        .map(i32::unsigned_abs)
         .collect()
-}
-
-fn number(signal: Signal) -> u32 {
-    (signal as i32).unsigned_abs()
 }
 
 #[cfg(test)]
@@ -113,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_rust_runtimes_own_ignored_signal_is_not_inherited() {
-        let sigpipe = number(Signal::SIGPIPE);
-        assert!(!ignored_signals().contains(&sigpipe));
+        assert!(signals::is_ignored(Signal::SIGPIPE as i32));
+        assert!(!ignored_signals().contains(&13));
     }
 }

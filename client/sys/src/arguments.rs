@@ -138,9 +138,10 @@ pub fn replace(arguments: &[Vec<u8>]) -> Result<(), ReplaceError> {
         return Err(ReplaceError::Nul);
     }
     threads::expect_single().map_err(ReplaceError::Threads)?;
-    // SAFETY: an array that has room has at least the program's name, which lives as long as the
-    // process.
-    let name = unsafe { CStr::from_ptr(array.read()) };
+    // SAFETY: an array that has room has at least one pointer, to the program's name.
+    let name = unsafe { array.read() };
+    // SAFETY: a string that lives as long as the process.
+    let name = unsafe { CStr::from_ptr(name) };
     // One block, as ps(1) reads them.
     let mut block = name.to_bytes_with_nul().to_vec();
     for argument in arguments {
@@ -156,11 +157,11 @@ pub fn replace(arguments: &[Vec<u8>]) -> Result<(), ReplaceError> {
         let (argument, after) = rest.split_at_mut(end + 1);
         // SAFETY: there are no more strings than slots, as was checked; this is the only thread, so
         // nobody reads the array meanwhile. The string ends with a NUL byte and is never freed.
-        unsafe { array.add(slot).write(argument.as_mut_ptr().cast()) };
+        unsafe { array.wrapping_add(slot).write(argument.as_mut_ptr().cast()) };
         slot += 1;
         rest = after;
     }
     // SAFETY: behind the last one is another slot, or the null pointer that the array ends with.
-    unsafe { array.add(slot).write(std::ptr::null_mut()) };
+    unsafe { array.wrapping_add(slot).write(std::ptr::null_mut()) };
     Ok(())
 }

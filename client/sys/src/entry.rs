@@ -1,8 +1,8 @@
 //! Functions that travel between processes of the same program: found again by the offset of a
 //! record in the main image.
 
+use crate::image::image;
 use std::marker::PhantomData;
-use std::sync::OnceLock;
 
 /// What a function that ran in a worker leaves behind.
 #[derive(Debug)]
@@ -94,26 +94,6 @@ pub fn record_of<F: Copy + 'static, T: Thunk<F>>(_function: F) -> &'static Recor
     RecordOf::<F, T>::RECORD
 }
 
-/// A loaded segment of the main image.
-#[derive(Debug, Clone, Copy)]
-struct Segment {
-    start: usize,
-    end: usize,
-}
-
-#[derive(Debug)]
-struct Image {
-    base: usize,
-    readable: Vec<Segment>,
-    executable: Vec<Segment>,
-}
-
-impl Segment {
-    fn holds(&self, address: usize) -> bool {
-        (self.start..self.end).contains(&address)
-    }
-}
-
 /// The offset of a record in the program's main image; `None` when it lies elsewhere, as in a shared
 /// library.
 #[must_use]
@@ -121,7 +101,7 @@ pub fn offset_of(record: &'static Record) -> Option<u64> {
     let address = std::ptr::from_ref(record) as usize;
     let image = image();
     image
-        .contains(address)
+        .contains(address, size_of::<Record>())
         .then(|| (address - image.base) as u64)
 }
 
@@ -131,7 +111,9 @@ pub fn offset_of(record: &'static Record) -> Option<u64> {
 pub fn entry_at(offset: u64) -> Option<Entry> {
     let image = image();
     let address = image.base.checked_add(usize::try_from(offset).ok()?)?;
-    if !address.is_multiple_of(align_of::<Record>()) || !image.contains(address) {
+    if !address.is_multiple_of(align_of::<Record>())
+        || !image.contains(address, size_of::<Record>())
+    {
         return None;
     }
     let magic = std::ptr::with_exposed_provenance::<[u64; 2]>(address);
@@ -143,7 +125,7 @@ pub fn entry_at(offset: u64) -> Option<Entry> {
     let words = std::ptr::with_exposed_provenance::<[usize; 3]>(address);
     // SAFETY: as above; three words of 64 bits, as the program's own records have.
     let code = unsafe { words.read() }[2];
-    if !image.executable.iter().any(|segment| segment.holds(code)) {
+    if !image.is_code(code) {
         return None;
     }
     let record = std::ptr::with_exposed_provenance::<Record>(address);
@@ -152,70 +134,9 @@ pub fn entry_at(offset: u64) -> Option<Entry> {
     Some(record.entry)
 }
 
-impl Image {
-    fn contains(&self, address: usize) -> bool {
-        let end = address.saturating_add(size_of::<Record>());
-        self.readable
-            .iter()
-            .any(|segment| segment.start <= address && end <= segment.end)
-    }
-}
-
 /// Looks at the main image now: what is forked from here on need not.
 pub fn prepare() {
     image();
-}
-
-fn image() -> &'static Image {
-    static IMAGE: OnceLock<Image> = OnceLock::new();
-    IMAGE.get_or_init(|| {
-        let mut image = Image {
-            base: 0,
-            readable: Vec::new(),
-            executable: Vec::new(),
-        };
-        // SAFETY: the callback is called during this call only, with the pointer given here, which
-        // points to an image nothing else uses meanwhile.
-        unsafe { libc::dl_iterate_phdr(Some(first_object), (&raw mut image).cast()) };
-        image
-    })
-}
-
-/// The first object is the program itself; returning non-zero ends the iteration.
-extern "C" fn first_object(
-    info: *mut libc::dl_phdr_info,
-    _size: libc::size_t,
-    image: *mut libc::c_void,
-) -> libc::c_int {
-    // SAFETY: the loader passes a valid structure for the time of the call.
-    let info = unsafe { &*info };
-    // SAFETY: this is the pointer given to dl_iterate_phdr above, to an exclusively used image.
-    let image = unsafe { &mut *image.cast::<Image>() };
-    #[allow(clippy::cast_possible_truncation)] // addresses of this process
-    {
-        image.base = info.dlpi_addr as usize;
-    }
-    // SAFETY: the loader's structure names this many program headers, which stay loaded.
-    let headers =
-        unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) };
-    for header in headers {
-        if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_R != 0 {
-            #[allow(clippy::cast_possible_truncation)] // addresses of this process
-            let (start, length) = (
-                image.base.wrapping_add(header.p_vaddr as usize),
-                header.p_memsz as usize,
-            );
-            let segment = Segment {
-                start,
-                end: start.saturating_add(length),
-            };
-            image.readable.push(segment);
-            if header.p_flags & libc::PF_X != 0 {
-                image.executable.push(segment);
-            }
-        }
-    }
-    1
 }
 
 #[cfg(test)]

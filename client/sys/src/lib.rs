@@ -8,6 +8,7 @@ pub mod env;
 pub mod exit;
 pub mod fdpass;
 pub mod fork;
+pub mod image;
 pub mod limits;
 pub mod pidfd;
 #[cfg(feature = "tokio")]

@@ -1,5 +1,6 @@
 //! Resource limits by number, for this process or a child.
 
+use rustix::process::Resource;
 use std::io;
 
 /// One resource's limits; `u64::MAX` is unlimited.
@@ -15,6 +16,42 @@ pub struct Rlimit {
 
 /// The resources of this platform, by number.
 pub const RESOURCES: std::ops::Range<u32> = 0..16;
+
+/// Those that have a name on command lines and in configurations.
+const NAMES: &[(&str, Resource)] = &[
+    ("as", Resource::As),
+    ("core", Resource::Core),
+    ("cpu", Resource::Cpu),
+    ("data", Resource::Data),
+    ("fsize", Resource::Fsize),
+    ("locks", Resource::Locks),
+    ("memlock", Resource::Memlock),
+    ("msgqueue", Resource::Msgqueue),
+    ("nice", Resource::Nice),
+    ("nofile", Resource::Nofile),
+    ("nproc", Resource::Nproc),
+    ("rss", Resource::Rss),
+    ("rtprio", Resource::Rtprio),
+    ("rttime", Resource::Rttime),
+    ("sigpending", Resource::Sigpending),
+    ("stack", Resource::Stack),
+];
+
+/// The number of the limit of this name: that of getrlimit(2) in lower case, without its prefix.
+#[must_use]
+pub fn by_name(name: &str) -> Option<u32> {
+    NAMES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, resource)| *resource as u32)
+}
+
+/// All names, for people.
+#[must_use]
+pub fn names() -> String {
+    let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
+    names.join(", ")
+}
 
 /// The number of the limit of open files.
 pub const NOFILE: u32 = libc::RLIMIT_NOFILE;
@@ -72,5 +109,23 @@ pub fn set(pid: i32, limit: Rlimit) -> io::Result<()> {
         Ok(())
     } else {
         Err(io::Error::last_os_error())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_of_this_platform_has_a_name() {
+        let mut numbers: Vec<u32> = NAMES
+            .iter()
+            .map(|(name, _)| by_name(name).unwrap())
+            .collect();
+        numbers.sort_unstable();
+        assert_eq!(numbers, RESOURCES.collect::<Vec<_>>());
+        assert_eq!(by_name("nofile"), Some(NOFILE));
+        assert_eq!(by_name("files"), None);
+        assert!(names().contains("core, cpu"));
     }
 }

@@ -51,10 +51,10 @@ pub(crate) enum Verb {
     /// List workers.
     Ps(PsArgs),
     /// Run a worker and wait for it, as if it were started here.
-    #[command(after_help = RUN_HELP)]
+    #[command(after_help = RUN_HELP, override_usage = RUN_USAGE)]
     Run(RunArgs),
     /// Start a worker that goes on by itself; print its id.
-    #[command(after_help = START_HELP)]
+    #[command(after_help = START_HELP, override_usage = START_USAGE)]
     Start(StartArgs),
     /// Wait for a worker's end, tell how it ended, and exit as it did (128+N for signal N).
     Wait(WaitArgs),
@@ -67,6 +67,14 @@ pub(crate) enum Verb {
     /// End the daemon in order: its workers, its zygotes, itself.
     Shutdown(ShutdownArgs),
 }
+
+const RUN_USAGE: &str = "\
+mpctl run [OPTIONS] <TEMPLATE> [-- <ARGS>...]
+       mpctl run [OPTIONS] --program <PATH> [-- <ARGS>...]";
+
+const START_USAGE: &str = "\
+mpctl start [OPTIONS] <TEMPLATE> [-- <ARGS>...]
+       mpctl start [OPTIONS] --program <PATH> [-- <ARGS>...]";
 
 const RUN_HELP: &str = "\
 Examples:
@@ -96,8 +104,9 @@ Standard streams are the null device; --output appends what the worker writes to
 /// What to start, and with what.
 #[derive(Debug, Args)]
 pub(crate) struct StartOptions {
-    /// A configured template's name, a registered one's digest (its beginning will do), or
-    /// `command`, the built-in template that executes the command in ARGS.
+    /// A configured template's name, a registered one's program name (where only one has it) or
+    /// digest (its beginning will do), or `command`, the built-in template that executes the command
+    /// in ARGS.
     #[arg(required_unless_present = "program")]
     pub(crate) template: Option<String>,
 
@@ -144,7 +153,7 @@ pub(crate) struct StartOptions {
     /// A resource limit such as nofile=1024 or core=0:unlimited; one number sets both. May be
     /// repeated.
     #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = values::rlimit)]
-    pub(crate) rlimit: Vec<values::Limit>,
+    pub(crate) rlimit: Vec<mpfork_sys::limits::Rlimit>,
 
     /// The mask of file permissions, in octal.
     #[arg(long, value_name = "MASK", value_parser = values::umask)]
@@ -247,7 +256,8 @@ pub(crate) enum TemplateVerb {
 /// One template.
 #[derive(Debug, Args)]
 pub(crate) struct TemplateArgs {
-    /// Its name, its digest, or six or more digits of the digest's beginning.
+    /// Its name, its digest, or six or more digits of the digest's beginning. Registered ones of the
+    /// same name are told apart by their digests.
     #[arg(value_name = "TEMPLATE")]
     pub(crate) template: String,
 }
@@ -268,6 +278,21 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn usage_shows_both_ways_to_say_what_to_start() {
+        for verb in ["run", "start"] {
+            let error = Cli::try_parse_from(["mpctl", verb, "--help"]).unwrap_err();
+            let help = error.to_string();
+            for way in [
+                "<TEMPLATE> [-- <ARGS>...]",
+                "--program <PATH> [-- <ARGS>...]",
+            ] {
+                let usage = format!("mpctl {verb} [OPTIONS] {way}\n");
+                assert!(help.contains(&usage), "{help}");
+            }
+        }
     }
 
     #[test]

@@ -1,44 +1,18 @@
 //! Values on the command line, checked while it is read.
 
+use mpfork_sys::limits::{self, Rlimit};
 use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::str::FromStr as _;
 
-/// A resource limit; `u64::MAX` is unlimited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limit {
-    /// The resource's number.
-    pub(crate) resource: u32,
-    /// The soft limit.
-    pub(crate) soft: u64,
-    /// The hard limit.
-    pub(crate) hard: u64,
-}
-
-type Resource = rustix::process::Resource;
-
-const RESOURCES: &[(&str, Resource)] = &[
-    ("as", Resource::As),
-    ("core", Resource::Core),
-    ("cpu", Resource::Cpu),
-    ("data", Resource::Data),
-    ("fsize", Resource::Fsize),
-    ("memlock", Resource::Memlock),
-    ("nofile", Resource::Nofile),
-    ("nproc", Resource::Nproc),
-    ("rss", Resource::Rss),
-    ("stack", Resource::Stack),
-];
-
 /// `NAME=SOFT[:HARD]`.
-pub(crate) fn rlimit(text: &str) -> Result<Limit, String> {
+pub(crate) fn rlimit(text: &str) -> Result<Rlimit, String> {
     let (name, value) = text
         .split_once('=')
         .ok_or("expected NAME=SOFT or NAME=SOFT:HARD")?;
-    let Some((_, resource)) = RESOURCES.iter().find(|(known, _)| *known == name) else {
-        let names: Vec<_> = RESOURCES.iter().map(|(name, _)| *name).collect();
-        return Err(format!("no limit {name:?}; there are {}", names.join(", ")));
+    let Some(resource) = limits::by_name(name) else {
+        return Err(format!("no limit {name:?}; there are {}", limits::names()));
     };
     let number = |text: &str| match text {
         "unlimited" => Ok(u64::MAX),
@@ -53,8 +27,8 @@ pub(crate) fn rlimit(text: &str) -> Result<Limit, String> {
     if soft > hard {
         return Err("the soft limit is over the hard one".to_owned());
     }
-    Ok(Limit {
-        resource: *resource as u32,
+    Ok(Rlimit {
+        resource,
         soft,
         hard,
     })
@@ -116,7 +90,7 @@ mod tests {
     fn limits() {
         let limit = rlimit("nofile=100:200").unwrap();
         assert_eq!((limit.soft, limit.hard), (100, 200));
-        assert_eq!(limit.resource, Resource::Nofile as u32);
+        assert_eq!(limit.resource, limits::NOFILE);
         let limit = rlimit("core=0:unlimited").unwrap();
         assert_eq!((limit.soft, limit.hard), (0, u64::MAX));
         assert_eq!(rlimit("cpu=5").unwrap().hard, 5);

@@ -27,6 +27,17 @@ fn a_programs_main_runs_with_the_arguments() {
     let digest = &probe["digest"].as_str().unwrap()[..10];
     let outcome = daemon.run(&["run", digest]);
     assert_eq!(outcome.stdout, "2 words, arguments []\n", "{outcome:?}");
+    // By its program's name too, while only one has it.
+    let outcome = daemon.run(&["run", "mpctl-probe", "--", "c"]);
+    assert_eq!(outcome.stdout, "2 words, arguments [\"c\"]\n");
+    let mut other = daemon.mpctl(&["run", "--program", program]);
+    let other = Outcome::of(other.env("PROBE", "other").spawn().unwrap());
+    assert_eq!(other.code(), 0, "{other:?}");
+    let outcome = daemon.run(&["run", "mpctl-probe"]);
+    assert_eq!(outcome.code(), 66, "{outcome:?}");
+    let told = "may be any of 2 templates: mpctl-probe ";
+    assert!(outcome.stderr.contains(told), "{outcome:?}");
+    assert!(outcome.stderr.contains(digest), "{outcome:?}");
     assert_eq!(daemon.run(&["template", "remove", digest]).code(), 0);
     assert_eq!(daemon.run(&["template", "show", digest]).code(), 66);
     daemon.end();
@@ -65,9 +76,11 @@ fn a_functions_result_is_printed() {
     let json: serde_json::Value = serde_json::from_str(json).unwrap();
     assert_eq!(json["error"]["exit"]["failure"]["message"], "x");
 
+    // Refused before anything is started.
     let outcome = call(&["absent", "--arg", "1"]);
-    assert_eq!(outcome.code(), 126, "{outcome:?}");
-    assert!(outcome.stderr.contains("absent"), "{outcome:?}");
+    assert_eq!(outcome.code(), 64, "{outcome:?}");
+    let told = "has registered no function \"absent\"; there are fail, lengths, nothing, sum";
+    assert!(outcome.stderr.contains(told), "{outcome:?}");
     daemon.end();
 }
 

@@ -32,7 +32,10 @@ fn a_detached_worker_is_started_listed_waited_for() {
     assert_eq!(worker["worker"], id);
     assert_eq!(worker["name"], "sleeper");
     assert!(worker["rss_bytes"].as_u64().unwrap() > 0);
+    // Nobody owns it, so nobody's death ends it.
     assert!(worker["owner_pid"].is_null());
+    assert!(worker["on_owner_death"].is_null());
+    assert_eq!(worker["template_name"], "command");
     let table = daemon.run(&["ps"]).stdout;
     assert!(
         table.contains("sleeper") && table.contains(script),

@@ -128,6 +128,11 @@ impl Template {
         self.state().spec.clone()
     }
 
+    /// Whether its program was rebuilt, or it was removed.
+    pub(crate) fn is_superseded(&self) -> bool {
+        self.state().superseded
+    }
+
     /// It is in use: its idle time begins anew.
     pub(crate) fn touch(&self) {
         self.state().last_used = Instant::now();
@@ -212,6 +217,7 @@ impl Template {
             last_trace: state.last_error.as_ref().map_or_else(String::new, trace),
             kept_descriptors: zygote.map_or_else(Vec::new, |zygote| zygote.kept.clone()),
             preload_reports: zygote.map_or_else(Vec::new, |zygote| zygote.reports.clone()),
+            build_id: zygote.map_or_else(String::new, |zygote| zygote.build_id.clone()),
             draining_zygotes: u32::try_from(state.draining.len()).unwrap_or(u32::MAX),
         }
     }

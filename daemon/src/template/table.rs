@@ -21,6 +21,30 @@ pub(crate) fn unknown(name: &str) -> Problem {
     Problem::new(Reason::UnknownTemplate, format!("no template {short:?}")).with("template", short)
 }
 
+/// The problem of a name that several have, or none.
+fn ambiguous(name: &str, several: &[Arc<Template>]) -> Problem {
+    const SHOWN: usize = 10;
+    if several.is_empty() {
+        return unknown(name);
+    }
+    let mut labels: Vec<String> = several
+        .iter()
+        .map(|template| format!("{} {:.12}", template.display, template.label))
+        .collect();
+    labels.sort_unstable();
+    let count = labels.len();
+    labels.truncate(SHOWN);
+    let mut labels = labels.join(", ");
+    if count > SHOWN {
+        labels.push_str(", ...");
+    }
+    Problem::new(
+        Reason::UnknownTemplate,
+        format!("{name:?} may be any of {count} templates: {labels}"),
+    )
+    .with("template", name)
+}
+
 impl Templates {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
@@ -35,25 +59,33 @@ impl Templates {
         self.table().insert(label, Arc::new(template));
     }
 
-    /// By name, by digest, or by the beginning of a digest that only one has.
+    /// By name, by digest, by the beginning of a digest that only one has, or by the name of a
+    /// registered program that only one has.
     pub(crate) fn get(&self, name: &str) -> Result<Arc<Template>, Problem> {
         const SHORTEST: usize = 6;
         let table = self.table();
         if let Some(template) = table.get(name) {
             return Ok(Arc::clone(template));
         }
-        if name.len() < SHORTEST || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(unknown(name));
+        let matching = |matches: &dyn Fn(&Template) -> bool| -> Vec<Arc<Template>> {
+            let matching = table.values().filter(|template| matches(template));
+            matching.cloned().collect()
+        };
+        let mut found = Vec::new();
+        if name.len() >= SHORTEST && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            found = matching(&|template| template.spec().digest.starts_with(name));
         }
-        let matching: Vec<_> = table
-            .values()
-            .filter(|template| template.spec().digest.starts_with(name))
-            .cloned()
-            .collect();
+        if found.is_empty() {
+            found = matching(&|template| !template.configured && template.display == name);
+        }
         drop(table);
-        match <[Arc<Template>; 1]>::try_from(matching) {
+        // The old builds of a program that was rebuilt are on their way out.
+        if found.iter().any(|template| !template.is_superseded()) {
+            found.retain(|template| !template.is_superseded());
+        }
+        match <[Arc<Template>; 1]>::try_from(found) {
             Ok([template]) => Ok(template),
-            Err(_) => Err(unknown(name)),
+            Err(several) => Err(ambiguous(name, &several)),
         }
     }
 

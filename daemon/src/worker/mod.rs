@@ -89,6 +89,7 @@ pub(crate) struct Worker {
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) template: String,
+    template_name: String,
     pub(crate) keep: bool,
     pub(crate) grace: Duration,
     pub(crate) started: SystemTime,
@@ -102,6 +103,8 @@ pub(crate) struct Worker {
 #[derive(Debug)]
 struct State {
     owner: Option<Owner>,
+    /// It has or had an owner, whose death matters or mattered.
+    owned: bool,
     control: Option<Control>,
     place: Option<Place>,
     /// The wall-clock limit that has passed.
@@ -114,6 +117,8 @@ struct State {
 impl Worker {
     pub(crate) fn new(seed: Seed, pid: i32, pidfd: Arc<OwnedFd>) -> Self {
         let template = seed.template.label.clone();
+        let template_name = seed.template.display.clone();
+        let owner = seed.owner.owner();
         Self {
             id: seed.id,
             pid,
@@ -122,13 +127,15 @@ impl Worker {
             name: seed.name,
             description: seed.description,
             template,
+            template_name,
             keep: seed.keep,
             grace: seed.grace,
             started: SystemTime::now(),
             forked_at: Instant::now(),
             provisional: AtomicBool::new(seed.command),
             state: Mutex::new(State {
-                owner: seed.owner.owner(),
+                owner,
+                owned: owner.is_some(),
                 control: Some(seed.control),
                 place: Some(seed.place),
                 timed_out: None,
@@ -207,7 +214,9 @@ impl Worker {
 
     /// Gives the worker to another connection, or to nobody.
     pub(crate) fn set_owner(&self, owner: Option<Owner>) {
-        self.state().owner = owner;
+        let mut state = self.state();
+        state.owner = owner;
+        state.owned |= owner.is_some();
     }
 
     pub(crate) fn set_timed_out(&self, limit: Duration) {
@@ -247,23 +256,29 @@ impl Worker {
 
     /// For the wire, without its memory.
     pub(crate) fn describe(&self) -> v1::Worker {
-        let on_owner_death = if self.keep {
-            OnOwnerDeath::Keep
-        } else {
-            OnOwnerDeath::End
+        let exit = self.exit();
+        let state = self.state();
+        let on_owner_death = match (state.owned, self.keep) {
+            (false, _) => OnOwnerDeath::Unspecified,
+            (true, true) => OnOwnerDeath::Keep,
+            (true, false) => OnOwnerDeath::End,
         };
+        // Nobody owns what has ended.
+        let owner = state.owner.filter(|_| exit.is_none());
+        drop(state);
         v1::Worker {
             worker: Some(self.id),
             pid: self.pid,
             name: self.name.clone(),
             template: self.template.clone(),
             started: Some(timestamp(self.started)),
-            exit: self.exit().map(|exit| Exit::clone(&exit)),
+            exit: exit.map(|exit| Exit::clone(&exit)),
             task: self.description.clone(),
             on_owner_death: on_owner_death.into(),
-            owner_pid: self.owner().map_or(0, |owner| owner.pid),
+            owner_pid: owner.map_or(0, |owner| owner.pid),
             memory: None,
             way: StartWay::Fork.into(),
+            template_name: self.template_name.clone(),
         }
     }
 }

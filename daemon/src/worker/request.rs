@@ -92,6 +92,17 @@ impl StartRequest {
         })
     }
 
+    /// The registered function it asks for.
+    pub(crate) fn function_name(&self) -> Option<&str> {
+        match &self.task.task {
+            Some(assigned_task::Task::Function(function)) => match &function.target {
+                Some(assigned_task::function::Target::Name(name)) => Some(name),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Whether the worker executes a program.
     pub(crate) fn is_command(&self) -> bool {
         matches!(self.task.task, Some(assigned_task::Task::Command(_)))

@@ -110,6 +110,7 @@ async fn start_in(
         let zygote = template.zygote(daemon).await?;
         daemon.accepting()?;
         check_targets(request, &zygote)?;
+        check_function(request, template, &zygote)?;
         check_owner(daemon, request, claim.owner())?;
         let id = daemon.workers.next_id();
         let (control, theirs) = assign(request, id)?;
@@ -223,6 +224,30 @@ fn check_targets(request: &StartRequest, zygote: &Zygote) -> Result<(), Problem>
         }
     }
     Ok(())
+}
+
+/// Which functions a program has registered, its zygote has told.
+fn check_function(
+    request: &StartRequest,
+    template: &Template,
+    zygote: &Zygote,
+) -> Result<(), Problem> {
+    const SHOWN: usize = 20;
+    let Some(name) = request.function_name() else {
+        return Ok(());
+    };
+    if zygote.functions.contains(name) {
+        return Ok(());
+    }
+    let mut known: Vec<&str> = zygote.functions.iter().map(String::as_str).collect();
+    known.sort_unstable();
+    let mut detail = format!("{} has registered no function {name:?}", template.display);
+    if !known.is_empty() {
+        let more = if known.len() > SHOWN { ", ..." } else { "" };
+        known.truncate(SHOWN);
+        detail.push_str(&format!("; there are {}{more}", known.join(", ")));
+    }
+    Err(Problem::bad_request("spec.task.function.name", detail))
 }
 
 fn assign(

@@ -37,6 +37,12 @@ struct Candidate<'a> {
     capture: Capture,
 }
 
+/// What a zygote tells before it forks.
+struct Greeted {
+    functions: Vec<String>,
+    ready: wire::Ready,
+}
+
 /// Its process; killed when dropped before it is ready.
 struct Process(Option<Arc<Child>>);
 
@@ -69,8 +75,8 @@ pub(crate) async fn launch(
     let zygote = candidate.process.0.as_ref().map_or(0, |child| child.pid);
     tracing::info!(template = name, zygote, "zygote launched");
     match candidate.greet(spec).await {
-        Ok(ready) => {
-            let zygote = candidate.into_zygote(ready, launched_at.elapsed())?;
+        Ok(greeted) => {
+            let zygote = candidate.into_zygote(greeted, launched_at.elapsed())?;
             tracing::info!(template = name, zygote = zygote.child.pid, preload_time = ?zygote.preload_time, "zygote ready");
             Ok(zygote)
         }
@@ -138,7 +144,7 @@ fn failed(template: &Template, what: impl std::fmt::Display, output: &str) -> Pr
 
 impl Candidate<'_> {
     /// From Hello to Ready.
-    async fn greet(&mut self, spec: &Spec) -> Result<wire::Ready, Problem> {
+    async fn greet(&mut self, spec: &Spec) -> Result<Greeted, Problem> {
         let (version_min, version_max) = mpfork_proto::link::VERSIONS;
         self.send(supervisor_frame::Frame::Hello(wire::Hello {
             version_min,
@@ -177,7 +183,10 @@ impl Candidate<'_> {
             all: spec.preloads.is_none(),
         }))
         .await?;
-        self.preload().await
+        Ok(Greeted {
+            functions: welcome.functions,
+            ready: self.preload().await?,
+        })
     }
 
     /// From Preload to Ready, each preload within its limit.
@@ -298,12 +307,13 @@ impl Candidate<'_> {
 
     fn into_zygote(
         mut self,
-        ready: wire::Ready,
+        greeted: Greeted,
         preload_time: Duration,
     ) -> Result<Arc<Zygote>, Problem> {
         let Some(child) = self.process.0.take() else {
             return Err(failed(self.template, "it has no process", ""));
         };
+        let Greeted { functions, ready } = greeted;
         let zygote = Arc::new(Zygote {
             child,
             link: self.link,
@@ -311,6 +321,8 @@ impl Candidate<'_> {
             preload_time,
             reports: reports(ready.preloads),
             kept: kept(ready.kept_descriptors),
+            build_id: ready.build_id,
+            functions: functions.into_iter().collect(),
             capture: self.capture,
             state: std::sync::Mutex::default(),
             gone: tokio::sync::watch::Sender::new(false),

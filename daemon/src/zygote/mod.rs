@@ -12,7 +12,7 @@ use link::{Link, LinkError};
 use mpfork_proto::link as wire;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{KeptDescriptor, PreloadReport};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -45,6 +45,9 @@ pub(crate) struct Zygote {
     pub(crate) preload_time: Duration,
     pub(crate) reports: Vec<PreloadReport>,
     pub(crate) kept: Vec<KeptDescriptor>,
+    pub(crate) build_id: String,
+    /// The names of the functions that the program registered.
+    pub(crate) functions: HashSet<String>,
     capture: Capture,
     state: Mutex<State>,
     /// Set when the link has ended and everything that ran is accounted for.

@@ -18,6 +18,8 @@ pub struct Handshake {
     pub version: u32,
     /// The daemon's name and version, for people.
     pub daemon: String,
+    /// Its pid as it sees itself.
+    pub pid: i32,
     /// This run of the daemon.
     pub instance: u64,
     /// Whether descriptors pass on this connection.
@@ -59,6 +61,7 @@ pub async fn client_handshake(
     Ok(Handshake {
         version: response.version,
         daemon: response.daemon,
+        pid: response.pid,
         instance: response.instance,
         descriptors,
     })
@@ -102,6 +105,7 @@ pub fn answer_handshake(
         daemon: daemon.to_owned(),
         connection: connection.id(),
         instance,
+        pid: std::process::id().cast_signed(),
         descriptor_credit,
     })
 }

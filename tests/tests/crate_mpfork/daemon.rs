@@ -13,6 +13,7 @@ fn a_restarted_daemon_is_used_without_further_ado() {
         let ctx = context(daemon.socket());
         assert_eq!(ctx.spawn(|n: u8| n, 1).unwrap().join().unwrap(), 1);
         let first = ctx.server().unwrap();
+        assert_eq!(first.pid, daemon.pid());
         daemon.finish();
         let error = ctx.spawn(|n: u8| n, 1).unwrap_err();
         assert!(

@@ -202,6 +202,8 @@ impl Zygote {
     /// Everything up to Ready. The supervisor's end at any time before ends the process.
     fn start(link: Link, tasks: Tasks) -> Result<Self, Fatal> {
         rustix::process::chdir("/").map_err(|error| Fatal::System("chdir", error.into()))?;
+        // What mpforkd's spawning left ignored, every worker would inherit.
+        mpfork_sys::signals::reset_internal().map_err(|error| Fatal::System("sigaction", error))?;
         let mut inbox = Inbox::default();
         let Some(hello) = handshake::handshake(&link, &mut inbox)? else {
             leave(0);

@@ -53,8 +53,7 @@ pub(super) fn preload(link: &Link, inbox: &mut Inbox) -> Result<Option<Vec<RawFd
             preloads,
             kept_descriptors: snapshot::describe(&kept),
             loaded_files: after.mapped_since(&before),
-            // The supervisor reads it from the program's file.
-            build_id: String::new(),
+            build_id: build_id(),
             rss_bytes: snapshot::resident_bytes(),
         }),
         None,
@@ -62,6 +61,11 @@ pub(super) fn preload(link: &Link, inbox: &mut Inbox) -> Result<Option<Vec<RawFd
     // From here on the link tells of the supervisor's end, and the workers need their zygote.
     let _ = rustix::process::set_parent_process_death_signal(None);
     Ok(Some(kept))
+}
+
+fn build_id() -> String {
+    let id = mpfork_sys::image::build_id().unwrap_or_default();
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn choose(request: &link::Preload) -> Result<Vec<&'static PreloadItem>, OrderError> {

@@ -35,7 +35,7 @@ impl Command {
             control,
             ExecFailed {
                 errno: errno as i32,
-                message: format!("can't execute `{program}`: {}", errno.desc()),
+                message: format!("can't execute `{program}`: {}", why(errno)),
             },
         );
         // As shells do.
@@ -45,7 +45,9 @@ impl Command {
         })
     }
 
-    /// As execvp(3) does it; returns why nothing was executed.
+    /// As `std::process::Command` does it: as execvp(3), but for a file that is no program and does
+    /// not begin with `#!`. That is an error, and not given to a shell. Returns why nothing was
+    /// executed.
     fn execute(self) -> Errno {
         let argv: Result<Vec<CString>, _> = self.argv.into_iter().map(CString::new).collect();
         let Ok(argv) = argv else {
@@ -84,6 +86,13 @@ impl Command {
         } else {
             Errno::ENOENT
         }
+    }
+}
+
+fn why(errno: Errno) -> &'static str {
+    match errno {
+        Errno::ENOEXEC => "it is neither a program of this system nor a script that begins with #!",
+        errno => errno.desc(),
     }
 }
 

@@ -21,9 +21,6 @@ pub const LIMIT: Duration = Duration::from_secs(60);
 pub const PROBE: &str = env!("CARGO_BIN_EXE_zygote-probe");
 pub const CONTRADICTION: &str = env!("CARGO_BIN_EXE_zygote-contradiction");
 
-/// Signals 32 and 33, which the C library keeps to itself, and ignores in what it spawns.
-pub const INTERNAL_SIGNALS: u64 = 3 << 31;
-
 /// Waits until a pidfd is readable.
 pub fn ended(pidfd: impl AsFd, limit: Duration) -> bool {
     let mut polled = [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)];

@@ -120,6 +120,7 @@ pub(crate) fn template(template: &TemplateView) -> String {
         fact(if index == 0 { "trace" } else { "" }, line.to_owned());
     }
     fact("program", template.program.clone());
+    fact("build id", template.build_id.clone().unwrap_or_default());
     fact("arguments", quoted(&template.args));
     fact("preloads", template.preloads.join(", "));
     fact(

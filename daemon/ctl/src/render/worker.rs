@@ -35,7 +35,7 @@ pub(crate) fn workers(workers: &[WorkerView], memory: bool, width: Option<usize>
         let mut cells = vec![
             worker.worker.clone(),
             worker.pid.to_string(),
-            short_template(&worker.template),
+            line(&worker.template_label()),
             worker.name.as_deref().map_or_else(none, line),
             state,
             age(worker.age_seconds),
@@ -51,15 +51,6 @@ pub(crate) fn workers(workers: &[WorkerView], memory: bool, width: Option<usize>
     let mut lines = table.lines(task, width.unwrap_or(usize::MAX));
     lines.push(String::new());
     lines.join("\n")
-}
-
-/// A digest's beginning will do.
-fn short_template(template: &str) -> String {
-    let digest = template.len() == 64 && template.bytes().all(|byte| byte.is_ascii_hexdigit());
-    match template.get(..12) {
-        Some(short) if digest => short.to_owned(),
-        _ => line(template),
-    }
 }
 
 #[cfg(test)]
@@ -79,6 +70,7 @@ mod tests {
             worker: Some("5f3a9c-12".parse().unwrap()),
             pid: 4711,
             template: "command".to_owned(),
+            template_name: "command".to_owned(),
             started: Some(prost_types::Timestamp {
                 seconds: 1_799_999_900,
                 nanos: 0,
@@ -92,6 +84,7 @@ mod tests {
             worker: Some("5f3a9c-2".parse().unwrap()),
             name: "counts".to_owned(),
             template: "3f2a9c1e".repeat(8),
+            template_name: "words".to_owned(),
             task: "count()".to_owned(),
             owner_pid: 0,
             memory: None,

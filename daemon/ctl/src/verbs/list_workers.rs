@@ -15,16 +15,23 @@ pub(crate) fn call(call: &Call, args: PsArgs) -> Result<Ending, Failed> {
         template: args.template,
         memory: args.memory,
     };
-    let workers = call.ask("listing workers", |client| async move {
+    let answer = call.ask("listing workers", |client| async move {
         client.list_workers(request).await
     })?;
     let now = SystemTime::now();
-    let mut views: Vec<_> = workers
+    let mut views: Vec<_> = answer
+        .workers
         .into_iter()
         .map(|worker| WorkerView::new(worker, now))
         .collect();
     // Newest last, near the prompt.
     views.sort_by(|a, b| b.age_seconds.total_cmp(&a.age_seconds));
+    if answer.omitted > 0 {
+        let omitted = answer.omitted;
+        call.output.note(&format!(
+            "{omitted} more have ended, and are left out: the answer would be too large"
+        ));
+    }
     call.output.answer(&views, |views| {
         render::workers(views, args.memory, terminal_width())
     })

@@ -118,6 +118,7 @@ pub(crate) mod samples {
             program: b"/usr/lib/words".to_vec(),
             args: vec![b"--fast".to_vec(), b"two words".to_vec()],
             preloads: vec!["vocabulary".to_owned()],
+            build_id: "e1ba90".to_owned(),
             zygote_pid: 4250,
             preload_time: duration(1310),
             memory: memory(123_456_789, 4),

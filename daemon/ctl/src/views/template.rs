@@ -14,6 +14,8 @@ pub(crate) struct TemplateView {
     pub(crate) reason: Option<String>,
     pub(crate) configured: bool,
     pub(crate) program: String,
+    /// Of what the zygote runs.
+    pub(crate) build_id: Option<String>,
     pub(crate) args: Vec<String>,
     pub(crate) preloads: Vec<String>,
     pub(crate) zygote_pid: Option<i32>,
@@ -91,6 +93,7 @@ impl TemplateView {
             reason: some(template.reason),
             configured: template.configured,
             program: lossy(&template.program),
+            build_id: some(template.build_id),
             args: template.args.iter().map(|arg| lossy(arg)).collect(),
             preloads: template.preloads,
             zygote_pid: (template.zygote_pid != 0).then_some(template.zygote_pid),

@@ -14,12 +14,14 @@ pub(crate) struct WorkerView {
     pub(crate) pid: i32,
     pub(crate) name: Option<String>,
     pub(crate) template: String,
+    pub(crate) template_name: String,
     pub(crate) task: String,
     pub(crate) started_at: Option<String>,
     pub(crate) age_seconds: f64,
     pub(crate) running: bool,
     pub(crate) exit: Option<ExitView>,
-    pub(crate) on_owner_death: &'static str,
+    /// Nothing for a detached one.
+    pub(crate) on_owner_death: Option<&'static str>,
     pub(crate) owner_pid: Option<i32>,
     pub(crate) rss_bytes: Option<u64>,
     pub(crate) pss_bytes: Option<u64>,
@@ -29,23 +31,38 @@ pub(crate) struct WorkerView {
 impl WorkerView {
     pub(crate) fn new(worker: v1::Worker, now: SystemTime) -> Self {
         let started = time!(worker.started);
-        let keeps = worker.on_owner_death() == OnOwnerDeath::Keep;
+        let on_owner_death = match worker.on_owner_death() {
+            OnOwnerDeath::Unspecified => None,
+            OnOwnerDeath::Keep => Some("keep"),
+            OnOwnerDeath::End => Some("end"),
+        };
         let memory = worker.memory;
         Self {
             worker: worker.worker.unwrap_or_default().to_string(),
             pid: worker.pid,
             name: some(worker.name),
             template: worker.template,
+            template_name: worker.template_name,
             task: worker.task,
             started_at: started.map(|time| humantime::format_rfc3339_millis(time).to_string()),
             age_seconds: started.map_or(0.0, |started| age(started, now)),
             running: worker.exit.is_none(),
             exit: worker.exit.as_ref().map(ExitView::new),
-            on_owner_death: if keeps { "keep" } else { "end" },
+            on_owner_death,
             owner_pid: (worker.owner_pid != 0).then_some(worker.owner_pid),
             rss_bytes: memory.map(|memory| memory.rss_bytes),
             pss_bytes: memory.map(|memory| memory.pss_bytes),
             private_bytes: memory.map(|memory| memory.private_bytes),
+        }
+    }
+
+    /// Its template as `mpctl status` shows it: programs that were registered may have the same name.
+    pub(crate) fn template_label(&self) -> String {
+        match self.template.get(..8) {
+            Some(short) if self.template != self.template_name => {
+                format!("{} {short}", self.template_name)
+            }
+            _ => self.template.clone(),
         }
     }
 }
@@ -260,5 +277,6 @@ mod tests {
         assert_eq!(json["running"], false);
         assert_eq!(json["exit"]["outcome"], "code");
         assert!(json["owner_pid"].is_null());
+        assert!(json["on_owner_death"].is_null());
     }
 }
