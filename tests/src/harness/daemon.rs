@@ -51,7 +51,8 @@ pub struct Setup {
     env: Vec<(OsString, OsString)>,
     /// Not told where to serve.
     unnamed: bool,
-    open_files: Option<u32>,
+    /// What a shell does before it executes the daemon.
+    prelude: String,
 }
 
 impl Default for Setup {
@@ -77,7 +78,7 @@ impl Setup {
             args: Vec::new(),
             env: Vec::new(),
             unnamed: false,
-            open_files: None,
+            prelude: String::new(),
         }
     }
 
@@ -113,8 +114,15 @@ impl Setup {
 
     /// Limits how many files it may have open.
     #[must_use]
-    pub fn open_files(mut self, limit: u32) -> Self {
-        self.open_files = Some(limit);
+    pub fn open_files(self, limit: u32) -> Self {
+        self.prelude(&format!("ulimit -n {limit}"))
+    }
+
+    /// Has a shell do this before it executes the daemon, which inherits what the shell then has.
+    #[must_use]
+    pub fn prelude(mut self, command: &str) -> Self {
+        self.prelude.push_str(command);
+        self.prelude.push_str("; ");
         self
     }
 
@@ -178,9 +186,9 @@ impl Setup {
         std::fs::write(&config, &self.config).unwrap();
         let log = tempfile::NamedTempFile::new_in(self.folder.path()).unwrap();
         let mut keeper = Command::new(program(KEEPER));
-        if let Some(limit) = self.open_files {
-            let limit = format!("ulimit -n {limit}; exec \"$@\"");
-            keeper.args(["/bin/sh", "-c", &limit, "sh"]);
+        if !self.prelude.is_empty() {
+            let script = format!("{}exec \"$@\"", self.prelude);
+            keeper.args(["/bin/sh", "-c", &script, "sh"]);
         }
         keeper.arg(program(DAEMON)).arg("--config").arg(&config);
         if !self.unnamed {

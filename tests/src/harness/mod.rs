@@ -18,6 +18,7 @@ mod daemon;
 mod frame;
 pub mod keeper;
 mod leaks;
+pub mod privileges;
 pub mod process;
 pub mod programs;
 pub mod refusal;
