@@ -286,8 +286,10 @@ async fn fork(
     let worker = seed.id.counter;
     let template = Arc::clone(&seed.template);
     let limit = daemon.config.timeouts.fork;
-    let Some(mut answer) = zygote.fork(seed, theirs) else {
-        return ForkReply::Gone;
+    let mut answer = match zygote.fork(seed, theirs) {
+        Ok(Some(answer)) => answer,
+        Ok(None) => return ForkReply::Gone,
+        Err(error) => return ForkReply::Failed(Problem::limit("open files of mpforkd", error)),
     };
     let reply = loop {
         match tokio::time::timeout(limit, &mut answer).await {

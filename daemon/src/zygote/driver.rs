@@ -99,6 +99,7 @@ fn on_fork_failed(template: &Template, zygote: &Zygote, failed: ForkFailed) {
     let Some(pending) = zygote.answered(failed.worker) else {
         return;
     };
+    zygote.publish(&zygote.state());
     let name = &template.display;
     let problem = if !failed.threads.is_empty() {
         let threads = failed.threads.join(", ");
@@ -154,11 +155,9 @@ async fn on_gone(daemon: &Arc<Daemon>, template: &Arc<Template>, zygote: &Arc<Zy
     let (asked, pending, running) = {
         let mut state = zygote.state();
         let asked = std::mem::replace(&mut state.leaving, true);
-        (
-            asked,
-            std::mem::take(&mut state.pending),
-            std::mem::take(&mut state.running),
-        )
+        let pending = std::mem::take(&mut state.pending);
+        zygote.link.expect_at_most(0);
+        (asked, pending, std::mem::take(&mut state.running))
     };
     if asked {
         // Its exit handlers run now.

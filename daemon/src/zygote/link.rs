@@ -45,6 +45,9 @@ pub(crate) struct Link {
     outgoing: Mutex<VecDeque<Outgoing>>,
     /// Tells the reading task that something waits to be sent.
     waiting: Notify,
+    /// Each holds a number for a descriptor that is to come: a pidfd for which no number is free would
+    /// be lost, and the link with it.
+    spares: Mutex<Vec<OwnedFd>>,
 }
 
 /// What one task has read of a link.
@@ -61,7 +64,34 @@ impl Link {
             socket: Readable::new(socket)?,
             outgoing: Mutex::default(),
             waiting: Notify::new(),
+            spares: Mutex::default(),
         })
+    }
+
+    /// Sees to it that there will be a number for one descriptor more.
+    pub(crate) fn expect_descriptor(&self) -> io::Result<()> {
+        let spare = self.socket.as_fd().try_clone_to_owned()?;
+        self.spares().push(spare);
+        Ok(())
+    }
+
+    /// No more descriptors than these are to come.
+    pub(crate) fn expect_at_most(&self, count: usize) {
+        self.spares().truncate(count);
+    }
+
+    /// Receives with a number free, where a descriptor may come.
+    fn fill(&self, bytes: &mut [u8], arrived: &mut Vec<OwnedFd>) -> io::Result<usize> {
+        let spare = self.spares().pop();
+        let expected = spare.is_some();
+        drop(spare);
+        let received = fdpass::receive(self.socket.as_fd(), bytes, arrived);
+        if expected && arrived.is_empty() {
+            // It is still to come. Only another thread could have taken the number meanwhile; then the
+            // next descriptor has to find one by itself.
+            let _ = self.expect_descriptor();
+        }
+        received
     }
 
     /// Sends a frame now or, when the socket is full, as soon as it takes it.
@@ -140,9 +170,9 @@ impl Link {
         } = incoming;
         let mut bytes = [0u8; CHUNK_BYTES];
         let mut arrived = Vec::new();
-        let received = self.socket.poll_read(cx, |socket| {
-            fdpass::receive(socket, &mut bytes, &mut arrived)
-        });
+        let received = self
+            .socket
+            .poll_read(cx, |_| self.fill(&mut bytes, &mut arrived));
         descriptors.extend(arrived);
         Poll::Ready(match ready!(received) {
             Ok(count) => {
@@ -179,6 +209,10 @@ impl Link {
             }
             other => Ok(other?),
         }
+    }
+
+    fn spares(&self) -> std::sync::MutexGuard<'_, Vec<OwnedFd>> {
+        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Outgoing>> {

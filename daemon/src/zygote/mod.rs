@@ -13,6 +13,7 @@ use mpfork_proto::link as wire;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{KeptDescriptor, PreloadReport};
 use std::collections::{HashMap, HashSet};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -67,18 +68,20 @@ struct State {
 }
 
 impl Zygote {
-    /// Asks for a worker, which finds its assignment in `socket`. `None`: it takes no more starts.
+    /// Asks for a worker, which finds its assignment in `socket`. `None`: it takes no more starts. An
+    /// error: there would be no descriptor for the worker's pidfd.
     pub(crate) fn fork(
         &self,
         seed: Box<Seed>,
         socket: OwnedFd,
-    ) -> Option<oneshot::Receiver<ForkReply>> {
+    ) -> io::Result<Option<oneshot::Receiver<ForkReply>>> {
         let (reply, answer) = oneshot::channel();
         let worker = seed.id.counter;
         let mut state = self.state();
         if state.leaving {
-            return None;
+            return Ok(None);
         }
+        self.link.expect_descriptor()?;
         state.pending.insert(worker, Pending { seed, reply });
         self.publish(&state);
         drop(state);
@@ -86,15 +89,18 @@ impl Zygote {
         if let Err(error) = self.link.send(frame, vec![socket]) {
             // The driver sees the broken link too, and cleans up what is left.
             tracing::warn!(zygote = self.child.pid, %error, "can't send to the zygote");
-            return (!self.give_up(worker)).then_some(answer);
+            return Ok((!self.give_up(worker)).then_some(answer));
         }
-        Some(answer)
+        Ok(Some(answer))
     }
 
     /// Gives up a Fork that is not answered: should its worker come to be, it ends before it begins.
     /// False: it was just answered.
     pub(crate) fn give_up(&self, worker: u64) -> bool {
-        self.state().pending.remove(&worker).is_some()
+        let mut state = self.state();
+        let given_up = state.pending.remove(&worker).is_some();
+        self.publish(&state);
+        given_up
     }
 
     /// Whether it has answered a Fork within this time: it is busy, not stuck.
@@ -147,6 +153,7 @@ impl Zygote {
 
     /// Tells how many workers run or are being forked.
     fn publish(&self, state: &State) {
+        self.link.expect_at_most(state.pending.len());
         self.running
             .send_replace(state.running.len() + state.pending.len());
     }

@@ -13,6 +13,7 @@ mpfork::register!("value", || COUNTED.clone());
 mpfork::register!("build", || println!("{}", build()));
 mpfork::register!("panic", panic);
 mpfork::register!("fail", fail);
+mpfork::register!("fail-at-length", fail_at_length);
 mpfork::register!("abort", abort);
 mpfork::register!("exit", exit);
 mpfork::register!("raise", raise_signal);
@@ -61,6 +62,29 @@ fn panic(text: String) {
 
 fn abort() {
     std::process::abort();
+}
+
+/// An error as long as errors travel: some 48 KiB.
+#[derive(Debug)]
+struct Long(String, Option<Box<Long>>);
+
+impl std::fmt::Display for Long {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Long {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let source = self.1.as_deref()?;
+        Some(source)
+    }
+}
+
+fn fail_at_length() -> Result<(), Long> {
+    let link = |source: Option<Box<Long>>| Some(Box::new(Long("y".repeat(1000), source)));
+    let chain = (0..32).fold(None, |source, _| link(source));
+    Err(Long("x".repeat(16_000), chain))
 }
 
 fn fail() -> Result<u32, Wrapped> {
