@@ -18,7 +18,7 @@ pub struct Launch<'a> {
     /// The arguments, the program's name first.
     pub argv: &'a [CString],
     /// How many arguments more a worker may have that goes on with `main`; for programs that take the
-    /// room only: see [`arguments`](crate::arguments).
+    /// room only: see [`arguments`].
     pub room: usize,
     /// The whole environment, as NAME=value.
     pub env: &'a [CString],

@@ -100,6 +100,7 @@ impl Zygote {
         let mut state = self.state();
         let given_up = state.pending.remove(&worker).is_some();
         self.publish(&state);
+        drop(state);
         given_up
     }
 
