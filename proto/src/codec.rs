@@ -8,7 +8,7 @@ use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 /// Most messages are smaller, and each call has such a buffer for each direction. Memory of this size
 /// is at hand, where that of the stock 8 KiB must be searched and put together again: that took some
 /// tenth of a call.
-const BUFFER_BYTES: usize = 1000;
+const BUFFER_BYTES: usize = 1 << 10;
 /// How much is put together before it is passed on.
 const TOGETHER_BYTES: usize = 32 << 10;
 

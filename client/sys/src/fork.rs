@@ -39,9 +39,10 @@ impl std::error::Error for ForkError {}
 /// When there are yet other threads, the main thread does not fall asleep, or the system refuses.
 pub fn fork_beside_sleeping_main() -> Result<Forked, ForkError> {
     threads::expect_sleeping_main().map_err(ForkError::Threads)?;
-    // SAFETY: the only other thread sleeps until this one is done with its test. A thread that waits
-    // for another holds no lock that this one needs, or neither would ever go on; libc brings the
-    // locks of its own allocator into order. So the child finds all it uses unlocked.
+    // SAFETY: the only other thread sleeps, so nothing is half changed by it; libc brings the locks of
+    // its own allocator into order. Should it sleep with a lock of another kind held, a child that
+    // needs that lock waits for ever, which is no undefined behaviour. A test harness holds none: it
+    // waits for its test.
     match unsafe { nix::unistd::fork() } {
         Ok(nix::unistd::ForkResult::Parent { child }) => Ok(Forked::Parent(child.as_raw())),
         Ok(nix::unistd::ForkResult::Child) => Ok(Forked::Child),

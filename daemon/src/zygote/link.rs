@@ -112,19 +112,21 @@ impl Link {
         };
         let mut queue = self.queue();
         queue.push_back(outgoing);
-        if queue.len() == 1 {
-            match send_front(self.socket.as_fd(), &mut queue) {
-                Ok(()) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock || is_congested(&error) => {
-                }
-                Err(error) => {
-                    queue.pop_back();
-                    return Err(error.into());
-                }
-            }
+        if queue.len() > 1 {
+            // The reading task knows.
+            return Ok(());
+        }
+        let sent = send_front(self.socket.as_fd(), &mut queue);
+        let waits =
+            |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock || is_congested(error);
+        if sent.as_ref().is_err_and(|error| !waits(error)) {
+            queue.pop_back();
         }
         drop(queue);
-        self.waiting.notify_one();
+        match sent {
+            Err(error) if waits(&error) => self.waiting.notify_one(),
+            sent => sent?,
+        }
         Ok(())
     }
 
@@ -147,11 +149,12 @@ impl Link {
                     None => continue,
                 }
             }
-            let full = !self.queue().is_empty();
+            // On each turn: a zygote that keeps us reading gets its answers too.
+            let waits = self.flush()?;
             let count = tokio::select! {
                 count = poll_fn(|cx| self.poll_fill(cx, incoming)) => count?,
-                flushed = self.flush(), if full => {
-                    flushed?;
+                goes_on = self.goes_on(waits), if waits != Waits::Nothing => {
+                    goes_on?;
                     continue;
                 }
                 () = self.waiting.notified() => continue,
@@ -184,31 +187,32 @@ impl Link {
         })
     }
 
-    /// Sends what had to wait, as far as it goes, once it goes on.
-    async fn flush(&self) -> Result<(), LinkError> {
-        // Looked at only while something waits; see there.
-        match Writable::of(self.socket.as_fd()) {
-            Ok(full) => full.ready().await?,
-            // No descriptor is free for it.
-            Err(_) => tokio::time::sleep(CONGESTION_PAUSE).await,
-        }
-        let sent = {
-            let mut queue = self.queue();
-            let mut sent = Ok(());
-            while sent.is_ok() && !queue.is_empty() {
-                sent = send_front(self.socket.as_fd(), &mut queue);
+    /// Sends what had to wait, as far as it goes; what the rest waits for.
+    fn flush(&self) -> Result<Waits, LinkError> {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, WouldBlock};
+        let mut queue = self.queue();
+        while !queue.is_empty() {
+            match send_front(self.socket.as_fd(), &mut queue) {
+                Ok(()) => {}
+                Err(error) if error.kind() == WouldBlock => return Ok(Waits::Room),
+                Err(error) if is_congested(&error) => return Ok(Waits::Others),
+                // What it said before it went is still to be read; that tells its end.
+                Err(error) if matches!(error.kind(), BrokenPipe | ConnectionReset) => queue.clear(),
+                Err(error) => return Err(error.into()),
             }
-            sent
-        };
-        match sent {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            // Others must first take their descriptors off their sockets.
-            Err(error) if is_congested(&error) => {
-                tokio::time::sleep(CONGESTION_PAUSE).await;
-                Ok(())
-            }
-            other => Ok(other?),
         }
+        Ok(Waits::Nothing)
+    }
+
+    async fn goes_on(&self, waits: Waits) -> io::Result<()> {
+        if waits == Waits::Room
+            && let Ok(full) = Writable::of(self.socket.as_fd())
+        {
+            return full.ready().await;
+        }
+        // Or no descriptor is free to await it by.
+        tokio::time::sleep(CONGESTION_PAUSE).await;
+        Ok(())
     }
 
     fn spares(&self) -> std::sync::MutexGuard<'_, Vec<OwnedFd>> {
@@ -218,6 +222,16 @@ impl Link {
     fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Outgoing>> {
         self.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// For what sending waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    Nothing,
+    /// In the socket.
+    Room,
+    /// The user has too many descriptors in flight: others must first take theirs off their sockets.
+    Others,
 }
 
 fn is_congested(error: &io::Error) -> bool {

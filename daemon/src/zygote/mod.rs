@@ -60,6 +60,8 @@ pub(crate) struct Zygote {
 #[derive(Debug, Default)]
 struct State {
     pending: HashMap<u64, Pending>,
+    /// Forks asked for and not answered, the given up ones too: their pidfds are still to come.
+    owed: usize,
     running: HashMap<u64, Arc<Worker>>,
     /// It was told to leave, or is gone: it forks no more.
     leaving: bool,
@@ -83,6 +85,7 @@ impl Zygote {
         }
         self.link.expect_descriptor()?;
         state.pending.insert(worker, Pending { seed, reply });
+        state.owed += 1;
         self.publish(&state);
         drop(state);
         let frame = wire::supervisor_frame::Frame::Fork(wire::Fork { worker });
@@ -115,6 +118,7 @@ impl Zygote {
     fn answered(&self, worker: u64) -> Option<Pending> {
         let mut state = self.state();
         state.answered = Some(Instant::now());
+        state.owed = state.owed.saturating_sub(1);
         state.pending.remove(&worker)
     }
 
@@ -154,7 +158,7 @@ impl Zygote {
 
     /// Tells how many workers run or are being forked.
     fn publish(&self, state: &State) {
-        self.link.expect_at_most(state.pending.len());
+        self.link.expect_at_most(state.owed);
         self.running
             .send_replace(state.running.len() + state.pending.len());
     }

@@ -253,7 +253,8 @@ impl AsyncWrite for FdStream {
     /// they would wake the other side three times.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.sent == 0 && this.put_off < this.outgoing.len() {
+        let waits = this.full.is_some() || this.congestion.is_some();
+        if this.sent == 0 && !waits && this.put_off < this.outgoing.len() {
             this.put_off = this.outgoing.len();
             cx.waker().wake_by_ref();
             return Poll::Pending;
