@@ -48,6 +48,10 @@ impl Options {
         let mut pipes = Pipes::default();
         for (number, stdio) in (0_u8..).zip(self.stdio) {
             let Some(stdio) = stdio else { continue };
+            if stdio.is_kept() && number > 0 {
+                state.keep_output(number);
+                continue;
+            }
             let (source, end) = stdio.resolve(number)?;
             state.stdio(number, source);
             match (end, number) {

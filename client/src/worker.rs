@@ -1,7 +1,7 @@
 //! A worker as its starter sees it; what [`Process`](crate::Process) and [`Handle`](crate::Handle)
 //! share.
 
-use crate::api::{Client, Running, Started, WorkerRequest};
+use crate::api::{Client, Relayed, Running, Started, WorkerRequest};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::session::{Session, current_runtime};
@@ -37,12 +37,20 @@ pub(crate) struct Start {
 pub(crate) struct Worker {
     pub(crate) id: WorkerId,
     pub(crate) pid: i32,
-    pidfd: OwnedFd,
+    way: Way,
     session: Arc<Session>,
     socket: Option<Arc<Path>>,
     exit: OnceLock<Exit>,
     /// The call that will tell the exit. Locked while somebody waits on it.
     running: tokio::sync::Mutex<Option<Running>>,
+}
+
+/// How this process reaches the worker.
+#[derive(Debug)]
+enum Way {
+    Pidfd(OwnedFd),
+    /// Through the daemon, as descriptors do not pass.
+    Relayed(Relayed),
 }
 
 /// How long the daemon may take to tell the exit of a process that has ended.
@@ -64,8 +72,11 @@ impl Worker {
                 Place::Template(name) => Arc::clone(name),
             };
             start.request.template = template.to_string();
+            if !session.client.carries_descriptors() {
+                start.request.inline_argument()?;
+            }
             match launch(&session.client, &start).await {
-                Ok((started, running)) => return Self::new(session, socket, started, running),
+                Ok(launched) => return Self::new(session, socket, launched),
                 // The daemon has been restarted, or somebody removed the template.
                 Err(Error::Server(problem))
                     if problem.reason == Reason::UnknownTemplate
@@ -92,17 +103,25 @@ impl Worker {
     fn new(
         session: Arc<Session>,
         socket: Option<&Arc<Path>>,
-        started: Started,
-        running: Option<Running>,
+        launched: Launched,
     ) -> Result<Self, Error> {
-        let pidfd = started.pidfd.ok_or_else(|| Error::Unsupported {
-            what: "a process object".to_owned(),
-            why: "descriptors do not pass on this connection to mpforkd",
-        })?;
+        let (id, pid, way, running) = match launched {
+            Launched::Direct(started, running) => {
+                let pidfd = started.pidfd.ok_or_else(|| Error::Unsupported {
+                    what: "a process object".to_owned(),
+                    why: "the daemon sent no pidfd",
+                })?;
+                (started.worker, started.pid, Way::Pidfd(pidfd), running)
+            }
+            Launched::Relayed(relayed) => {
+                let started = &relayed.started;
+                (started.worker, started.pid, Way::Relayed(relayed), None)
+            }
+        };
         Ok(Self {
-            id: started.worker,
-            pid: started.pid,
-            pidfd,
+            id,
+            pid,
+            way,
             session,
             socket: socket.cloned(),
             exit: OnceLock::new(),
@@ -115,13 +134,20 @@ impl Worker {
     }
 
     pub(crate) fn sentinel(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+        match &self.way {
+            Way::Pidfd(pidfd) => pidfd.as_fd(),
+            Way::Relayed(relayed) => relayed.sentinel(),
+        }
     }
 
     /// Waits for the exit. May be cancelled and called again.
     pub(crate) async fn exited(&self) -> Result<&Exit, Error> {
         if let Some(exit) = self.exit.get() {
             return Ok(exit);
+        }
+        if let Way::Relayed(relayed) = &self.way {
+            let exit = relayed.exited().await?;
+            return Ok(self.exit.get_or_init(|| exit));
         }
         let told = if current_runtime()? == self.session.runtime {
             self.told_by_the_start().await
@@ -227,7 +253,8 @@ impl Worker {
 
     /// Whether the pidfd shows one of these events within the time, which is under a second.
     fn poll(&self, events: PollFlags, time: Duration) -> bool {
-        let mut polled = [PollFd::new(&self.pidfd, events)];
+        let sentinel = self.sentinel();
+        let mut polled = [PollFd::new(&sentinel, events)];
         let time = Timespec {
             tv_sec: 0,
             tv_nsec: time.subsec_nanos().into(),
@@ -238,6 +265,9 @@ impl Worker {
 
     /// Sends a signal; nothing happens when the process has ended.
     pub(crate) fn signal(&self, signal: i32) -> Result<(), Error> {
+        if let Way::Relayed(_) = self.way {
+            return crate::runtime::block_on(self.signal_through_daemon(signal));
+        }
         match pidfd::signal(self.sentinel(), signal) {
             Err(error) if error.raw_os_error() != Some(ESRCH) => {
                 Err(Error::system(format!("sending signal {signal}"), error))
@@ -247,12 +277,35 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// Over a connection of the runtime this is called in: the one the worker was started on may not
+    /// be driven just now.
+    async fn signal_through_daemon(&self, signal: i32) -> Result<(), Error> {
+        let session = Session::get(self.socket.as_ref()).await?;
+        if session.client.instance() != self.client().instance() {
+            return Ok(());
+        }
+        session.client.signal_worker(self.id, signal, false).await?;
+        Ok(())
+    }
+}
+
 const ESRCH: i32 = rustix::io::Errno::SRCH.raw_os_error();
 
-async fn launch(client: &Client, start: &Start) -> Result<(Started, Option<Running>), Error> {
+/// A worker that was started.
+enum Launched {
+    Direct(Started, Option<Running>),
+    Relayed(Relayed),
+}
+
+async fn launch(client: &Client, start: &Start) -> Result<Launched, Error> {
+    if !client.carries_descriptors() {
+        let relayed = client.run_relayed(&start.request, start.detached).await?;
+        return Ok(Launched::Relayed(relayed));
+    }
     if start.detached {
         let started = client.start_worker(&start.request, true).await?;
-        return Ok((started, None));
+        return Ok(Launched::Direct(started, None));
     }
     let mut running = client.run_worker(&start.request).await?;
     let pidfd = running.started.pidfd.take();
@@ -261,7 +314,7 @@ async fn launch(client: &Client, start: &Start) -> Result<(Started, Option<Runni
         pid: running.started.pid,
         pidfd,
     };
-    Ok((started, Some(running)))
+    Ok(Launched::Direct(started, Some(running)))
 }
 
 /// The loss is what happened; that there is no daemon any more is its consequence.

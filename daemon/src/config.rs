@@ -58,6 +58,11 @@ pub struct Limits {
     pub connections: usize,
     /// Ended workers remembered for `WaitWorker` and `GetWorker`.
     pub retained_exits: usize,
+    /// Bytes kept of what one worker writes to streams nobody was given; 0: nothing, they are the null
+    /// device.
+    pub kept_output: usize,
+    /// The same of all workers together, ended ones included.
+    pub kept_output_total: usize,
     /// Descriptors a connection may have on their way.
     pub descriptor_credit: u32,
 }
@@ -71,6 +76,8 @@ impl Default for Limits {
             templates: 256,
             connections: 1_000,
             retained_exits: 10_000,
+            kept_output: 64 << 10,
+            kept_output_total: 64 << 20,
             descriptor_credit: mpfork_transport::DEFAULT_CREDIT,
         }
     }
@@ -213,6 +220,12 @@ impl Config {
                 &format!("must be from 8 to {}", mpfork_transport::MAX_CREDIT),
             );
         }
+        if limits.kept_output > limits.kept_output_total {
+            return wrong(
+                "limits.kept_output",
+                "must not exceed limits.kept_output_total",
+            );
+        }
         if self.templates.len() >= limits.templates {
             return wrong(
                 "limits.templates",
@@ -337,6 +350,7 @@ mod tests {
             ),
             ("[log]\nformat = \"xml\"", "xml"),
             ("[limits]\ndescriptor_credit = 1", "descriptor_credit"),
+            ("[limits]\nkept_output_total = 1000", "kept_output"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");

@@ -3,6 +3,7 @@
 use crate::children::Children;
 use crate::config::Config;
 use crate::features::Features;
+use crate::kept::Total;
 use crate::peers::Peers;
 use crate::template::Template;
 use crate::template::identity::Identities;
@@ -44,6 +45,8 @@ pub(crate) struct Daemon {
     pub(crate) workers: Workers,
     pub(crate) peers: Peers,
     pub(crate) children: Children,
+    /// What the output that is kept of workers takes.
+    pub(crate) kept: Arc<Total>,
     pub(crate) ending: watch::Sender<Ending>,
     waiting_starts: Arc<AtomicUsize>,
 }
@@ -70,6 +73,7 @@ impl Daemon {
             templates: Templates::new(config.limits.templates),
             workers: Workers::new(instance, &config.limits),
             peers: Peers::new(config.limits.connections),
+            kept: Arc::new(Total::new(config.limits.kept_output_total)),
             config,
             socket,
             instance,

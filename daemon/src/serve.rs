@@ -5,6 +5,7 @@ use crate::verbs::Api;
 use mpfork_proto::v1::admin_server::AdminServer;
 use mpfork_proto::v1::connection_server::ConnectionServer;
 use mpfork_proto::v1::fork_server_server::ForkServerServer;
+use mpfork_proto::v1::logs_server::LogsServer;
 use mpfork_proto::v1::templates_server::TemplatesServer;
 use mpfork_transport::FdStream;
 use std::io;
@@ -29,6 +30,7 @@ pub(crate) async fn serve(
         .add_service(ConnectionServer::new(api.clone()))
         .add_service(ForkServerServer::new(api.clone()))
         .add_service(TemplatesServer::new(api.clone()))
+        .add_service(LogsServer::new(api.clone()))
         .add_service(AdminServer::new(api));
     let (close, closing) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(router.serve_with_incoming_shutdown(

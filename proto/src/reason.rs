@@ -41,6 +41,13 @@ const fn row(reason: Reason, grpc_code: i32, exit_code: u8, advice: &'static str
     }
 }
 
+const INTERNAL: Row = row(
+    Reason::Internal,
+    code::INTERNAL,
+    70,
+    "this is a bug in mpforkd: please report it with the log",
+);
+
 /// Every reason, in the order of the enum.
 ///
 /// Exit codes follow sysexits.h where one fits; 126 and 127 mean what they mean to a shell.
@@ -165,11 +172,24 @@ pub const TABLE: &[Row] = &[
         84,
         "wait until what it is doing has ended",
     ),
+    INTERNAL,
     row(
-        Reason::Internal,
-        code::INTERNAL,
-        70,
-        "this is a bug in mpforkd: please report it with the log",
+        Reason::AlreadyAttached,
+        code::FAILED_PRECONDITION,
+        85,
+        "wait until the other one has ended",
+    ),
+    row(
+        Reason::NotAttachable,
+        code::FAILED_PRECONDITION,
+        86,
+        "start the worker with attached streams; see `mpctl logs` for what was kept",
+    ),
+    row(
+        Reason::NotKept,
+        code::FAILED_PRECONDITION,
+        87,
+        "look where the worker's streams were sent when it was started",
     ),
 ];
 
@@ -180,7 +200,7 @@ impl Reason {
         TABLE
             .iter()
             .find(|row| row.reason == self)
-            .unwrap_or(&TABLE[TABLE.len() - 1])
+            .unwrap_or(&INTERNAL)
     }
 
     /// The name on the wire: `ErrorInfo.reason`.

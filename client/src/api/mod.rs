@@ -14,6 +14,7 @@
 //! # }
 //! ```
 
+mod attach;
 mod connect;
 mod describe;
 mod get_status;
@@ -21,7 +22,9 @@ mod get_template;
 mod get_worker;
 mod list_templates;
 mod list_workers;
+mod read_logs;
 mod register_template;
+mod relayed;
 mod reload_template;
 mod remove_template;
 mod request;
@@ -35,10 +38,13 @@ mod warm_template;
 
 pub use crate::runtime::block_on;
 pub use crate::state::{StartState, Stdio};
+pub use attach::{Attached, Input, Output};
 pub use connect::Client;
 pub use describe::{Description, describe};
 pub use mpfork_sys::limits::Rlimit;
+pub use read_logs::{LogSource, Logs};
 pub use register_template::{Program, TemplateRequest};
+pub use relayed::Relayed;
 pub use request::{Function, OnOwnerDeath, Task, WorkerRequest};
 pub use result_channel::ResultChannel;
 pub use run_worker::Running;

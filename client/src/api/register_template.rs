@@ -10,9 +10,11 @@ use mpfork_sys::limits::Rlimit;
 use mpfork_transport::uncancelled;
 use prost::Message as _;
 use rustix::fs::{Mode, OFlags};
+use sha2::{Digest as _, Sha256};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -63,6 +65,20 @@ impl Program {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Of the whole file, read without moving the offset that others may share.
+    fn sha256(&self) -> std::io::Result<Vec<u8>> {
+        let file = std::fs::File::from(self.file.try_clone()?);
+        let (mut hash, mut bytes, mut at) = (Sha256::new(), vec![0; 1 << 16], 0);
+        loop {
+            let count = file.read_at(&mut bytes, at)?;
+            if count == 0 {
+                return Ok(hash.finalize().to_vec());
+            }
+            hash.update(&bytes[..count]);
+            at += count as u64;
+        }
     }
 
     pub(super) fn file(&self) -> BorrowedFd<'_> {
@@ -131,6 +147,7 @@ impl TemplateRequest {
         });
         v1::TemplateSpec {
             program: None,
+            program_sha256: Vec::new(),
             program_path: self.program.path.as_os_str().as_bytes().to_vec(),
             args: bytes(&self.args),
             preloads: self.preloads.clone().unwrap_or_default(),
@@ -151,6 +168,9 @@ impl Client {
         &self,
         request: &TemplateRequest,
     ) -> Result<v1::RegisterTemplateResponse, Error> {
+        if !self.carries_descriptors() {
+            return self.register_by_path(request).await;
+        }
         let reservation = self.reserve(1).await?;
         let mut spec = request.to_proto();
         let length = spec.encoded_len();
@@ -172,6 +192,21 @@ impl Client {
             Ok(answer.into_inner())
         };
         uncancelled(call).await.map_err(|_| self.aborted())?
+    }
+
+    /// The daemon opens the program itself, and takes it when it is the same one to the last byte.
+    async fn register_by_path(
+        &self,
+        request: &TemplateRequest,
+    ) -> Result<v1::RegisterTemplateResponse, Error> {
+        let mut spec = request.to_proto();
+        let hash = request.program.sha256();
+        spec.program_sha256 = hash.map_err(|error| Error::system("reading the program", error))?;
+        let mut rpc = TemplatesClient::new(self.channel.clone());
+        let request = v1::RegisterTemplateRequest { spec: Some(spec) };
+        let answer = rpc.register_template(request).await;
+        let answer = answer.map_err(|status| self.error(&status))?;
+        Ok(answer.into_inner())
     }
 }
 

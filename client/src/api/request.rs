@@ -6,9 +6,10 @@ use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::task;
 use mpfork_proto::{MAX_MESSAGE_BYTES, v1};
 use mpfork_transport::Queued;
+use mpfork_zygote::payload;
 use prost::Message as _;
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,6 +111,54 @@ impl WorkerRequest {
     /// The message and its descriptors, opened but not yet queued.
     pub(crate) fn prepare(&self) -> Result<Prepared, Error> {
         let mut opened = self.state.open()?;
+        if let Task::Function {
+            channel: Some(channel),
+            ..
+        } = &self.task
+        {
+            let copy = channel.try_clone();
+            let copy = copy.map_err(|error| Error::system("copying a channel", error))?;
+            opened.push((Purpose::Channel, copy));
+        }
+        Prepared::new(self.spec(self.state.to_proto())?, opened)
+    }
+
+    /// Has an argument that lies in the channel travel in the message.
+    pub(crate) fn inline_argument(&mut self) -> Result<(), Error> {
+        let Task::Function {
+            argument,
+            channel: Some(channel),
+            ..
+        } = &mut self.task
+        else {
+            return Ok(());
+        };
+        if argument.is_empty() {
+            let read = payload::read(channel.as_fd());
+            let read = read.map_err(|error| {
+                Error::system("reading a function's argument", std::io::Error::other(error))
+            })?;
+            *argument = read.unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// The message where descriptors do not pass: the result comes over the call, streams are attached
+    /// that are not to be anything else.
+    pub(crate) fn without_descriptors(&self) -> Result<v1::WorkerSpec, Error> {
+        let mut spec = self.spec(self.state.without_descriptors()?)?;
+        if let Task::Function {
+            channel: Some(_), ..
+        } = &self.task
+            && let Some(task::Task::Function(function)) =
+                spec.task.as_mut().and_then(|task| task.task.as_mut())
+        {
+            function.result = true;
+        }
+        Ok(Prepared::new(spec, Vec::new())?.spec)
+    }
+
+    fn spec(&self, state: v1::StartState) -> Result<v1::WorkerSpec, Error> {
         let task = match &self.task {
             Task::Command {
                 program,
@@ -123,35 +172,28 @@ impl WorkerRequest {
             Task::Function {
                 function,
                 argument,
-                channel,
-            } => {
-                if let Some(channel) = channel {
-                    let copy = channel.try_clone();
-                    let copy = copy.map_err(|error| Error::system("copying a channel", error))?;
-                    opened.push((Purpose::Channel, copy));
-                }
-                task::Task::Function(task::Function {
-                    argument: argument.clone(),
-                    channel: None,
-                    target: Some(match function {
-                        Function::Name(name) => task::function::Target::Name(name.clone()),
-                        Function::Offset(offset) => task::function::Target::Offset(*offset),
-                    }),
-                })
-            }
+                channel: _,
+            } => task::Task::Function(task::Function {
+                argument: argument.clone(),
+                channel: None,
+                result: false,
+                target: Some(match function {
+                    Function::Name(name) => task::function::Target::Name(name.clone()),
+                    Function::Offset(offset) => task::function::Target::Offset(*offset),
+                }),
+            }),
             Task::Main { args } => task::Task::Main(task::Main { args: bytes(args) }),
         };
-        let spec = v1::WorkerSpec {
+        Ok(v1::WorkerSpec {
             request_id: self.request_id.clone(),
             template: self.template.clone(),
             task: Some(v1::Task { task: Some(task) }),
-            state: Some(self.state.to_proto()),
+            state: Some(state),
             name: self.name.clone(),
             on_owner_death: self.on_owner_death.into(),
             time_limit: proto_duration("time_limit", self.time_limit)?,
             grace: proto_duration("grace", self.grace)?,
-        };
-        Prepared::new(spec, opened)
+        })
     }
 }
 
@@ -223,10 +265,30 @@ impl Prepared {
                 }
             }
         }
+        null_streams(spec.state.get_or_insert_default());
         spec
     }
 
     pub(crate) fn into_parts(self) -> (v1::WorkerSpec, Vec<Purpose>, Vec<OwnedFd>) {
         (self.spec, self.purposes, self.descriptors)
+    }
+}
+
+/// What is neither given nor asked for is the null device, as it is to [`std::process::Command`]: left
+/// open, mpforkd would keep it.
+fn null_streams(state: &mut v1::StartState) {
+    for number in 0..=2 {
+        if state.descriptors.iter().any(|placed| placed.target == number) {
+            continue;
+        }
+        let stdio = state.stdio.get_or_insert_default();
+        let stream = match number {
+            0 => &mut stdio.stdin,
+            1 => &mut stdio.stdout,
+            _ => &mut stdio.stderr,
+        };
+        if *stream == i32::from(v1::Stream::Unspecified) {
+            *stream = v1::Stream::Null.into();
+        }
     }
 }

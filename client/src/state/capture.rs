@@ -28,6 +28,7 @@ impl StartState {
             ignored_signals: Vec::new(),
             new_session: false,
             controlling_terminal: false,
+            stdio: mpfork_proto::v1::Stdio::default(),
         }
     }
 

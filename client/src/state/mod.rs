@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,6 +37,7 @@ pub struct StartState {
     ignored_signals: Vec<u32>,
     new_session: bool,
     controlling_terminal: bool,
+    stdio: v1::Stdio,
 }
 
 /// The working directory. It is opened when the request is sent.
@@ -78,6 +79,8 @@ impl Source {
 fn dup(descriptor: impl AsFd) -> Result<OwnedFd, Errno> {
     rustix::io::fcntl_dupfd_cloexec(descriptor, FIRST_FREE)
 }
+
+const NO_DESCRIPTORS: &str = "descriptors do not pass on this connection to mpforkd";
 
 /// What an opened descriptor is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,8 +132,27 @@ impl StartState {
     /// Sets standard input (0), output (1) or error (2).
     pub(crate) fn stdio(&mut self, number: u8, source: Option<Source>) -> &mut Self {
         self.no_fd(number.into());
+        self.stream(number, v1::Stream::Unspecified);
         if let Some(source) = source {
             self.descriptors.push((u32::from(number), source));
+        }
+        self
+    }
+
+    /// Has mpforkd keep the newest of what the worker writes to its standard output (1) or error (2),
+    /// for [`Client::read_logs`](crate::api::Client::read_logs).
+    pub fn keep_output(&mut self, number: u8) -> &mut Self {
+        self.no_fd(number.into());
+        self.stream(number, v1::Stream::Kept)
+    }
+
+    /// What a standard stream is for which no descriptor is given.
+    fn stream(&mut self, number: u8, what: v1::Stream) -> &mut Self {
+        let stdio = &mut self.stdio;
+        match number {
+            0 => stdio.set_stdin(what),
+            1 => stdio.set_stdout(what),
+            _ => stdio.set_stderr(what),
         }
         self
     }
@@ -207,6 +229,58 @@ impl StartState {
         Ok(opened)
     }
 
+    /// The ends in this process of a worker's streams, where descriptors do not pass: what its input
+    /// is read from and its output written to. Input that is only inherited is none: what is read ahead
+    /// of the worker would be lost to this process.
+    pub(crate) fn local_ends(&self) -> Result<[Option<OwnedFd>; 3], Error> {
+        let mut ends = [None, None, None];
+        for (target, source) in &self.descriptors {
+            let end = ends.get_mut(*target as usize);
+            match (end, source) {
+                (None, _) => {
+                    return Err(Error::Unsupported {
+                        what: format!("giving a worker descriptor {target}"),
+                        why: NO_DESCRIPTORS,
+                    });
+                }
+                (Some(_), Source::Own(0)) => {}
+                (Some(end), source) => *end = source.open()?,
+            }
+        }
+        Ok(ends)
+    }
+
+    /// The message where descriptors do not pass.
+    pub(crate) fn without_descriptors(&self) -> Result<v1::StartState, Error> {
+        if self.controlling_terminal {
+            return Err(Error::Unsupported {
+                what: "giving a worker a terminal".to_owned(),
+                why: NO_DESCRIPTORS,
+            });
+        }
+        let mut state = self.to_proto();
+        if let Cwd::Path(path) = &self.cwd {
+            let path = std::path::absolute(path)
+                .map_err(|error| Error::system("finding the working directory", error))?;
+            state.cwd_path = Some(path.into_os_string().into_vec());
+        }
+        let attached = |number: u32| {
+            let source = self.descriptors.iter().find(|(target, _)| *target == number);
+            source.is_some_and(|(_, source)| !matches!(source, Source::Own(0)))
+        };
+        let stdio = state.stdio.get_or_insert_default();
+        let streams = [&mut stdio.stdin, &mut stdio.stdout, &mut stdio.stderr];
+        for (number, stream) in (0..).zip(streams) {
+            if *stream == i32::from(v1::Stream::Unspecified) {
+                *stream = match attached(number) {
+                    true => v1::Stream::Attached.into(),
+                    false => v1::Stream::Null.into(),
+                };
+            }
+        }
+        Ok(state)
+    }
+
     /// The message, without descriptors.
     pub(crate) fn to_proto(&self) -> v1::StartState {
         let rlimits = self.rlimits.iter().map(|limit| v1::Rlimit {
@@ -224,6 +298,7 @@ impl StartState {
             ignored_signals: self.ignored_signals.clone(),
             new_session: self.new_session,
             controlling_terminal: self.controlling_terminal,
+            stdio: (self.stdio != v1::Stdio::default()).then_some(self.stdio),
             ..v1::StartState::default()
         }
     }

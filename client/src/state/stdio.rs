@@ -14,6 +14,7 @@ pub struct Stdio(Kind);
 enum Kind {
     Inherit,
     Null,
+    Kept,
     Piped,
     Given(OwnedFd),
 }
@@ -31,10 +32,21 @@ impl Stdio {
         Self(Kind::Null)
     }
 
+    /// Kept by mpforkd, the newest of it: `mpctl logs` shows it. Not for standard input, which is then
+    /// the null device.
+    #[must_use]
+    pub fn kept() -> Self {
+        Self(Kind::Kept)
+    }
+
     /// A pipe whose other end the process object holds.
     #[must_use]
     pub fn piped() -> Self {
         Self(Kind::Piped)
+    }
+
+    pub(crate) fn is_kept(&self) -> bool {
+        matches!(self.0, Kind::Kept)
     }
 
     /// The source for the worker's stream `number`; with the caller's end of a pipe.
@@ -42,7 +54,7 @@ impl Stdio {
         let given = |descriptor: OwnedFd| Some(Source::Given(Arc::new(descriptor)));
         Ok(match self.0 {
             Kind::Inherit => (Some(Source::Own(number)), None),
-            Kind::Null => (None, None),
+            Kind::Null | Kind::Kept => (None, None),
             Kind::Given(descriptor) => (given(descriptor), None),
             Kind::Piped => {
                 let _held = crate::standard::hold();

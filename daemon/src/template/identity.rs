@@ -131,7 +131,13 @@ fn read(program: &File) -> Result<Identity, String> {
     Ok(identity(format!("code:{}", hex(&hash.finalize()))))
 }
 
-fn hash_range(file: &File, mut offset: u64, length: u64, hash: &mut Sha256) -> std::io::Result<()> {
+/// Adds a part of a file to a hash.
+pub(super) fn hash_range(
+    file: &File,
+    mut offset: u64,
+    length: u64,
+    hash: &mut Sha256,
+) -> std::io::Result<()> {
     let mut buffer = vec![0u8; 1 << 16];
     let end = offset.saturating_add(length);
     while offset < end {

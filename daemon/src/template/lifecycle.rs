@@ -395,6 +395,7 @@ impl Template {
     /// Forgets everything but what runs.
     pub(crate) fn remove(self: &Arc<Self>, daemon: &Arc<Daemon>) {
         self.state().removed = true;
+        self.output.close();
         self.cool(daemon);
         self.notify();
     }

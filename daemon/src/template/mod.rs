@@ -23,6 +23,7 @@ pub(crate) mod table;
 
 use crate::config::TemplateConfig;
 use crate::convert::to_wire;
+use crate::kept::Ring;
 use crate::zygote::Zygote;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{self, Memory, TemplateState, WarmProgress};
@@ -32,6 +33,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::watch;
+
+/// How many bytes are kept of what a template's zygotes print.
+const OUTPUT: usize = 64 << 10;
 
 /// One template.
 #[derive(Debug)]
@@ -47,6 +51,8 @@ pub(crate) struct Template {
     /// Kept warm when idle.
     pub(crate) keep_warm: bool,
     pub(crate) stats: Stats,
+    /// The newest of what its zygotes have printed.
+    pub(crate) output: Arc<Ring>,
     state: Mutex<State>,
     /// Counts changes of the phase.
     changed: watch::Sender<u64>,
@@ -103,6 +109,7 @@ impl Template {
             keep_warm: config.as_ref().is_some_and(|config| config.warm),
             config,
             stats: Stats::default(),
+            output: Arc::new(Ring::new(OUTPUT)),
             state: Mutex::new(State {
                 spec,
                 phase: Phase::Cold,

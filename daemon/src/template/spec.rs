@@ -8,11 +8,12 @@ use mpfork_proto::v1::TemplateSpec;
 use mpfork_sys::arguments::ROOM;
 use mpfork_sys::limits::Rlimit;
 use mpfork_transport::Connection;
+use rustix::fs::{Mode, OFlags};
 use sha2::{Digest as _, Sha256};
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The most preloads, arguments, variables or limits one recipe may name.
@@ -39,6 +40,36 @@ pub(crate) struct Spec {
     pub(crate) room: usize,
 }
 
+/// Opens the program of a client that can't send it, which may be another one by now.
+fn by_path(path: &[u8], sha256: &[u8]) -> Result<File, Problem> {
+    let path = Path::new(OsStr::from_bytes(path));
+    let refused = |detail: String| {
+        let text = format!("can't take {}: {detail}", path.display());
+        Problem::new(Reason::ProgramRefused, text)
+            .with("program", path.display())
+            .with("detail", detail)
+    };
+    if !path.is_absolute() {
+        return Err(Problem::bad_request("spec.program_path", "not absolute"));
+    }
+    // Opening a pipe would wait for somebody to write to it.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let program = rustix::fs::open(path, flags, Mode::empty());
+    let program = File::from(program.map_err(|error| refused(error.to_string()))?);
+    let metadata = program.metadata();
+    let metadata = metadata.map_err(|error| refused(error.to_string()))?;
+    if !metadata.is_file() {
+        return Err(refused("it is no regular file".to_owned()));
+    }
+    let mut hash = Sha256::new();
+    super::identity::hash_range(&program, 0, metadata.len(), &mut hash)
+        .map_err(|error| refused(error.to_string()))?;
+    if hash.finalize().as_slice() != sha256 {
+        return Err(refused("it is another program than the client's".to_owned()));
+    }
+    Ok(program)
+}
+
 /// True for what could be a registered template's name.
 pub(crate) fn is_digest(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -51,10 +82,16 @@ impl Spec {
         connection: &Connection,
         identities: &Identities,
     ) -> Result<Self, Problem> {
-        let reference = spec
-            .program
-            .ok_or_else(|| Problem::bad_request("spec.program", "no descriptor is named"))?;
-        let program = File::from(connection.claim(&reference)?);
+        let program = match &spec.program {
+            Some(reference) => File::from(connection.claim(reference)?),
+            None if spec.program_sha256.is_empty() => {
+                return Err(Problem::bad_request(
+                    "spec.program",
+                    "no descriptor is named",
+                ));
+            }
+            None => by_path(&spec.program_path, &spec.program_sha256)?,
+        };
         let counts = [
             ("spec.args", spec.args.len()),
             ("spec.preloads", spec.preloads.len()),

@@ -48,6 +48,12 @@ fn limits(daemon: &Daemon) -> Vec<Limit> {
         limit("templates", limits.templates, Some(daemon.templates.len())),
         limit("connections", limits.connections, Some(daemon.peers.len())),
         limit("retained_exits", limits.retained_exits, None),
+        limit("kept_output", limits.kept_output, None),
+        limit(
+            "kept_output_total",
+            limits.kept_output_total,
+            Some(daemon.kept.used()),
+        ),
         limit("descriptor_credit", limits.descriptor_credit as usize, None),
     ];
     if let Ok(files) = mpfork_sys::limits::get(mpfork_sys::limits::NOFILE) {

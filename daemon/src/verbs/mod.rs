@@ -1,5 +1,6 @@
 //! The API: one file for each verb, each a check, a step of the daemon, an answer.
 
+mod attach;
 mod deadline;
 mod get_status;
 mod get_template;
@@ -7,6 +8,7 @@ mod get_worker;
 mod handshake;
 mod list_templates;
 mod list_workers;
+mod read_logs;
 mod register_template;
 mod reload_template;
 mod remove_template;
@@ -22,12 +24,13 @@ use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::admin_server::Admin;
 use mpfork_proto::v1::connection_server::Connection as ConnectionService;
 use mpfork_proto::v1::fork_server_server::ForkServer;
+use mpfork_proto::v1::logs_server::Logs;
 use mpfork_proto::v1::templates_server::Templates;
 use mpfork_proto::v1::*;
 use mpfork_transport::Connection;
 use std::pin::Pin;
 use std::sync::Arc;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 /// The services, on top of the daemon.
 #[derive(Debug, Clone)]
@@ -98,9 +101,11 @@ impl ConnectionService for Api {
 
 impl ForkServer for Api {
     type RunWorkerStream = Streamed<RunWorkerResponse>;
+    type AttachStream = Streamed<AttachResponse>;
 
     verb!(run_worker, RunWorkerRequest, Self::RunWorkerStream);
     verb!(start_worker, StartWorkerRequest, StartWorkerResponse);
+    verb!(attach, Streaming<AttachRequest>, Self::AttachStream);
     verb!(wait_worker, WaitWorkerRequest, WaitWorkerResponse);
     verb!(signal_worker, SignalWorkerRequest, SignalWorkerResponse);
     verb!(get_worker, GetWorkerRequest, GetWorkerResponse);
@@ -128,6 +133,12 @@ impl Templates for Api {
         RemoveTemplateRequest,
         RemoveTemplateResponse
     );
+}
+
+impl Logs for Api {
+    type ReadLogsStream = Streamed<ReadLogsResponse>;
+
+    verb!(read_logs, ReadLogsRequest, Self::ReadLogsStream);
 }
 
 impl Admin for Api {

@@ -1,8 +1,9 @@
 //! Starts a worker, detached or owned by this connection.
 
 use super::Call;
+use crate::daemon::Daemon;
 use crate::worker::request::StartRequest;
-use crate::worker::start::start;
+use crate::worker::start::{StartedWorker, start};
 use crate::worker::{Worker, end};
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{StartWay, StartWorkerRequest, StartWorkerResponse, Started, WorkerSpec};
@@ -30,31 +31,51 @@ pub(super) async fn begin(
     call: Call<Option<WorkerSpec>>,
     detached: bool,
 ) -> Result<(Arc<Worker>, Started), Problem> {
+    let (daemon, connection) = (&call.daemon, &call.connection);
+    let (worker, pidfd) = from_spec(daemon, connection, call.message, detached, false).await?;
+    let started = told(daemon, connection, &worker, pidfd).await?;
+    Ok((worker, started))
+}
+
+/// Starts what a client asks for, `attaching` to it at the same time or not.
+pub(super) async fn from_spec(
+    daemon: &Arc<Daemon>,
+    connection: &Connection,
+    spec: Option<WorkerSpec>,
+    detached: bool,
+    attaching: bool,
+) -> Result<StartedWorker, Problem> {
     let decoded = Instant::now();
-    let spec = call
-        .message
-        .ok_or_else(|| Problem::bad_request("spec", "none is given"))?;
-    let request = StartRequest::parse(spec, &call.connection)?;
-    let owner = (!detached).then(|| call.daemon.peers.owner(&call.connection));
-    let (worker, pidfd) = start(&call.daemon, request, owner, decoded).await?;
-    let pidfd = match pass_pidfd(&call.connection, pidfd).await {
+    let spec = spec.ok_or_else(|| Problem::bad_request("spec", "none is given"))?;
+    let request = StartRequest::parse(spec, connection, attaching)?;
+    let owner = (!detached).then(|| daemon.peers.owner(connection));
+    start(daemon, request, owner, decoded).await
+}
+
+/// What a client is told of a worker that was started for it.
+pub(super) async fn told(
+    daemon: &Daemon,
+    connection: &Connection,
+    worker: &Arc<Worker>,
+    pidfd: Option<Arc<OwnedFd>>,
+) -> Result<Started, Problem> {
+    let pidfd = match pass_pidfd(connection, pidfd).await {
         Ok(pidfd) => pidfd,
         Err(problem) => {
             // Nobody learns of this worker: a start that fails leaves nothing. When the connection
             // has ended that is its owner's death, or the answer was lost and may be asked for again.
-            if !call.connection.is_closed() {
-                let _ = end::signal(&call.daemon, &worker, nix::libc::SIGKILL, true);
+            if !connection.is_closed() {
+                let _ = end::signal(daemon, worker, nix::libc::SIGKILL, true);
             }
             return Err(problem);
         }
     };
-    let started = Started {
+    Ok(Started {
         worker: Some(worker.id),
         pid: worker.pid,
         pidfd,
         way: StartWay::Fork.into(),
-    };
-    Ok((worker, started))
+    })
 }
 
 async fn pass_pidfd(

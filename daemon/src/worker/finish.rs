@@ -47,6 +47,9 @@ pub(crate) fn finish(daemon: &Daemon, worker: &Arc<Worker>, ended: Ended) {
         }
         (state.control.take(), state.place.take(), state.timed_out)
     };
+    if let Some(streams) = &worker.streams {
+        streams.finish();
+    }
     let Ended { status, leftovers } = ended;
     let reports = control.map_or_else(Reports::default, Control::into_reports);
     let exit = Exit {

@@ -13,6 +13,8 @@ pub(crate) mod end;
 pub(crate) mod finish;
 pub(crate) mod request;
 pub(crate) mod start;
+pub(crate) mod stdio;
+pub(crate) mod streams;
 pub(crate) mod table;
 
 use crate::convert::timestamp;
@@ -24,6 +26,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+use streams::Streams;
 use table::Place;
 use tokio::sync::watch;
 
@@ -68,6 +71,7 @@ pub(crate) struct Seed {
     pub(crate) command: bool,
     pub(crate) control: Control,
     pub(crate) place: Place,
+    pub(crate) streams: Option<Arc<Streams>>,
 }
 
 /// What a command's worker reported before it became the command.
@@ -94,6 +98,8 @@ pub(crate) struct Worker {
     pub(crate) grace: Duration,
     pub(crate) started: SystemTime,
     pub(crate) forked_at: Instant,
+    /// The ends of its standard streams that mpforkd holds, if any.
+    pub(crate) streams: Option<Arc<Streams>>,
     /// A command that has not been executed yet; it is no worker to anybody until it has.
     provisional: AtomicBool,
     state: Mutex<State>,
@@ -132,6 +138,7 @@ impl Worker {
             grace: seed.grace,
             started: SystemTime::now(),
             forked_at: Instant::now(),
+            streams: seed.streams,
             provisional: AtomicBool::new(seed.command),
             state: Mutex::new(State {
                 owner,
@@ -173,8 +180,12 @@ impl Worker {
             .clone()
     }
 
-    /// Closes the pidfd: thousands of ended workers are remembered, and descriptors are few.
-    pub(crate) fn close_pidfd(&self) {
+    /// Closes the pidfd and the streams: thousands of ended workers are remembered, and descriptors
+    /// are few.
+    pub(crate) fn close_descriptors(&self) {
+        if let Some(streams) = &self.streams {
+            streams.close();
+        }
         let pidfd = self
             .pidfd
             .lock()

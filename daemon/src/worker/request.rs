@@ -1,5 +1,6 @@
 //! A start request, checked once at the edge: from the wire to what a worker gets.
 
+use super::streams::Plan;
 use crate::convert::from_wire;
 use mpfork_proto::environment;
 use mpfork_proto::link::{AssignedState, AssignedTask, assigned_state, assigned_task};
@@ -33,6 +34,8 @@ pub(crate) struct StartRequest {
     pub(crate) state: AssignedState,
     /// In the order of the indices in `task` and `state`.
     pub(crate) descriptors: Vec<OwnedFd>,
+    /// What mpforkd adds to them before the worker starts.
+    pub(crate) plan: Plan,
     pub(crate) keep: bool,
     pub(crate) time_limit: Option<Duration>,
     pub(crate) grace: Option<Duration>,
@@ -42,8 +45,13 @@ pub(crate) struct StartRequest {
 
 impl StartRequest {
     /// Checks a request. Its descriptors are claimed before anything can fail, so that none stays
-    /// behind on the connection.
-    pub(crate) fn parse(spec: WorkerSpec, connection: &Connection) -> Result<Self, Problem> {
+    /// behind on the connection. What it does not say of its standard streams is another thing when
+    /// its client is `attaching` to them.
+    pub(crate) fn parse(
+        spec: WorkerSpec,
+        connection: &Connection,
+        attaching: bool,
+    ) -> Result<Self, Problem> {
         let fingerprint = fingerprint(&spec);
         let references = references(&spec);
         let descriptors = connection.claim_all(&references)?;
@@ -75,8 +83,11 @@ impl StartRequest {
             return Err(Problem::bad_request("spec.time_limit", "must not be zero"));
         }
         let mut index = 0;
-        let (task, description) = check_task(spec.task, &mut index)?;
-        let state = check_state(spec.state.unwrap_or_default(), &mut index, &descriptors)?;
+        let (task, description, result) = check_task(spec.task, &mut index)?;
+        let state = spec.state.unwrap_or_default();
+        let stdio = state.stdio;
+        let state = check_state(state, &mut index, &descriptors)?;
+        let plan = Plan::new(stdio, &state.placed, descriptors.len(), result, attaching)?;
         Ok(Self {
             request_id: spec.request_id,
             fingerprint,
@@ -85,6 +96,7 @@ impl StartRequest {
             task,
             state,
             descriptors,
+            plan,
             keep,
             time_limit,
             grace: duration("spec.grace", spec.grace)?,
@@ -132,12 +144,15 @@ fn fingerprint(spec: &WorkerSpec) -> u64 {
     for duration in [&spec.time_limit, &spec.grace] {
         duration.map(|d| (d.seconds, d.nanos)).hash(&mut hasher);
     }
+    if let Some(stdio) = spec.state.as_ref().and_then(|state| state.stdio) {
+        (stdio.stdin, stdio.stdout, stdio.stderr).hash(&mut hasher);
+    }
     match spec.task.as_ref().and_then(|task| task.task.as_ref()) {
         Some(task::Task::Command(command)) => {
             (0, &command.program, &command.args, &command.arg0).hash(&mut hasher);
         }
         Some(task::Task::Function(function)) => {
-            (1, &function.argument).hash(&mut hasher);
+            (1, &function.argument, function.result).hash(&mut hasher);
             match &function.target {
                 Some(task::function::Target::Name(name)) => name.hash(&mut hasher),
                 Some(task::function::Target::Offset(offset)) => offset.hash(&mut hasher),
@@ -156,7 +171,12 @@ fn take(index: &mut u32) -> u32 {
     taken
 }
 
-fn check_task(task: Option<Task>, index: &mut u32) -> Result<(AssignedTask, String), Problem> {
+/// The task, what people call it, and whether its result is to come over Attach.
+fn check_task(
+    task: Option<Task>,
+    index: &mut u32,
+) -> Result<(AssignedTask, String, bool), Problem> {
+    let mut result = false;
     let task = task
         .and_then(|task| task.task)
         .ok_or_else(|| Problem::bad_request("spec.task", "none is given"))?;
@@ -192,6 +212,19 @@ fn check_task(task: Option<Task>, index: &mut u32) -> Result<(AssignedTask, Stri
                     format!("function at {offset:#x}"),
                 ),
             };
+            if function.result && function.channel.is_some() {
+                return Err(Problem::bad_request(
+                    "spec.task.function.result",
+                    "it goes to the channel that is given",
+                ));
+            }
+            if function.result && function.argument.is_empty() {
+                return Err(Problem::bad_request(
+                    "spec.task.function.argument",
+                    "without a channel there must be one; none at all is written as nil",
+                ));
+            }
+            result = function.result;
             let function = assigned_task::Function {
                 target: Some(target),
                 argument: function.argument,
@@ -205,7 +238,7 @@ fn check_task(task: Option<Task>, index: &mut u32) -> Result<(AssignedTask, Stri
             (assigned_task::Task::Main(main), description)
         }
     };
-    Ok((AssignedTask { task: Some(task) }, description))
+    Ok((AssignedTask { task: Some(task) }, description, result))
 }
 
 fn check_state(
@@ -401,7 +434,7 @@ mod tests {
 
     #[test]
     fn the_smallest_request_is_fine() {
-        let request = StartRequest::parse(command("true"), &connection()).unwrap();
+        let request = StartRequest::parse(command("true"), &connection(), false).unwrap();
         assert!(request.is_command());
         assert_eq!(request.description, "true");
         assert!(!request.keep);
@@ -466,7 +499,7 @@ mod tests {
         for (field, change) in cases {
             let mut spec = command("true");
             change(&mut spec);
-            let problem = StartRequest::parse(spec, &connection()).unwrap_err();
+            let problem = StartRequest::parse(spec, &connection(), false).unwrap_err();
             assert_eq!(problem.get("field"), *field, "{problem}");
         }
     }
@@ -476,7 +509,7 @@ mod tests {
         fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             use mpfork_proto::Message as _;
             if let Ok(spec) = WorkerSpec::decode(bytes.as_slice()) {
-                let _ = StartRequest::parse(spec, &connection());
+                let _ = StartRequest::parse(spec, &connection(), false);
             }
         }
     }

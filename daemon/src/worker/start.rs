@@ -3,6 +3,7 @@
 use super::control::{AssignError, Control};
 use super::finish::finish;
 use super::request::StartRequest;
+use super::streams::Streams;
 use super::table::{Outcome, Request};
 use super::{Claim, Owner, Seed, Worker};
 use crate::daemon::Daemon;
@@ -85,7 +86,7 @@ async fn start_new(
     decoded: Instant,
 ) -> Result<(Arc<Worker>, Arc<OwnedFd>), Problem> {
     let template = daemon.templates.get(&request.template)?;
-    let result = start_in(daemon, &template, &request, &claim).await;
+    let result = start_in(daemon, &template, request, &claim).await;
     match &result {
         Ok((worker, _)) => template
             .stats
@@ -102,18 +103,19 @@ async fn start_new(
 async fn start_in(
     daemon: &Arc<Daemon>,
     template: &Arc<Template>,
-    request: &StartRequest,
+    mut request: StartRequest,
     claim: &Claim,
 ) -> Result<(Arc<Worker>, Arc<OwnedFd>), Problem> {
     for _ in 0..TRIES {
         let place = daemon.workers.place(template)?;
         let zygote = template.zygote(daemon).await?;
         daemon.accepting()?;
-        check_targets(request, &zygote)?;
-        check_function(request, template, &zygote)?;
-        check_owner(daemon, request, claim.owner())?;
+        check_targets(&request, &zygote)?;
+        check_function(&request, template, &zygote)?;
+        check_owner(daemon, &request, claim.owner())?;
+        let streams = Streams::open(daemon, &mut request)?;
         let id = daemon.workers.next_id();
-        let (control, theirs) = assign(request, id)?;
+        let (control, theirs) = assign(&request, id)?;
         let seed = Box::new(Seed {
             id,
             request_id: request.request_id.clone(),
@@ -127,6 +129,7 @@ async fn start_in(
             command: request.is_command(),
             control,
             place,
+            streams,
         });
         match fork(daemon, &zygote, seed, theirs).await {
             ForkReply::Forked(worker, pidfd) => {

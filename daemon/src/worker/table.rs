@@ -15,8 +15,9 @@ pub(crate) type Outcome = Option<Result<Arc<Worker>, Problem>>;
 
 /// The most bytes that remembered exits take: failures may come with long backtraces.
 const MOST_BYTES: usize = 64 << 20;
-/// So many of those that ended last keep their pidfds, should a repeated request ask for one.
-const KEPT_PIDFDS: usize = 64;
+/// So many of those that ended last keep their descriptors, should a repeated request ask for a pidfd,
+/// or somebody attach to what is left in their pipes.
+const KEPT_DESCRIPTORS: usize = 64;
 
 /// All workers.
 #[derive(Debug)]
@@ -207,9 +208,9 @@ impl Workers {
         }
         table.ended.push_back((worker.id.counter, exit_bytes));
         table.ended_bytes += exit_bytes;
-        let earlier = table.ended.iter().rev().nth(KEPT_PIDFDS);
+        let earlier = table.ended.iter().rev().nth(KEPT_DESCRIPTORS);
         if let Some(earlier) = earlier.and_then(|(counter, _)| table.workers.get(counter)) {
-            earlier.close_pidfd();
+            earlier.close_descriptors();
         }
         while table.ended.len() > self.retained || table.ended_bytes > MOST_BYTES {
             let Some((oldest, bytes)) = table.ended.pop_front() else {

@@ -1,5 +1,6 @@
 //! What a zygote prints: kept, the newest of it, and passed to the log.
 
+use crate::kept::Ring;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -20,15 +21,18 @@ struct Shared {
     template: String,
     output: pipe::Receiver,
     kept: Mutex<VecDeque<u8>>,
+    /// What all zygotes of the template print, for `ReadLogs`.
+    ring: Arc<Ring>,
 }
 
 impl Capture {
     /// Takes the reading end of the pipe that a zygote prints to.
-    pub(crate) fn new(template: String, output: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn new(template: String, output: OwnedFd, ring: Arc<Ring>) -> io::Result<Self> {
         Ok(Self(Arc::new(Shared {
             template,
             output: pipe::Receiver::from_owned_fd(output)?,
             kept: Mutex::default(),
+            ring,
         })))
     }
 
@@ -52,6 +56,7 @@ impl Capture {
         let text = String::from_utf8_lossy(bytes);
         let template = &self.0.template;
         tracing::debug!(template, output = %text.trim_end().escape_debug(), "zygote output");
+        self.0.ring.push(bytes);
         let mut kept = self.0.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.extend(bytes);
         let over = kept.len().saturating_sub(KEPT);

@@ -84,6 +84,9 @@ fn enroll(daemon: &Arc<Daemon>, pending: Pending, pid: i32, pidfd: OwnedFd) -> A
     let owner = seed.owner.owner();
     let pidfd = Arc::new(pidfd);
     let worker = Arc::new(Worker::new(*seed, pid, Arc::clone(&pidfd)));
+    if let Some(streams) = &worker.streams {
+        streams.begin();
+    }
     daemon.workers.insert(&worker);
     if let Some(owner) = owner {
         daemon.peers.own(daemon, owner, &worker);

@@ -99,7 +99,11 @@ fn execute<'a>(
     let mut env = spec.env.clone();
     let link = format!("{}={LINK_NUMBER}", mpfork_proto::link::LINK_ENV);
     env.push(CString::new(link)?);
-    let capture = Capture::new(template.display.clone(), read.into())?;
+    let capture = Capture::new(
+        template.display.clone(),
+        read.into(),
+        Arc::clone(&template.output),
+    )?;
     let link = Link::new(ours.into())?;
     let pid = spawn(&Launch {
         program: spec.program.as_fd(),

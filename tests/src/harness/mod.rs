@@ -12,6 +12,7 @@
 //! ```
 #![allow(clippy::unwrap_used)] // A test may panic.
 
+pub mod attach;
 pub mod cgroup;
 mod client;
 mod daemon;

@@ -59,6 +59,7 @@ pub fn function(template: &str, name: &str, argument: impl serde::Serialize) -> 
         target: Some(task::function::Target::Name(name.to_owned())),
         argument: rmp_serde::to_vec_named(&argument).unwrap(),
         channel: None,
+        result: false,
     };
     worker(template, task::Task::Function(function))
 }

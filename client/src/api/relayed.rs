@@ -1,0 +1,264 @@
+//! Workers over a connection without descriptors, as if there were some: their streams are relayed from
+//! and to descriptors of this process, their results written to the caller's channel.
+
+use super::attach::{Attached, Input, Output};
+use super::{Client, Started, Task, WorkerRequest};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::runtime::State;
+use crate::standard;
+use mpfork_zygote::payload;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use std::io::{PipeReader, PipeWriter};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::thread;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
+
+const CHUNK: usize = 64 << 10;
+
+/// How a worker ended, or why that is not known. `None` until then.
+type Told = Option<Result<Exit, Arc<str>>>;
+
+/// A worker that was started by [`Client::run_relayed`]. Dropping it leaves the worker running, and its
+/// streams relayed.
+#[derive(Debug)]
+pub struct Relayed {
+    /// The worker.
+    pub started: Started,
+    told: watch::Receiver<Told>,
+    client: Client,
+    /// Hangs up when the worker has ended and all its output has been written.
+    sentinel: PipeReader,
+}
+
+impl Relayed {
+    /// Waits for the worker's end, after which all it has written has arrived. May be cancelled and
+    /// called again.
+    ///
+    /// # Errors
+    /// [`Error::ServerLost`] when the connection broke.
+    pub async fn exited(&self) -> Result<Exit, Error> {
+        let lost = |cause: String| Error::ServerLost {
+            socket: self.client.socket().to_owned(),
+            cause,
+            asked: true,
+        };
+        let mut told = self.told.clone();
+        match told.wait_for(Option::is_some).await {
+            Ok(told) => match &*told {
+                Some(Ok(exit)) => Ok(exit.clone()),
+                Some(Err(why)) => Err(lost(why.to_string())),
+                None => Err(lost("it told no exit".to_owned())),
+            },
+            Err(_) => Err(lost("what relayed its streams was shut down".to_owned())),
+        }
+    }
+
+    /// Readable once the worker has ended.
+    pub(crate) fn sentinel(&self) -> BorrowedFd<'_> {
+        self.sentinel.as_fd()
+    }
+}
+
+impl Client {
+    /// Starts a worker where descriptors do not pass. Its standard streams are relayed by threads of
+    /// this process from and to those that the request names; input that is only inherited is the
+    /// null device. A function's result arrives in its channel. Other descriptors, and arguments of
+    /// more than some megabytes, can't be had.
+    ///
+    /// # Errors
+    /// As [`Client::attach`].
+    pub async fn run_relayed(
+        &self,
+        request: &WorkerRequest,
+        detached: bool,
+    ) -> Result<Relayed, Error> {
+        let system = |error| Error::system("relaying a worker's streams", error);
+        let [stdin, stdout, stderr] = request.state.local_ends()?;
+        let channel = match &request.task {
+            Task::Function { channel, .. } => channel.clone(),
+            Task::Command { .. } | Task::Main { .. } => None,
+        };
+        let (sentinel, ends) = {
+            let _held = standard::hold();
+            std::io::pipe().map_err(system)?
+        };
+        let mut attached = self.attach(request, detached).await?;
+        let started = Started {
+            worker: attached.started.worker,
+            pid: attached.started.pid,
+            pidfd: attached.started.pidfd.take(),
+        };
+        let (tell, told) = watch::channel(None);
+        let input = attached.take_input().zip(stdin);
+        if let Some((input, from)) = input {
+            let (stop, stopped) = std::io::pipe().map_err(system)?;
+            let bytes = read_on_a_thread(from, stop).map_err(system)?;
+            // Ends with the worker: nobody takes any more then.
+            tokio::spawn(feed(bytes, input, stopped, told.clone()));
+        }
+        let (write, written) = write_on_a_thread([stdout, stderr]).map_err(system)?;
+        tokio::spawn(async move {
+            let outcome = relay(&mut attached, write, channel).await;
+            // All that came has been written when its thread has ended.
+            let _ = written.await;
+            let outcome = outcome.map_err(|error| Arc::from(error.to_string()));
+            tell.send_replace(Some(outcome));
+            drop(ends);
+        });
+        drive(&told).map_err(system)?;
+        Ok(Relayed {
+            started,
+            told,
+            client: self.clone(),
+            sentinel,
+        })
+    }
+}
+
+/// Nobody drives the crate's own runtime while nobody waits in it: a thread does, as long as there is
+/// something to relay.
+fn drive(told: &watch::Receiver<Told>) -> std::io::Result<()> {
+    let state = State::current();
+    let own = state.own().map_err(std::io::Error::other)?;
+    if Handle::current().id() != own.handle().id() {
+        return Ok(());
+    }
+    let mut told = told.clone();
+    let thread = thread::Builder::new().name("mpfork-relay".to_owned());
+    thread.spawn(move || {
+        if let Ok(own) = state.own() {
+            let _ = own.block_on(told.wait_for(Option::is_some));
+        }
+    })?;
+    Ok(())
+}
+
+/// From the worker to the threads that write, to its end.
+async fn relay(
+    attached: &mut Attached,
+    write: mpsc::Sender<(usize, Vec<u8>)>,
+    channel: Option<Arc<OwnedFd>>,
+) -> Result<Exit, Error> {
+    let mut result = Vec::new();
+    loop {
+        let (number, bytes) = match attached.next().await? {
+            Output::Stdout(bytes) => (0, bytes),
+            Output::Stderr(bytes) => (1, bytes),
+            Output::Result(part) => {
+                result.extend(part);
+                continue;
+            }
+            Output::Exited(exit) => {
+                // A caller that is gone does not want it.
+                if let Some(channel) = channel
+                    && !result.is_empty()
+                {
+                    let _ = payload::write(channel.as_fd(), &result);
+                }
+                return Ok(exit);
+            }
+        };
+        // Where nobody reads, what comes is dropped.
+        let _ = write.send((number, bytes)).await;
+    }
+}
+
+/// From the thread that reads to the worker.
+async fn feed(
+    mut bytes: mpsc::Receiver<Vec<u8>>,
+    input: Input,
+    stop: PipeWriter,
+    mut told: watch::Receiver<Told>,
+) {
+    loop {
+        let chunk = tokio::select! {
+            chunk = bytes.recv() => chunk,
+            _ = told.wait_for(Option::is_some) => break,
+        };
+        match chunk {
+            Some(chunk) => if !input.send(&chunk).await {
+                break;
+            },
+            None => {
+                input.end().await;
+                break;
+            }
+        }
+    }
+    drop(stop);
+}
+
+/// Reads a descriptor until its end, or until `stop` hangs up. It is not made non-blocking: others may
+/// share it.
+fn read_on_a_thread(
+    from: OwnedFd,
+    stop: PipeReader,
+) -> std::io::Result<mpsc::Receiver<Vec<u8>>> {
+    let (tell, bytes) = mpsc::channel(1);
+    let thread = thread::Builder::new().name("mpfork-stdin".to_owned());
+    thread.spawn(move || {
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let mut waited = [
+                PollFd::new(&from, PollFlags::IN),
+                PollFd::new(&stop, PollFlags::IN),
+            ];
+            match poll(&mut waited, None) {
+                Err(Errno::INTR) => continue,
+                Err(_) => return,
+                Ok(_) if !waited[1].revents().is_empty() => return,
+                Ok(_) => {}
+            }
+            match rustix::io::read(&from, &mut buffer) {
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Ok(0) | Err(_) => return,
+                Ok(count) => if tell.blocking_send(buffer[..count].to_vec()).is_err() {
+                    return;
+                },
+            }
+        }
+    })?;
+    Ok(bytes)
+}
+
+/// Where to send what is to be written, with the descriptor's place, and what ends when all of it is.
+type Writing = (mpsc::Sender<(usize, Vec<u8>)>, oneshot::Receiver<()>);
+
+/// Writes to descriptors: one that nobody reads holds up the others, as it would hold up the worker.
+fn write_on_a_thread(mut to: [Option<OwnedFd>; 2]) -> std::io::Result<Writing> {
+    let (write, mut bytes) = mpsc::channel::<(usize, Vec<u8>)>(1);
+    let (done, written) = oneshot::channel();
+    let thread = thread::Builder::new().name("mpfork-stdout".to_owned());
+    thread.spawn(move || {
+        while let Some((number, chunk)) = bytes.blocking_recv() {
+            if let Some(Some(end)) = to.get(number)
+                && !write_all(end, &chunk)
+            {
+                to[number] = None;
+            }
+        }
+        drop(to);
+        let _ = done.send(());
+    })?;
+    Ok((write, written))
+}
+
+/// Writes all; false when nobody reads it.
+fn write_all(to: &OwnedFd, mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        match rustix::io::write(to, bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(Errno::INTR) => {}
+            // Somebody else has made it non-blocking.
+            Err(Errno::AGAIN) => {
+                let _ = poll(&mut [PollFd::new(to, PollFlags::OUT)], None);
+            }
+            Err(_) => return false,
+        }
+    }
+    true
+}
