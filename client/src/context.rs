@@ -61,6 +61,10 @@ pub struct Server {
     pub instance: u64,
     /// Its name and version.
     pub version: String,
+    /// Whether descriptors pass between it and this process. Where they do not, as through a relay of
+    /// bytes, threads of this process relay a worker's standard streams, inherited input is the null
+    /// device, a sentinel is no pidfd, and arguments are limited to some megabytes.
+    pub descriptors: bool,
 }
 
 impl Server {
@@ -70,6 +74,7 @@ impl Server {
             pid: client.daemon_pid(),
             instance: client.instance(),
             version: client.daemon().to_owned(),
+            descriptors: client.carries_descriptors(),
         }
     }
 }

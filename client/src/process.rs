@@ -167,7 +167,8 @@ impl Process {
         self.worker.signal(signal)
     }
 
-    /// A descriptor that becomes readable when it ends: its pidfd. Mirrors `sentinel`.
+    /// A descriptor that becomes readable when it ends: its pidfd, or what stands for one where
+    /// descriptors do not pass ([`Server::descriptors`]). Mirrors `sentinel`.
     #[must_use]
     pub fn sentinel(&self) -> BorrowedFd<'_> {
         self.worker.sentinel()

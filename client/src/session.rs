@@ -6,7 +6,7 @@ use crate::freeze;
 use crate::runtime::State;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use tokio::runtime::{Handle, Id};
 
 /// The sessions of one process.
@@ -57,6 +57,9 @@ impl Session {
             return Ok(Arc::clone(session));
         }
         let client = Client::connect(socket.map(|socket| &**socket)).await?;
+        if !client.carries_descriptors() {
+            tell_once(&client);
+        }
         let session = Arc::new(Self {
             client,
             runtime,
@@ -95,6 +98,18 @@ impl Session {
         let template = self.own_template.lock();
         template.unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is not as usual, told once.
+fn tell_once(client: &Client) {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        tracing::warn!(
+            socket = %client.socket().display(),
+            "descriptors do not pass on the connection to mpforkd, as through a relay: workers' \
+             streams and results are relayed by this process"
+        );
+    });
 }
 
 impl Sessions {

@@ -171,8 +171,10 @@ fn what_outlives_the_worker_writes_to_nobody() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
         let before = process::open_descriptors(daemon.pid());
-        let script = "setsid sh -c 'echo $$; while :; do echo more; sleep 0.01; done' & sleep 0.1";
-        let mut run = client.run(shell(script)).await;
+        let gate = daemon.gate();
+        let stranger = "echo $$; echo go > \"$0\"; while :; do echo more; sleep 0.01; done";
+        let script = format!("setsid sh -c '{stranger}' {gate} & read x < {gate}");
+        let mut run = client.run(shell(&script)).await;
         // The stranger holds the pipe, and does not hold up the end.
         assert!(run.exit().await.success());
         let (_, data) = kept(&client, run.id()).await;

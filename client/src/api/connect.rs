@@ -112,8 +112,8 @@ impl Client {
         self.handshake.pid
     }
 
-    /// Whether descriptors pass on this connection. Where they do not, only starts without standard
-    /// streams, working directory, results and descriptors are possible.
+    /// Whether descriptors pass on this connection: not through what relays bytes only. Where they do
+    /// not, there is [`Client::run_relayed`].
     #[must_use]
     pub fn carries_descriptors(&self) -> bool {
         self.handshake.descriptors

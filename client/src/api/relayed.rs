@@ -2,11 +2,12 @@
 //! and to descriptors of this process, their results written to the caller's channel.
 
 use super::attach::{Attached, Input, Output};
-use super::{Client, Started, Task, WorkerRequest};
+use super::{Client, StartState, Started, Task, WorkerRequest};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::runtime::State;
 use crate::standard;
+use mpfork_proto::v1::WorkerId;
 use mpfork_zygote::payload;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -76,17 +77,36 @@ impl Client {
         request: &WorkerRequest,
         detached: bool,
     ) -> Result<Relayed, Error> {
-        let system = |error| Error::system("relaying a worker's streams", error);
-        let [stdin, stdout, stderr] = request.state.local_ends()?;
+        let ends = request.state.local_ends()?;
         let channel = match &request.task {
             Task::Function { channel, .. } => channel.clone(),
             Task::Command { .. } | Task::Main { .. } => None,
         };
-        let (sentinel, ends) = {
-            let _held = standard::hold();
-            std::io::pipe().map_err(system)?
-        };
-        let mut attached = self.attach(request, detached).await?;
+        let attached = self.attach(request, detached).await?;
+        self.relayed(attached, ends, channel)
+    }
+
+    /// Attaches to a worker and relays its streams from and to this process's own.
+    ///
+    /// # Errors
+    /// As [`Client::attach_worker`].
+    pub async fn attach_relayed(&self, worker: WorkerId) -> Result<Relayed, Error> {
+        let mut state = StartState::default();
+        state.own_streams();
+        let ends = state.local_ends()?;
+        let attached = self.attach_worker(worker).await?;
+        self.relayed(attached, ends, None)
+    }
+
+    fn relayed(
+        &self,
+        mut attached: Attached,
+        [stdin, stdout, stderr]: [Option<OwnedFd>; 3],
+        channel: Option<Arc<OwnedFd>>,
+    ) -> Result<Relayed, Error> {
+        let system = |error| Error::system("relaying a worker's streams", error);
+        let _held = standard::hold();
+        let (sentinel, ends) = std::io::pipe().map_err(system)?;
         let started = Started {
             worker: attached.started.worker,
             pid: attached.started.pid,

@@ -34,6 +34,9 @@ impl Client {
         request: &WorkerRequest,
         detached: bool,
     ) -> Result<Started, Error> {
+        if !self.carries_descriptors() {
+            return self.start_without_descriptors(request, detached).await;
+        }
         let reservation = self.reserve(request.descriptor_count()).await?;
         let (spec, purposes, descriptors) = request.prepare()?.into_parts();
         let client = self.clone();
@@ -52,6 +55,28 @@ impl Client {
             client.started(&answer.into_inner().started.unwrap_or_default())
         };
         uncancelled(call).await.map_err(|_| self.aborted())?
+    }
+
+    /// Only streams that are nobody's here can be had.
+    async fn start_without_descriptors(
+        &self,
+        request: &WorkerRequest,
+        detached: bool,
+    ) -> Result<Started, Error> {
+        if request.state.local_ends()?.iter().any(Option::is_some) {
+            return Err(Error::Unsupported {
+                what: "giving a worker streams it keeps".to_owned(),
+                why: "descriptors do not pass on this connection to mpforkd",
+            });
+        }
+        let request = v1::StartWorkerRequest {
+            spec: Some(request.without_descriptors()?),
+            detached,
+        };
+        let mut rpc = ForkServerClient::new(self.channel.clone());
+        let answer = rpc.start_worker(request).await;
+        let answer = answer.map_err(|status| self.error(&status))?;
+        self.started(&answer.into_inner().started.unwrap_or_default())
     }
 
     /// Takes over what the daemon says it started.

@@ -55,6 +55,8 @@ enum Cwd {
 pub(crate) enum Source {
     /// A standard stream of the calling process.
     Own(u8),
+    /// The calling process's standard input, which the worker may take all of.
+    ReadAhead,
     /// What the caller gave.
     Given(Arc<OwnedFd>),
 }
@@ -63,7 +65,7 @@ impl Source {
     /// `None` for a standard stream that is closed.
     fn open(&self) -> Result<Option<OwnedFd>, Error> {
         let copied = match self {
-            Self::Own(0) => dup(std::io::stdin()),
+            Self::Own(0) | Self::ReadAhead => dup(std::io::stdin()),
             Self::Own(1) => dup(std::io::stdout()),
             Self::Own(_) => dup(std::io::stderr()),
             Self::Given(descriptor) => dup(descriptor),
@@ -227,6 +229,16 @@ impl StartState {
             }
         }
         Ok(opened)
+    }
+
+    /// The calling process's own streams, its input read ahead of the worker where descriptors do not
+    /// pass.
+    pub fn own_streams(&mut self) -> &mut Self {
+        self.stdio(0, Some(Source::ReadAhead));
+        for number in 1..=2 {
+            self.stdio(number, Some(Source::Own(number)));
+        }
+        self
     }
 
     /// The ends in this process of a worker's streams, where descriptors do not pass: what its input

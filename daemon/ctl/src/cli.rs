@@ -58,6 +58,12 @@ pub(crate) enum Verb {
     Start(StartArgs),
     /// Wait for a worker's end, tell how it ended, and exit as it did (128+N for signal N).
     Wait(WaitArgs),
+    /// Take part in a worker's standard streams, where it was started with attached ones.
+    #[command(after_help = ATTACH_HELP)]
+    Attach(AttachArgs),
+    /// Show what a worker, a template's zygotes, or mpforkd itself have printed.
+    #[command(after_help = LOGS_HELP)]
+    Logs(LogsArgs),
     /// Send a signal to a worker.
     #[command(after_help = "Example: mpctl signal 5f3a9c-12 TERM --group")]
     Signal(SignalArgs),
@@ -99,7 +105,22 @@ Examples:
   id=$(mpctl start command --output log.txt -- make)
   mpctl wait $id
 
-Standard streams are the null device; --output appends what the worker writes to a file.";
+What the worker writes is kept, the newest of it, for `mpctl logs`; --output appends it to a file
+instead. Its input is the null device.";
+
+const ATTACH_HELP: &str = "\
+Standard input, output and error of this process become the worker's, until it ends; then mpctl exits
+as it did (128+N for signal N). One at a time may be attached. What the worker wrote before comes
+first. Its input ends with the first who was attached; when mpctl ends the worker goes on.";
+
+const LOGS_HELP: &str = "\
+Examples:
+  mpctl logs                     mpforkd's own records
+  mpctl logs 5f3a9c-12           what a worker wrote that was given no standard streams
+  mpctl logs words --follow      what the zygotes of a template print, and what comes
+
+The newest is kept: 64 KiB of each worker as long as its exit is remembered, unless mpforkd is
+configured otherwise, and as much of each template. How much is missing is told on standard error.";
 
 /// What to start, and with what.
 #[derive(Debug, Args)]
@@ -220,6 +241,26 @@ pub(crate) struct WaitArgs {
     /// Give up after this long, with exit status 74. The worker goes on.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(crate) timeout: Option<Duration>,
+}
+
+/// `mpctl attach`.
+#[derive(Debug, Args)]
+pub(crate) struct AttachArgs {
+    /// The worker's id.
+    #[arg(value_name = "ID")]
+    pub(crate) worker: WorkerId,
+}
+
+/// `mpctl logs`.
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// A worker's id, or a template's name or digest; mpforkd itself when absent.
+    #[arg(value_name = "WORKER|TEMPLATE")]
+    pub(crate) of: Option<String>,
+
+    /// Go on with what comes: to the worker's end, or mpforkd's.
+    #[arg(long, short)]
+    pub(crate) follow: bool,
 }
 
 /// `mpctl signal`.

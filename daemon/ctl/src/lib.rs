@@ -60,6 +60,8 @@ fn dispatch(cli: Cli, output: Output) -> Result<Ending, Failed> {
         Verb::Run(args) => verbs::run_worker::call(&call, args),
         Verb::Start(args) => verbs::start_worker::call(&call, args),
         Verb::Wait(args) => verbs::wait_worker::call(&call, &args),
+        Verb::Attach(args) => verbs::attach::call(&call, &args),
+        Verb::Logs(args) => verbs::read_logs::call(&call, args),
         Verb::Signal(args) => verbs::signal_worker::call(&call, &args),
         Verb::Template(TemplateVerb::List) => verbs::list_templates::call(&call),
         Verb::Template(TemplateVerb::Show(args)) => verbs::get_template::call(&call, &args),

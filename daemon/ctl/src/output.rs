@@ -16,6 +16,10 @@ impl Output {
         Self { json }
     }
 
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
     /// Prints an answer: as JSON where that was asked for, else as text.
     pub(crate) fn answer<T: Serialize>(
         self,
@@ -64,13 +68,16 @@ impl Output {
 }
 
 fn print(text: &str) -> Result<Ending, Failed> {
+    write(text.as_bytes()).map(|_| Ending::Code(0))
+}
+
+/// Writes to standard output, at once; false when nobody reads it any more.
+pub(crate) fn write(bytes: &[u8]) -> Result<bool, Failed> {
     let mut stdout = io::stdout().lock();
-    let written = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush());
+    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
     match written {
-        Ok(()) => Ok(Ending::Code(0)),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Ending::Code(0)),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(Failed::io("writing to standard output", error)),
     }
 }

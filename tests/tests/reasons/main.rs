@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod limits;
+mod output;
 mod requests;
 mod starts;
 mod templates;
@@ -42,6 +43,9 @@ reasons! {
     ShuttingDown => starts::shutting_down;
     ProgramRefused => templates::program_refused;
     TemplateBusy => templates::template_busy;
+    AlreadyAttached => output::already_attached;
+    NotAttachable => output::not_attachable;
+    NotKept => output::not_kept;
 }
 
 /// Reasons that can't be made to occur from outside.

@@ -9,7 +9,7 @@ mod suspend;
 pub(crate) use pty::Pty;
 
 use crate::ending::die_by;
-use mpfork::api::{Client, Running, WorkerRequest};
+use mpfork::api::{Client, Relayed, Running, WorkerRequest};
 use mpfork::{Error, Exit, WorkerId};
 use nix::sys::signal::Signal;
 use pty::Attached;
@@ -38,7 +38,7 @@ pub(crate) async fn run(
     drop(request);
     let pty = pty.map(Attached::new).transpose();
     let mut relay = Relay {
-        worker: running.started.worker,
+        worker: running.worker(),
         client,
         signals,
         pty: pty.map_err(|error| system("relaying a terminal", error))?,
@@ -66,8 +66,8 @@ async fn start(
     client: &Client,
     request: &WorkerRequest,
     signals: &mut Signals,
-) -> Result<(Running, Option<Signal>), Error> {
-    let mut starting = pin!(client.run_worker(request));
+) -> Result<(Started, Option<Signal>), Error> {
+    let mut starting = pin!(Started::new(client, request));
     let mut waiting = None;
     loop {
         tokio::select! {
@@ -84,6 +84,38 @@ async fn start(
                 // Its worker, if there will be one, ends with this process.
                 Some(signal) => die_by(signal),
             },
+        }
+    }
+}
+
+/// A worker that was started.
+enum Started {
+    Direct(Running),
+    /// Where descriptors do not pass.
+    Relayed(Relayed),
+}
+
+impl Started {
+    async fn new(client: &Client, request: &WorkerRequest) -> Result<Self, Error> {
+        if client.carries_descriptors() {
+            client.run_worker(request).await.map(Self::Direct)
+        } else {
+            let relayed = client.run_relayed(request, false).await;
+            relayed.map(Self::Relayed)
+        }
+    }
+
+    fn worker(&self) -> WorkerId {
+        match self {
+            Self::Direct(running) => running.started.worker,
+            Self::Relayed(relayed) => relayed.started.worker,
+        }
+    }
+
+    async fn exited(&mut self) -> Result<Exit, Error> {
+        match self {
+            Self::Direct(running) => running.exited().await,
+            Self::Relayed(relayed) => relayed.exited().await,
         }
     }
 }

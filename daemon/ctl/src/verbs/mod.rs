@@ -1,9 +1,11 @@
 //! What mpctl does: one file for each verb of the API.
 
+pub(crate) mod attach;
 pub(crate) mod get_status;
 pub(crate) mod get_template;
 pub(crate) mod list_templates;
 pub(crate) mod list_workers;
+pub(crate) mod read_logs;
 pub(crate) mod reload_template;
 pub(crate) mod remove_template;
 pub(crate) mod run_worker;

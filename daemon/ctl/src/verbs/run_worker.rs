@@ -16,8 +16,17 @@ pub(crate) fn call(call: &Call, args: RunArgs) -> Result<Ending, Failed> {
     let result = assignment.take_result();
     let what = assignment.what.clone();
     let pty = Pty::in_place_of_stdin().map_err(|error| Failed::io("making a terminal", error))?;
+    let output = call.output;
     let exit = call.ask(&what, |client| async move {
         let mut request = assignment.request(&client, args.keep).await?;
+        if !client.carries_descriptors() {
+            output.note(
+                "descriptors do not pass to mpforkd, as through a relay: standard streams are \
+                 relayed, and the worker has no terminal",
+            );
+            request.state.own_streams();
+            return relay::run(&client, request, None).await;
+        }
         if let Some(pty) = &pty {
             pty.give(&mut request.state)?;
         }

@@ -17,8 +17,15 @@ pub(crate) fn call(call: &Call, args: StartArgs) -> Result<Ending, Failed> {
     let what = assignment.what.clone();
     let started = call.ask(&what, |client| async move {
         let mut request = assignment.request(&client, false).await?;
-        for (number, stream) in (0u32..).zip(streams) {
-            request.state.pass_fd(stream, number);
+        match streams {
+            Some(streams) => {
+                for (number, stream) in (0u32..).zip(streams) {
+                    request.state.pass_fd(stream, number);
+                }
+            }
+            None => {
+                request.state.no_fd(0).keep_output(1).keep_output(2);
+            }
         }
         let started = client.start_worker(&request, true).await?;
         Ok::<_, Error>((started.worker.to_string(), started.pid, request.template))
@@ -28,11 +35,13 @@ pub(crate) fn call(call: &Call, args: StartArgs) -> Result<Ending, Failed> {
     call.output.answer(&answer, |_| format!("{worker}\n"))
 }
 
-/// Standard streams of a worker that outlives this process: they must not keep a terminal or a pipe
-/// of this process open.
-fn streams(output: Option<&Path>) -> Result<[OwnedFd; 3], Failed> {
+/// Standard streams of a worker that outlives this process, where it is to write to a file: they must
+/// not keep a terminal or a pipe of this process open.
+fn streams(output: Option<&Path>) -> Result<Option<[OwnedFd; 3]>, Failed> {
     let null = Path::new("/dev/null");
-    let path = output.unwrap_or(null);
+    let Some(path) = output else {
+        return Ok(None);
+    };
     let failed = |path: &Path| {
         let what = format!("opening {}", path.display());
         move |error| Failed::io(what, error)
@@ -41,5 +50,5 @@ fn streams(output: Option<&Path>) -> Result<[OwnedFd; 3], Failed> {
     let output = File::options().append(true).create(true).open(path);
     let output = output.map_err(failed(path))?;
     let error = output.try_clone().map_err(failed(path))?;
-    Ok([input.into(), output.into(), error.into()])
+    Ok(Some([input.into(), output.into(), error.into()]))
 }

@@ -30,6 +30,14 @@ type Events = Pin<Box<dyn Stream<Item = Result<v1::RunWorkerResponse, Status>> +
 #[tonic::async_trait]
 impl ForkServer for Echo {
     type RunWorkerStream = Events;
+    type AttachStream = tokio_stream::Empty<Result<v1::AttachResponse, Status>>;
+
+    async fn attach(
+        &self,
+        _: Request<tonic::Streaming<v1::AttachRequest>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
+        Err(Status::unimplemented("not in this test"))
+    }
 
     async fn run_worker(
         &self,
