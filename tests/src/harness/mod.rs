@@ -23,6 +23,7 @@ pub mod privileges;
 pub mod process;
 pub mod programs;
 pub mod refusal;
+pub mod relay;
 pub mod spec;
 pub mod wait;
 

@@ -12,6 +12,7 @@ mod failing;
 mod owner;
 mod preloads;
 mod process;
+mod relayed;
 mod runtimes;
 mod start_state;
 mod user;
