@@ -50,7 +50,7 @@ pub(crate) struct Worker {
 enum Way {
     Pidfd(OwnedFd),
     /// Through the daemon, as descriptors do not pass.
-    Relayed(Relayed),
+    Relayed(Box<Relayed>),
 }
 
 /// How long the daemon may take to tell the exit of a process that has ended.
@@ -105,22 +105,21 @@ impl Worker {
         socket: Option<&Arc<Path>>,
         launched: Launched,
     ) -> Result<Self, Error> {
-        let (id, pid, way, running) = match launched {
-            Launched::Direct(started, running) => {
-                let pidfd = started.pidfd.ok_or_else(|| Error::Unsupported {
-                    what: "a process object".to_owned(),
-                    why: "the daemon sent no pidfd",
-                })?;
-                (started.worker, started.pid, Way::Pidfd(pidfd), running)
-            }
-            Launched::Relayed(relayed) => {
-                let started = &relayed.started;
-                (started.worker, started.pid, Way::Relayed(relayed), None)
-            }
+        let Launched {
+            started,
+            running,
+            relayed,
+        } = launched;
+        let way = match relayed {
+            Some(relayed) => Way::Relayed(relayed),
+            None => Way::Pidfd(started.pidfd.ok_or_else(|| Error::Unsupported {
+                what: "a process object".to_owned(),
+                why: "the daemon sent no pidfd",
+            })?),
         };
         Ok(Self {
-            id,
-            pid,
+            id: started.worker,
+            pid: started.pid,
             way,
             session,
             socket: socket.cloned(),
@@ -293,19 +292,33 @@ impl Worker {
 const ESRCH: i32 = rustix::io::Errno::SRCH.raw_os_error();
 
 /// A worker that was started.
-enum Launched {
-    Direct(Started, Option<Running>),
-    Relayed(Relayed),
+struct Launched {
+    started: Started,
+    running: Option<Running>,
+    /// Where descriptors do not pass.
+    relayed: Option<Box<Relayed>>,
 }
 
 async fn launch(client: &Client, start: &Start) -> Result<Launched, Error> {
     if !client.carries_descriptors() {
         let relayed = client.run_relayed(&start.request, start.detached).await?;
-        return Ok(Launched::Relayed(relayed));
+        return Ok(Launched {
+            started: Started {
+                worker: relayed.started.worker,
+                pid: relayed.started.pid,
+                pidfd: None,
+            },
+            running: None,
+            relayed: Some(Box::new(relayed)),
+        });
     }
     if start.detached {
         let started = client.start_worker(&start.request, true).await?;
-        return Ok(Launched::Direct(started, None));
+        return Ok(Launched {
+            started,
+            running: None,
+            relayed: None,
+        });
     }
     let mut running = client.run_worker(&start.request).await?;
     let pidfd = running.started.pidfd.take();
@@ -314,7 +327,11 @@ async fn launch(client: &Client, start: &Start) -> Result<Launched, Error> {
         pid: running.started.pid,
         pidfd,
     };
-    Ok(Launched::Direct(started, Some(running)))
+    Ok(Launched {
+        started,
+        running: Some(running),
+        relayed: None,
+    })
 }
 
 /// The loss is what happened; that there is no daemon any more is its consequence.

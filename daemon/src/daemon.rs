@@ -8,6 +8,7 @@ use crate::peers::Peers;
 use crate::template::Template;
 use crate::template::identity::Identities;
 use crate::template::table::Templates;
+use crate::worker::streams::Files;
 use crate::worker::table::Workers;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
@@ -47,6 +48,8 @@ pub(crate) struct Daemon {
     pub(crate) children: Children,
     /// What the output that is kept of workers takes.
     pub(crate) kept: Arc<Total>,
+    /// What workers and the streams mpforkd holds of them may have open.
+    pub(crate) files: Files,
     pub(crate) ending: watch::Sender<Ending>,
     waiting_starts: Arc<AtomicUsize>,
 }
@@ -73,6 +76,7 @@ impl Daemon {
             templates: Templates::new(config.limits.templates),
             workers: Workers::new(instance, &config.limits),
             peers: Peers::new(config.limits.connections),
+            files: Files::new(),
             kept: Arc::new(Total::new(config.limits.kept_output_total)),
             config,
             socket,

@@ -123,17 +123,18 @@ fn raise_open_files() -> std::io::Result<limits::Rlimit> {
 }
 
 /// Descriptors mpforkd itself may need: connections, templates, zygotes.
-const OWN_FILES: u64 = 300;
-/// Descriptors of one worker: its pidfd and its own socket.
-const FILES_PER_WORKER: u64 = 2;
+pub(crate) const OWN_FILES: u64 = 300;
+/// Descriptors of one worker: its pidfd and its own socket. What mpforkd holds of its streams comes on
+/// top, where there is room.
+pub(crate) const FILES_PER_WORKER: usize = 2;
 
 /// Fits the limit of workers to the limit of open files, so that it is the one that is reached.
 fn limit_workers(config: &mut Config) {
     let Ok(files) = limits::get(limits::NOFILE) else {
         return;
     };
-    let most = files.soft.saturating_sub(OWN_FILES) / FILES_PER_WORKER;
-    let most = usize::try_from(most).unwrap_or(usize::MAX).max(1);
+    let most = usize::try_from(files.soft.saturating_sub(OWN_FILES)).unwrap_or(usize::MAX);
+    let most = (most / FILES_PER_WORKER).max(1);
     if config.limits.workers > most {
         tracing::info!(
             open_files = files.soft,

@@ -52,7 +52,10 @@ fn logs_show_what_a_started_worker_wrote() {
         let id = start("printf %05000d 7");
         let output = mpctl(socket).args(["logs", &id]).output().unwrap();
         assert_eq!(output.stdout.len(), 1000);
-        assert_eq!(errors(&output), "mpctl: 4000 bytes before this are not kept\n");
+        assert_eq!(
+            errors(&output),
+            "mpctl: 4000 bytes before this are not kept\n"
+        );
         let json: Value = serde_json::from_str(&told(socket, &["logs", &id, "--json"])).unwrap();
         assert_eq!(json["dropped"], 4000);
         // Its own records, and those of a template.
@@ -64,7 +67,14 @@ fn logs_show_what_a_started_worker_wrote() {
         let output = mpctl(socket).args(["logs", "abc-1"]).output().unwrap();
         assert_eq!(output.status.code(), Some(67), "{}", errors(&output));
         let file = daemon.path("output");
-        let args = ["start", "command", "--output", file.to_str().unwrap(), "--", "true"];
+        let args = [
+            "start",
+            "command",
+            "--output",
+            file.to_str().unwrap(),
+            "--",
+            "true",
+        ];
         let id = told(socket, &args);
         let output = mpctl(socket).args(["logs", id.trim()]).output().unwrap();
         assert_eq!(output.status.code(), Some(87), "{}", errors(&output));
@@ -83,7 +93,10 @@ fn logs_follow_to_the_workers_end() {
             logs.args(["logs", "--follow", id.trim()]);
             let expected = if json {
                 logs.arg("--json");
-                [r#"{"dropped":0,"text":"before\n"}"#, r#"{"dropped":0,"text":"after\n"}"#]
+                [
+                    r#"{"dropped":0,"text":"before\n"}"#,
+                    r#"{"dropped":0,"text":"after\n"}"#,
+                ]
             } else {
                 ["before", "after"]
             };
@@ -128,7 +141,10 @@ fn attach_takes_part_and_exits_as_the_worker() {
         stdout.read_line(&mut line).unwrap();
         assert_eq!(line, "typed\n");
         let output = child.wait_with_output().unwrap();
-        assert_eq!((output.status.code(), errors(&output)), (Some(5), "error\n".to_owned()));
+        assert_eq!(
+            (output.status.code(), errors(&output)),
+            (Some(5), "error\n".to_owned())
+        );
     });
 }
 
@@ -149,7 +165,10 @@ fn run_through(daemon: &Daemon, socket: &Path) {
     assert_eq!(output.status.code(), Some(7));
     assert!(output.stdout == sent, "{} bytes", output.stdout.len());
     let errors = errors(&output);
-    assert!(errors.contains("mpctl: descriptors do not pass"), "{errors}");
+    assert!(
+        errors.contains("mpctl: descriptors do not pass"),
+        "{errors}"
+    );
     assert!(errors.ends_with("error\n"), "{errors}");
     // Signals are passed on.
     let script = "trap 'echo caught; exit 3' TERM; echo ready; while :; do sleep 0.01; done";
@@ -170,7 +189,10 @@ fn run_through(daemon: &Daemon, socket: &Path) {
     let program = program("test-program");
     let mut call = mpctl(socket);
     call.arg("run").arg("--program").arg(&program);
-    let output = call.args(["--function", "echo", "--arg", "\"hello\""]).output().unwrap();
+    let output = call
+        .args(["--function", "echo", "--arg", "\"hello\""])
+        .output()
+        .unwrap();
     assert_eq!(output.stdout, b"\"hello\"\n", "{}", self::errors(&output));
     assert!(daemon.socket().exists());
 }

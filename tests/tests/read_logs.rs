@@ -151,7 +151,11 @@ fn one_who_follows_too_slowly_is_told_how_much_was_lost() {
         let source = Some(Source::Worker(run.id()));
         let mut followed = read(&client, source, true).await.unwrap();
         eventually_async("it has written all", async || {
-            kept(&client, run.id()).await.1.ends_with(b"end").then_some(())
+            kept(&client, run.id())
+                .await
+                .1
+                .ends_with(b"end")
+                .then_some(())
         })
         .await;
         client.signal(run.id(), 9, true).await.unwrap();
@@ -221,7 +225,9 @@ fn nothing_is_kept_of_streams_that_were_given_or_where_nothing_is_to_be() {
 fn what_preloads_print_is_kept_when_they_fail_too() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
-        let failing = client.test_template(&[("TEST_FAULT", "megabytes-chain")]).await;
+        let failing = client
+            .test_template(&[("TEST_FAULT", "megabytes-chain")])
+            .await;
         client.warm(&failing).await.unwrap_err();
         let chunks = read(&client, Some(Source::Template(failing)), false).await;
         let (dropped, data) = rest(chunks.unwrap()).await;
@@ -246,7 +252,10 @@ fn the_daemons_own_records_are_kept_and_followed_to_its_end() {
         let records = || Source::Records(Records {});
         let before = text(&client, records()).await;
         assert!(before.contains("serves"), "{before}");
-        assert!(before.lines().all(|line| line.contains("mpforkd")), "{before}");
+        assert!(
+            before.lines().all(|line| line.contains("mpforkd")),
+            "{before}"
+        );
         let mut followed = read(&client, Some(records()), true).await.unwrap();
         let mut seen = String::new();
         let spec = WorkerSpec {

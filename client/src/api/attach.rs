@@ -40,7 +40,7 @@ pub enum Output {
     /// A part of its result. All parts come after its end.
     Result(Vec<u8>),
     /// It has ended, and all it wrote has come.
-    Exited(Exit),
+    Exited(Box<Exit>),
 }
 
 /// A worker's standard input. When it is dropped that ends.
@@ -91,7 +91,7 @@ impl Attached {
                 Some(Event::Stdout(bytes)) => return Ok(Output::Stdout(bytes)),
                 Some(Event::Stderr(bytes)) => return Ok(Output::Stderr(bytes)),
                 Some(Event::Result(bytes)) => return Ok(Output::Result(bytes)),
-                Some(Event::Exited(exit)) => return Ok(Output::Exited(Exit::new(exit))),
+                Some(Event::Exited(exit)) => return Ok(Output::Exited(Box::new(Exit::new(exit)))),
                 Some(Event::Started(_)) | None => {}
             }
         }
@@ -113,7 +113,8 @@ impl Client {
     /// [`Error::ServerLost`] with `asked` set when the answer was lost.
     pub async fn attach(&self, request: &WorkerRequest, detached: bool) -> Result<Attached, Error> {
         let spec = Some(request.without_descriptors()?);
-        self.attached(Message::Start(Start { spec, detached })).await
+        self.attached(Message::Start(Start { spec, detached }))
+            .await
     }
 
     /// Attaches to a worker that was started with attached streams.

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::runtime::State;
 use crate::standard;
+use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::WorkerId;
 use mpfork_zygote::payload;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -15,10 +16,14 @@ use std::io::{PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 const CHUNK: usize = 64 << 10;
+/// How often a start is sent again, and after what pause.
+const AGAIN: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// How a worker ended, or why that is not known. `None` until then.
 type Told = Option<Result<Exit, Arc<str>>>;
@@ -82,8 +87,17 @@ impl Client {
             Task::Function { channel, .. } => channel.clone(),
             Task::Command { .. } | Task::Main { .. } => None,
         };
-        let attached = self.attach(request, detached).await?;
-        self.relayed(attached, ends, channel)
+        // A connection of its own: streams nobody reads hold up no other call.
+        let client = Self::connect(Some(self.socket())).await?;
+        if client.instance() != self.instance() {
+            return Err(Error::ServerLost {
+                socket: self.socket().to_owned(),
+                cause: "another mpforkd has taken its place".to_owned(),
+                asked: false,
+            });
+        }
+        let attached = client.attach_again(request, detached).await?;
+        client.relayed(attached, ends, channel)
     }
 
     /// Attaches to a worker and relays its streams from and to this process's own.
@@ -96,6 +110,25 @@ impl Client {
         let ends = state.local_ends()?;
         let attached = self.attach_worker(worker).await?;
         self.relayed(attached, ends, None)
+    }
+
+    /// A start whose answer was lost may be sent again before the daemon has noticed that nobody is
+    /// attached any more.
+    async fn attach_again(
+        &self,
+        request: &WorkerRequest,
+        detached: bool,
+    ) -> Result<Attached, Error> {
+        let mut left = AGAIN;
+        loop {
+            match self.attach(request, detached).await {
+                Err(error) if left > 0 && error.reason() == Some(Reason::AlreadyAttached) => {
+                    left -= 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                attached => return attached,
+            }
+        }
     }
 
     fn relayed(
@@ -179,7 +212,7 @@ async fn relay(
                 {
                     let _ = payload::write(channel.as_fd(), &result);
                 }
-                return Ok(exit);
+                return Ok(*exit);
             }
         };
         // Where nobody reads, what comes is dropped.
@@ -200,9 +233,11 @@ async fn feed(
             _ = told.wait_for(Option::is_some) => break,
         };
         match chunk {
-            Some(chunk) => if !input.send(&chunk).await {
-                break;
-            },
+            Some(chunk) => {
+                if !input.send(&chunk).await {
+                    break;
+                }
+            }
             None => {
                 input.end().await;
                 break;
@@ -214,10 +249,7 @@ async fn feed(
 
 /// Reads a descriptor until its end, or until `stop` hangs up. It is not made non-blocking: others may
 /// share it.
-fn read_on_a_thread(
-    from: OwnedFd,
-    stop: PipeReader,
-) -> std::io::Result<mpsc::Receiver<Vec<u8>>> {
+fn read_on_a_thread(from: OwnedFd, stop: PipeReader) -> std::io::Result<mpsc::Receiver<Vec<u8>>> {
     let (tell, bytes) = mpsc::channel(1);
     let thread = thread::Builder::new().name("mpfork-stdin".to_owned());
     thread.spawn(move || {
@@ -236,9 +268,11 @@ fn read_on_a_thread(
             match rustix::io::read(&from, &mut buffer) {
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 Ok(0) | Err(_) => return,
-                Ok(count) => if tell.blocking_send(buffer[..count].to_vec()).is_err() {
-                    return;
-                },
+                Ok(count) => {
+                    if tell.blocking_send(buffer[..count].to_vec()).is_err() {
+                        return;
+                    }
+                }
             }
         }
     })?;

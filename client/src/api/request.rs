@@ -136,7 +136,10 @@ impl WorkerRequest {
         if argument.is_empty() {
             let read = payload::read(channel.as_fd());
             let read = read.map_err(|error| {
-                Error::system("reading a function's argument", std::io::Error::other(error))
+                Error::system(
+                    "reading a function's argument",
+                    std::io::Error::other(error),
+                )
             })?;
             *argument = read.unwrap_or_default();
         }
@@ -278,7 +281,11 @@ impl Prepared {
 /// open, mpforkd would keep it.
 fn null_streams(state: &mut v1::StartState) {
     for number in 0..=2 {
-        if state.descriptors.iter().any(|placed| placed.target == number) {
+        if state
+            .descriptors
+            .iter()
+            .any(|placed| placed.target == number)
+        {
             continue;
         }
         let stdio = state.stdio.get_or_insert_default();

@@ -277,7 +277,10 @@ impl StartState {
             state.cwd_path = Some(path.into_os_string().into_vec());
         }
         let attached = |number: u32| {
-            let source = self.descriptors.iter().find(|(target, _)| *target == number);
+            let source = self
+                .descriptors
+                .iter()
+                .find(|(target, _)| *target == number);
             source.is_some_and(|(_, source)| !matches!(source, Source::Own(0)))
         };
         let stdio = state.stdio.get_or_insert_default();

@@ -65,7 +65,9 @@ fn by_path(path: &[u8], sha256: &[u8]) -> Result<File, Problem> {
     super::identity::hash_range(&program, 0, metadata.len(), &mut hash)
         .map_err(|error| refused(error.to_string()))?;
     if hash.finalize().as_slice() != sha256 {
-        return Err(refused("it is another program than the client's".to_owned()));
+        return Err(refused(
+            "it is another program than the client's".to_owned(),
+        ));
     }
     Ok(program)
 }

@@ -3,8 +3,8 @@
 use super::{Call, Streamed, start_worker};
 use crate::daemon::Daemon;
 use crate::worker::Worker;
-use crate::worker::streams::{Attachment, Refused};
 use crate::worker::stdio::Session;
+use crate::worker::streams::{Attachment, Refused};
 use futures_util::stream::{self, StreamExt as _};
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
@@ -77,8 +77,7 @@ async fn start(
     request: Start,
 ) -> Result<(Arc<Worker>, Option<Attachment>, Started), Problem> {
     let (spec, detached) = (request.spec, request.detached);
-    let (worker, pidfd) =
-        start_worker::from_spec(daemon, connection, spec, detached, true).await?;
+    let (worker, pidfd) = start_worker::from_spec(daemon, connection, spec, detached, true).await?;
     // Before the pidfd is on its way: what is sent must be named. A repeated request may find that
     // everything was passed on already; it is told how the worker ended.
     let attachment = attachment(&worker)?;

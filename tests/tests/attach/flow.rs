@@ -30,7 +30,11 @@ async fn stuck(pid: i32) -> u64 {
     eventually_async("it waits for its reader", async || {
         let now = written(pid);
         let waits = process::see(pid).is_some_and(|seen| seen.state == 'S');
-        times = if waits && now == last && now > 0 { times + 1 } else { 0 };
+        times = if waits && now == last && now > 0 {
+            times + 1
+        } else {
+            0
+        };
         last = now;
         (times > 30).then_some(now)
     })
@@ -88,7 +92,11 @@ fn a_worker_nobody_attached_to_waits_when_its_pipe_is_full() {
         let mut attached = client.attach_to(started.worker.unwrap()).await.unwrap();
         let all = attached.everything().await;
         let expected: String = (1..=400_000).map(|n| format!("{n}\n")).collect();
-        assert!(all.stdout == expected.into_bytes(), "{} bytes", all.stdout.len());
+        assert!(
+            all.stdout == expected.into_bytes(),
+            "{} bytes",
+            all.stdout.len()
+        );
         assert!(all.exit.success());
     });
 }

@@ -122,7 +122,10 @@ fn streams_that_make_no_sense_are_named() {
         if let Some(task::Task::Function(function)) = both.task.as_mut().unwrap().task.as_mut() {
             function.channel = Some(queued.descriptors[0]);
         }
-        refused_field(client.try_attach(start(both)).await, "spec.task.function.result");
+        refused_field(
+            client.try_attach(start(both)).await,
+            "spec.task.function.result",
+        );
         assert!(client.list_workers(true).await.is_empty());
     });
 }

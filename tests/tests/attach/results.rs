@@ -43,7 +43,10 @@ fn a_function_that_fails_has_none() {
         assert!(all.result.is_empty());
         assert_eq!(all.exit.exitcode(), 1);
         let failure = all.exit.failure.unwrap();
-        assert_eq!((failure.kind(), failure.message.as_str()), (failure::Kind::Panic, "so it is"));
+        assert_eq!(
+            (failure.kind(), failure.message.as_str()),
+            (failure::Kind::Panic, "so it is")
+        );
         assert!(String::from_utf8(all.stderr).unwrap().contains("so it is"));
         let killed = client.attach(call(&template, "raise", 9)).await;
         let killed = { killed }.everything().await;

@@ -28,7 +28,10 @@ fn input_goes_in_output_comes_out_and_the_exit_is_last() {
         attached.stdin(b"two").await;
         attached.half_close();
         let all = attached.everything().await;
-        assert_eq!((all.stdout.as_slice(), all.exit.exitcode()), (&b"two"[..], 8));
+        assert_eq!(
+            (all.stdout.as_slice(), all.exit.exitcode()),
+            (&b"two"[..], 8)
+        );
         // A worker that wants no input is no trouble.
         let mut attached = client.attach(shell("exec 0<&-; echo closed; exit 9")).await;
         assert_eq!(attached.stdout(7).await, b"closed\n");
@@ -64,11 +67,11 @@ fn large_binary_input_and_output_are_exact() {
 fn output_and_error_are_told_apart_and_streams_that_were_given_are_not_there() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
-        let script = "i=0; while [ $i -lt 2000 ]; do echo out $i; echo error $i >&2; i=$((i+1)); done";
+        let script =
+            "i=0; while [ $i -lt 2000 ]; do echo out $i; echo error $i >&2; i=$((i+1)); done";
         let all = client.attach(shell(script)).await.everything().await;
-        let expected = |word: &str| -> String {
-            (0..2000).map(|n| format!("{word} {n}\n")).collect()
-        };
+        let expected =
+            |word: &str| -> String { (0..2000).map(|n| format!("{word} {n}\n")).collect() };
         assert_eq!(String::from_utf8(all.stdout).unwrap(), expected("out"));
         assert_eq!(String::from_utf8(all.stderr).unwrap(), expected("error"));
         let (reader, writer) = std::io::pipe().unwrap();
@@ -78,7 +81,10 @@ fn output_and_error_are_told_apart_and_streams_that_were_given_are_not_there() {
         let mut attached = client.attach(given).await;
         attached.half_close();
         let all = attached.everything().await;
-        assert_eq!((all.stdout.as_slice(), all.stderr.as_slice()), (&b""[..], &b"attached\n"[..]));
+        assert_eq!(
+            (all.stdout.as_slice(), all.stderr.as_slice()),
+            (&b""[..], &b"attached\n"[..])
+        );
         assert_eq!(std::io::read_to_string(reader).unwrap(), "given\n");
     });
 }
@@ -88,7 +94,10 @@ fn what_was_written_before_anybody_attached_comes_first() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
         let script = "echo early; echo error >&2; cat; exit 4";
-        let started = client.start(attachable(shell(script)), false).await.unwrap();
+        let started = client
+            .start(attachable(shell(script)), false)
+            .await
+            .unwrap();
         let id = started.worker.unwrap();
         let mut attached = client.attach_to(id).await.unwrap();
         assert_eq!((attached.id(), attached.started.pid), (id, started.pid));
@@ -104,7 +113,10 @@ fn what_was_written_before_anybody_attached_comes_first() {
         client.wait(started.worker).await.unwrap();
         let mut attached = client.attach_to(started.worker.unwrap()).await.unwrap();
         let all = attached.everything().await;
-        assert_eq!((all.stdout.len(), all.stderr.as_slice()), (60_000, &b"error\n"[..]));
+        assert_eq!(
+            (all.stdout.len(), all.stderr.as_slice()),
+            (60_000, &b"error\n"[..])
+        );
         assert_eq!(all.exit.exitcode(), 5);
     });
 }

@@ -67,7 +67,13 @@ fn what_does_not_fit_a_message_is_refused_by_name() {
         let error = ctx.command("true").pass_fd(file, 5).start().unwrap_err();
         assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
         assert!(error.to_string().contains("descriptor 5"), "{error}");
-        assert_eq!(ctx.spawn(reversed, "fits".to_owned()).unwrap().join().unwrap(), "stif");
+        assert_eq!(
+            ctx.spawn(reversed, "fits".to_owned())
+                .unwrap()
+                .join()
+                .unwrap(),
+            "stif"
+        );
     });
 }
 
@@ -86,10 +92,16 @@ fn processes_are_watched_signalled_and_waited_for() {
         assert_eq!(p.exitcode(), Some(-15));
         p.kill().unwrap();
         p.close().unwrap();
-        let mut p = ctx.process(|| std::process::ExitCode::from(9), ()).start().unwrap();
+        let mut p = ctx
+            .process(|| std::process::ExitCode::from(9), ())
+            .start()
+            .unwrap();
         assert_eq!(p.join(None).unwrap().unwrap().exitcode(), 9);
         // The working directory goes by its path.
-        let mut pwd = ctx.command("pwd").current_dir(folder).stdout(Stdio::piped());
+        let mut pwd = ctx
+            .command("pwd")
+            .current_dir(folder)
+            .stdout(Stdio::piped());
         pwd = pwd.env("MARK", "1");
         let mut pwd = pwd.start().unwrap();
         let told = std::io::read_to_string(pwd.take_stdout().unwrap()).unwrap();
@@ -120,7 +132,9 @@ fn pipes_and_files_are_relayed_to_the_byte_without_anybody_waiting_in_the_crate(
         let (from, to) = (folder.join("from"), folder.join("to"));
         std::fs::write(&from, &sent).unwrap();
         let mut cat = ctx.command("cat");
-        cat = cat.stdin(File::open(&from).unwrap()).stdout(File::create(&to).unwrap());
+        cat = cat
+            .stdin(File::open(&from).unwrap())
+            .stdout(File::create(&to).unwrap());
         let mut cat = cat.start().unwrap();
         assert!(cat.join(None).unwrap().unwrap().success());
         // All of it is there when the end is told.
@@ -162,7 +176,13 @@ fn a_relay_that_breaks_ends_the_worker_and_is_told() {
         assert!(p.exitcode().is_some());
         eventually("its worker ends", || (!seen::lives(pid)).then_some(()));
         // The next one connects anew.
-        assert_eq!(ctx.spawn(reversed, "ab".to_owned()).unwrap().join().unwrap(), "ba");
+        assert_eq!(
+            ctx.spawn(reversed, "ab".to_owned())
+                .unwrap()
+                .join()
+                .unwrap(),
+            "ba"
+        );
     });
 }
 

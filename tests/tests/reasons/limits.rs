@@ -2,6 +2,7 @@
 
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
+use mpfork_proto::v1::{self, WorkerSpec};
 use mpfork_tests::harness::programs::test_program;
 use mpfork_tests::harness::spec::{self, command, function, shell};
 use mpfork_tests::harness::{
@@ -110,6 +111,14 @@ pub(super) fn limit_reached() {
     });
 }
 
+fn without_streams(mut spec: WorkerSpec) -> WorkerSpec {
+    let mut stdio = v1::Stdio::default();
+    stdio.set_stdout(v1::Stream::Null);
+    stdio.set_stderr(v1::Stream::Null);
+    spec.state.get_or_insert_default().stdio = Some(stdio);
+    spec
+}
+
 /// What mpforkd itself may have open: typed, and when there is room again all is well.
 pub(super) fn open_files() {
     check(Setup::new().open_files(400), async |daemon| {
@@ -118,7 +127,10 @@ pub(super) fn open_files() {
         // As many workers as it can look after, which are fewer than configured.
         let mut running = Vec::new();
         let problem = loop {
-            match client.try_run(command(&["sleep", "600"])).await {
+            match client
+                .try_run(without_streams(command(&["sleep", "600"])))
+                .await
+            {
                 Ok(run) => running.push(run),
                 Err(status) => break refused::<()>(Err(status), Reason::LimitReached),
             }
@@ -131,6 +143,37 @@ pub(super) fn open_files() {
         }
         for run in &mut running {
             assert_eq!(run.exit().await.exitcode(), -9);
+        }
+        // Streams take no more than leaves room for mpforkd itself.
+        let mut attachable = Vec::new();
+        let problem = loop {
+            let mut spec = command(&["sleep", "600"]);
+            let mut stdio = v1::Stdio::default();
+            stdio.set_stdin(v1::Stream::Attached);
+            stdio.set_stdout(v1::Stream::Attached);
+            spec.state.get_or_insert_default().stdio = Some(stdio);
+            match client.start(spec, true).await {
+                Ok(started) => attachable.push(started.worker.unwrap()),
+                Err(status) => break refused::<()>(Err(status), Reason::LimitReached),
+            }
+        };
+        assert_eq!(problem.get("limit"), "open files of mpforkd");
+        assert!(attachable.len() > 5 && attachable.len() < running.len());
+        let other = daemon.connect().await;
+        assert!(
+            other
+                .exit_of(without_streams(shell("exit 0")))
+                .await
+                .success()
+        );
+        for id in attachable {
+            assert!(client.signal(id, 9, false).await.unwrap());
+            client.wait(Some(id)).await.unwrap();
+        }
+        drop(other);
+        // Those that ended last are kept to be attached to.
+        for _ in 0..70 {
+            client.exit_of(without_streams(shell("exit 0"))).await;
         }
         // Connections that say nothing take all there is.
         let idle: Vec<_> = (0..500)

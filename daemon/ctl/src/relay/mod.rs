@@ -90,7 +90,7 @@ async fn start(
 
 /// A worker that was started.
 enum Started {
-    Direct(Running),
+    Direct(Box<Running>),
     /// Where descriptors do not pass.
     Relayed(Relayed),
 }
@@ -98,7 +98,8 @@ enum Started {
 impl Started {
     async fn new(client: &Client, request: &WorkerRequest) -> Result<Self, Error> {
         if client.carries_descriptors() {
-            client.run_worker(request).await.map(Self::Direct)
+            let running = client.run_worker(request).await?;
+            Ok(Self::Direct(Box::new(running)))
         } else {
             let relayed = client.run_relayed(request, false).await;
             relayed.map(Self::Relayed)

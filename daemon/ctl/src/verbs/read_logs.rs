@@ -44,11 +44,7 @@ async fn open(client: &Client, of: Option<String>, follow: bool) -> Result<Logs,
 }
 
 /// Prints what comes as it is; in JSON all at once, or a line for each part when it is followed.
-async fn show(
-    mut logs: Logs,
-    output: Output,
-    follow: bool,
-) -> Result<Result<(), Failed>, Error> {
+async fn show(mut logs: Logs, output: Output, follow: bool) -> Result<Result<(), Failed>, Error> {
     let mut text = Text::default();
     let (mut dropped, mut all) = (0, String::new());
     while let Some(part) = logs.next().await? {
@@ -77,7 +73,9 @@ async fn show(
     }
     if output.is_json() && !follow {
         all.push_str(&text.rest());
-        return Ok(output.json(&json!({"dropped": dropped, "text": all})).map(drop));
+        return Ok(output
+            .json(&json!({"dropped": dropped, "text": all}))
+            .map(drop));
     }
     Ok(Ok(()))
 }

@@ -1,13 +1,14 @@
 //! Streams that wait for a client to be attached, and a client that is.
 
 use super::Streams;
+use super::files::Taken;
 use super::result::{Channel, Outcome};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::unix::pipe;
 
 /// mpforkd's ends, whether somebody is attached or not.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Attachable {
     attached: AtomicBool,
     ends: Mutex<Ends>,
@@ -22,6 +23,7 @@ struct Ends {
     /// The result, once it was asked for.
     outcome: Option<Arc<Outcome>>,
     closed: bool,
+    taken: Option<Arc<Taken>>,
 }
 
 /// Why nobody can be attached now.
@@ -34,6 +36,17 @@ pub(crate) enum Refused {
 }
 
 impl Attachable {
+    pub(super) fn new(taken: Taken) -> Self {
+        let ends = Ends {
+            taken: Some(Arc::new(taken)),
+            ..Ends::default()
+        };
+        Self {
+            attached: AtomicBool::default(),
+            ends: Mutex::new(ends),
+        }
+    }
+
     pub(super) fn stdin(&mut self, end: pipe::Sender) {
         self.ends().stdin = Some(end);
     }
@@ -68,6 +81,7 @@ pub(crate) struct Attachment {
     stdin: Option<pipe::Sender>,
     /// Standard output and error.
     pub(crate) outputs: [Option<Arc<pipe::Receiver>>; 2],
+    _taken: Option<Arc<Taken>>,
 }
 
 impl Attachment {
@@ -86,6 +100,7 @@ impl Attachment {
             streams: Arc::clone(streams),
             stdin: ends.stdin.take(),
             outputs: ends.outputs.clone(),
+            _taken: ends.taken.clone(),
         };
         drop(ends);
         Ok(attachment)

@@ -1,5 +1,6 @@
 //! Output that is read as it comes, so that the worker never waits.
 
+use super::files::Taken;
 use crate::kept::Ring;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::unix::pipe;
@@ -11,14 +12,14 @@ const AT_ONCE: usize = 16 << 10;
 #[derive(Debug)]
 pub(super) struct Kept {
     /// Until the worker has ended.
-    pipe: Mutex<Option<Arc<pipe::Receiver>>>,
+    pipe: Mutex<Option<(Arc<pipe::Receiver>, Taken)>>,
     ring: Arc<Ring>,
 }
 
 impl Kept {
-    pub(super) fn new(pipe: Arc<pipe::Receiver>, ring: Ring) -> Self {
+    pub(super) fn new(pipe: Arc<pipe::Receiver>, ring: Ring, taken: Taken) -> Self {
         Self {
-            pipe: Mutex::new(Some(pipe)),
+            pipe: Mutex::new(Some((pipe, taken))),
             ring: Arc::new(ring),
         }
     }
@@ -29,8 +30,10 @@ impl Kept {
 
     /// Reads from now on, until the worker has ended or everybody has closed it.
     pub(super) fn begin(&self) {
-        let pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(pipe) = pipe.as_ref().map(Arc::clone) else {
+        let ours = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
+        let pipe = ours.as_ref().map(|(pipe, _)| Arc::clone(pipe));
+        drop(ours);
+        let Some(pipe) = pipe else {
             return;
         };
         let ring = Arc::clone(&self.ring);
@@ -49,9 +52,10 @@ impl Kept {
     /// Everything the worker wrote is in the pipe by now. What somebody else goes on writing is not
     /// the worker's.
     pub(super) fn finish(&self) {
-        let pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
-        let pipe = { pipe }.take();
-        if let Some(pipe) = pipe {
+        let mut ours = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
+        let pipe = ours.take();
+        drop(ours);
+        if let Some((pipe, _taken)) = pipe {
             let mut left = super::waiting(&pipe);
             let mut bytes = [0; AT_ONCE];
             while left > 0 {

@@ -2,17 +2,20 @@
 //! attached ones, which wait for `Attach`.
 
 mod attached;
+mod files;
 mod kept;
 mod plan;
 mod result;
 
 pub(crate) use attached::{Attachment, Refused};
+pub(crate) use files::Files;
 pub(crate) use plan::Plan;
 
 use super::request::StartRequest;
 use crate::daemon::Daemon;
 use crate::kept::Ring;
 use attached::Attachable;
+use files::Taken;
 use kept::Kept;
 use mpfork_proto::link::{assigned_state::Placed, assigned_task};
 use mpfork_proto::problem::Problem;
@@ -45,10 +48,25 @@ impl Streams {
         // An earlier try may have added its own.
         request.descriptors.truncate(plan.descriptors);
         request.state.placed.truncate(plan.placed);
+        let limits = &daemon.config.limits;
+        let keeps = limits.kept_output > 0 && plan.which(Stream::Kept).next().is_some();
+        let attached = plan.which(Stream::Attached).count() + usize::from(plan.result);
         let mut opening = Opening { request };
-        let streams = opening
-            .open(daemon, plan)
-            .map_err(|error| Problem::limit("open files of mpforkd", error))?;
+        let streams = Self {
+            kept: if keeps {
+                let taken = daemon.files.take(&daemon.workers, 1)?;
+                let ring = Ring::within(&daemon.kept, limits.kept_output);
+                Some(opening.kept(plan, ring, taken).map_err(refused)?)
+            } else {
+                None
+            },
+            attachable: if attached > 0 {
+                let taken = daemon.files.take(&daemon.workers, attached)?;
+                Some(opening.attachable(plan, taken).map_err(refused)?)
+            } else {
+                None
+            },
+        };
         if request.descriptors.len() > MAX_PER_MESSAGE {
             return Err(Problem::limit("descriptors of one worker", MAX_PER_MESSAGE));
         }
@@ -97,22 +115,18 @@ struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    fn open(&mut self, daemon: &Daemon, plan: Plan) -> io::Result<Streams> {
-        let limits = &daemon.config.limits;
-        let mut numbers = plan.which(Stream::Kept).peekable();
-        let kept = if limits.kept_output > 0 && numbers.peek().is_some() {
-            // One pipe for both: what was written first comes first.
-            let (ours, theirs) = std::io::pipe()?;
-            let index = self.add(theirs.into());
-            for number in numbers {
-                self.place(index, number);
-            }
-            let ring = Ring::within(&daemon.kept, limits.kept_output);
-            Some(Kept::new(reader(ours.into())?, ring))
-        } else {
-            None
-        };
-        let mut attachable = Attachable::default();
+    /// One pipe for both streams: what was written first comes first.
+    fn kept(&mut self, plan: Plan, ring: Ring, taken: Taken) -> io::Result<Kept> {
+        let (ours, theirs) = std::io::pipe()?;
+        let index = self.add(theirs.into());
+        for number in plan.which(Stream::Kept) {
+            self.place(index, number);
+        }
+        Ok(Kept::new(reader(ours.into())?, ring, taken))
+    }
+
+    fn attachable(&mut self, plan: Plan, taken: Taken) -> io::Result<Attachable> {
+        let mut attachable = Attachable::new(taken);
         for number in plan.which(Stream::Attached) {
             let (ours, theirs) = std::io::pipe()?;
             if number == 0 {
@@ -134,11 +148,7 @@ impl Opening<'_> {
                 function.channel = Some(index);
             }
         }
-        let any = plan.result || plan.which(Stream::Attached).next().is_some();
-        Ok(Streams {
-            kept,
-            attachable: any.then_some(attachable),
-        })
+        Ok(attachable)
     }
 
     /// Adds a descriptor to the request's; its index.
@@ -152,6 +162,10 @@ impl Opening<'_> {
     fn place(&mut self, index: u32, target: u32) {
         self.request.state.placed.push(Placed { index, target });
     }
+}
+
+fn refused(error: io::Error) -> Problem {
+    Problem::limit("open files of mpforkd", error)
 }
 
 fn reader(pipe: OwnedFd) -> io::Result<Arc<pipe::Receiver>> {

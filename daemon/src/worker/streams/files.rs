@@ -1,0 +1,59 @@
+//! The descriptors that streams take of those mpforkd may have open: never those it needs itself, nor
+//! those of workers that run.
+
+use crate::worker::table::Workers;
+use mpfork_proto::problem::Problem;
+use mpfork_sys::limits;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What workers and their streams may take together.
+#[derive(Debug)]
+pub(crate) struct Files {
+    budget: usize,
+    taken: Arc<AtomicUsize>,
+}
+
+/// A number of descriptors that are taken, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    count: usize,
+    from: Arc<AtomicUsize>,
+}
+
+impl Files {
+    /// What the limit of open files leaves.
+    pub(crate) fn new() -> Self {
+        let soft = limits::get(limits::NOFILE).map_or(u64::MAX, |files| files.soft);
+        let budget = soft.saturating_sub(crate::run::OWN_FILES);
+        Self {
+            budget: usize::try_from(budget).unwrap_or(usize::MAX),
+            taken: Arc::default(),
+        }
+    }
+
+    /// Takes some, beside what the workers take that run or are being started.
+    pub(super) fn take(&self, workers: &Workers, count: usize) -> Result<Taken, Problem> {
+        let by_workers = workers.live().saturating_mul(crate::run::FILES_PER_WORKER);
+        let before = self.taken.fetch_add(count, Ordering::Relaxed);
+        let taken = Taken {
+            count,
+            from: Arc::clone(&self.taken),
+        };
+        let all = before.saturating_add(count).saturating_add(by_workers);
+        if all > self.budget {
+            let detail = format!(
+                "{} for workers and the streams it holds of them",
+                self.budget
+            );
+            return Err(Problem::limit("open files of mpforkd", detail));
+        }
+        Ok(taken)
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.from.fetch_sub(self.count, Ordering::Relaxed);
+    }
+}
