@@ -10,6 +10,7 @@ use mpfork_tests::harness::spec::function;
 use mpfork_tests::harness::{
     Setup, check, eventually_async, process, refused, refused_field, template,
 };
+use sha2::Digest as _;
 use std::collections::HashSet;
 use std::path::Path;
 use std::process::Command;
@@ -250,5 +251,48 @@ fn a_preload_that_does_not_exist_is_a_bad_request_when_warmed() {
         let digest = client.try_register(&program, spec).await.unwrap().digest;
         let problem = refused_field(client.warm(&digest).await, "preloads");
         assert!(problem.get("detail").contains("nonsense"), "{problem}");
+    });
+}
+
+#[test]
+fn where_descriptors_do_not_pass_the_very_same_program_is_found_by_its_path() {
+    check(Setup::new(), async |daemon| {
+        let client = daemon.connect().await;
+        let sent = client.register(&test_program(), &[]).await;
+        let path = daemon.path("copied");
+        programs::copy(&path);
+        let bytes = std::fs::read(&path).unwrap();
+        let by_path = |path: &std::path::Path, sha256: &[u8]| RegisterTemplateRequest {
+            spec: Some(TemplateSpec {
+                program_sha256: sha256.to_vec(),
+                ..template(path, &[])
+            }),
+        };
+        let register = async |request| {
+            let answer = client.templates().register_template(request).await;
+            answer.map(|answer| answer.into_inner().digest)
+        };
+        let sha256 = sha2::Sha256::digest(&bytes);
+        assert_eq!(register(by_path(&path, &sha256)).await.unwrap(), sent);
+        // Rebuilt meanwhile: a function's place in it would be another one.
+        rebuild(&path);
+        let problem = refused(
+            register(by_path(&path, &sha256)).await,
+            Reason::ProgramRefused,
+        );
+        assert!(
+            problem.get("detail").contains("another program"),
+            "{problem}"
+        );
+        let nowhere = by_path(&daemon.path("nowhere"), &sha256);
+        refused(register(nowhere).await, Reason::ProgramRefused);
+        let folder = by_path(daemon.folder().path(), &sha256);
+        refused(register(folder).await, Reason::ProgramRefused);
+        // Nobody waits for a writer.
+        let gate = daemon.gate();
+        let gate = by_path(gate.as_ref(), &sha256);
+        refused(register(gate).await, Reason::ProgramRefused);
+        let relative = by_path("copied".as_ref(), &sha256);
+        refused_field(register(relative).await, "spec.program_path");
     });
 }

@@ -159,8 +159,9 @@ impl Client {
             // All that came has been written when its thread has ended.
             let _ = written.await;
             let outcome = outcome.map_err(|error| Arc::from(error.to_string()));
-            tell.send_replace(Some(outcome));
+            // Whoever was told finds the sentinel readable.
             drop(ends);
+            tell.send_replace(Some(outcome));
         });
         drive(&told).map_err(system)?;
         Ok(Relayed {

@@ -1,6 +1,7 @@
 //! Commands.
 
-use super::common::check;
+use super::common::{check, check_daemon, context};
+use mpfork::api::{Client, LogSource};
 use mpfork::{Error, Reason, Stdio};
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
@@ -67,5 +68,37 @@ fn what_can_not_be_executed_is_an_error_of_the_start() {
         assert_eq!(command.exitcode(), Some(0));
         let elsewhere = server.ctx.command("true").current_dir(&missing).start();
         assert!(matches!(elsewhere, Err(Error::System { .. })));
+    });
+}
+
+#[test]
+fn streams_are_the_null_device_or_kept_as_was_said() {
+    check_daemon(async |daemon| {
+        let ctx = context(daemon.socket());
+        let script = "for n in 0 2; do readlink /proc/self/fd/$n; done >&3; echo kept >&2";
+        let told = |stderr: Stdio| {
+            let (mut reader, writer) = std::io::pipe().unwrap();
+            let command = ctx.command("sh").args(["-c", script]);
+            let command = command.stdin(Stdio::null()).stdout(Stdio::null());
+            let mut process = command.stderr(stderr).pass_fd(writer, 3).start().unwrap();
+            process.join(None).unwrap();
+            let mut told = String::new();
+            reader.read_to_string(&mut told).unwrap();
+            (told, process.id())
+        };
+        let (links, id) = told(Stdio::null());
+        assert_eq!(links, "/dev/null\n".repeat(2));
+        let client = Client::connect(Some(daemon.socket())).await.unwrap();
+        let logs = client.read_logs(LogSource::Worker(id), false).await;
+        assert_eq!(logs.unwrap_err().reason(), Some(Reason::NotKept));
+        let (links, id) = told(Stdio::kept());
+        assert!(
+            links.lines().last().unwrap().starts_with("pipe:"),
+            "{links}"
+        );
+        let logs = client.read_logs(LogSource::Worker(id), false).await;
+        let mut logs = logs.unwrap();
+        assert_eq!(logs.next().await.unwrap().unwrap().data, b"kept\n");
+        assert!(logs.next().await.unwrap().is_none());
     });
 }

@@ -206,3 +206,31 @@ fn async_code_needs_no_thread_to_drive_it() {
         assert_eq!(p.join_async().await.unwrap().exitcode(), -9);
     });
 }
+
+#[test]
+fn workers_whose_output_nobody_reads_hold_up_nobody_else() {
+    check(|ctx, _, _| {
+        // More than one connection's flow control could hold.
+        let stuck: Vec<_> = (0..12)
+            .map(|_| {
+                let seq = ctx.command("seq").arg("2000000").stdout(Stdio::piped());
+                seq.start().unwrap()
+            })
+            .collect();
+        assert_eq!(
+            ctx.spawn(reversed, "ab".to_owned())
+                .unwrap()
+                .join()
+                .unwrap(),
+            "ba"
+        );
+        for mut seq in stuck {
+            assert!(seq.is_alive());
+            let mut read = String::new();
+            let mut output = seq.take_stdout().unwrap();
+            output.read_to_string(&mut read).unwrap();
+            assert!(read.ends_with("\n1999999\n2000000\n"));
+            assert!(seq.join(None).unwrap().unwrap().success());
+        }
+    });
+}
