@@ -65,6 +65,9 @@
 //! [`Handle::join_async`]) live in the tokio runtime that awaits them, which must have I/O and time
 //! enabled.
 //!
+//! Where descriptors do not pass between the program and mpforkd, as through a relay of bytes, it does
+//! add some: threads then relay each worker's standard streams. [`Server::descriptors`] tells.
+//!
 //! # Finding mpforkd
 //!
 //! The socket is the one given to [`Context::with_socket`]; else `$MPFORKD_SOCKET`; else the first of
