@@ -225,6 +225,17 @@ impl Workers {
         self.exited.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Closes the streams of those that have ended: the descriptors are needed.
+    pub(crate) fn close_ended(&self) {
+        let table = self.table();
+        for (counter, _) in table.ended.iter().rev().take(KEPT_DESCRIPTORS) {
+            let worker = table.workers.get(counter);
+            if let Some(streams) = worker.and_then(|worker| worker.streams.as_ref()) {
+                streams.close();
+            }
+        }
+    }
+
     /// The worker of an id.
     pub(crate) fn get(&self, id: Option<WorkerId>) -> Result<Arc<Worker>, Problem> {
         let id = id.ok_or_else(|| Problem::bad_request("worker", "no id is given"))?;

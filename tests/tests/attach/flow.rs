@@ -1,11 +1,12 @@
 //! Nobody is hurried, and nothing piles up.
 
 use super::attachable;
+use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::attach_request::Message;
 use mpfork_proto::v1::attach_response::Event;
 use mpfork_tests::harness::attach::request;
 use mpfork_tests::harness::spec::{command, shell};
-use mpfork_tests::harness::{Setup, check, eventually, eventually_async, process};
+use mpfork_tests::harness::{Setup, check, eventually, eventually_async, process, refused};
 use std::path::Path;
 use std::time::Duration;
 
@@ -188,5 +189,26 @@ fn the_daemons_descriptors_return_to_where_they_were() {
             (process::open_descriptors(daemon.pid()) <= before).then_some(())
         });
         assert!(Path::new(&format!("/proc/{}", daemon.pid())).exists());
+    });
+}
+
+#[test]
+fn those_that_have_ended_make_room_for_those_to_come() {
+    // Little more than mpforkd needs itself.
+    check(Setup::new().open_files(330), async |daemon| {
+        let client = daemon.connect().await;
+        let mut ended = Vec::new();
+        for _ in 0..40 {
+            let mut attached = client.attach(shell("echo hello")).await;
+            assert_eq!(attached.everything().await.stdout, b"hello\n");
+            let spec = attachable(shell("echo nobody reads this"));
+            let started = client.start(spec, true).await.unwrap();
+            client.wait(started.worker).await.unwrap();
+            ended.push(started.worker.unwrap());
+        }
+        let (first, last) = (ended[0], ended[ended.len() - 1]);
+        refused(client.attach_to(first).await, Reason::NotAttachable);
+        let all = client.attach_to(last).await.unwrap().everything().await;
+        assert_eq!(all.stdout, b"nobody reads this\n");
     });
 }

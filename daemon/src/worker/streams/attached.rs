@@ -81,7 +81,7 @@ pub(crate) struct Attachment {
     stdin: Option<pipe::Sender>,
     /// Standard output and error.
     pub(crate) outputs: [Option<Arc<pipe::Receiver>>; 2],
-    _taken: Option<Arc<Taken>>,
+    taken: Option<Arc<Taken>>,
 }
 
 impl Attachment {
@@ -100,7 +100,7 @@ impl Attachment {
             streams: Arc::clone(streams),
             stdin: ends.stdin.take(),
             outputs: ends.outputs.clone(),
-            _taken: ends.taken.clone(),
+            taken: ends.taken.clone(),
         };
         drop(ends);
         Ok(attachment)
@@ -125,10 +125,12 @@ impl Attachment {
     /// again, should the answer have been lost.
     pub(crate) fn delivered(&mut self) {
         self.outputs = [None, None];
+        self.taken = None;
         if let Some(attachable) = &self.streams.attachable {
             let mut ends = attachable.ends();
             ends.outputs = [None, None];
             ends.stdin = None;
+            ends.taken = None;
         }
     }
 }

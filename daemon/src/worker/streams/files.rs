@@ -32,8 +32,16 @@ impl Files {
         }
     }
 
-    /// Takes some, beside what the workers take that run or are being started.
+    /// Takes some, beside what the workers take that run or are being started. Those that have ended
+    /// make room.
     pub(super) fn take(&self, workers: &Workers, count: usize) -> Result<Taken, Problem> {
+        self.try_take(workers, count).or_else(|_| {
+            workers.close_ended();
+            self.try_take(workers, count)
+        })
+    }
+
+    fn try_take(&self, workers: &Workers, count: usize) -> Result<Taken, Problem> {
         let by_workers = workers.live().saturating_mul(crate::run::FILES_PER_WORKER);
         let before = self.taken.fetch_add(count, Ordering::Relaxed);
         let taken = Taken {
