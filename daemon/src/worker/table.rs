@@ -228,11 +228,13 @@ impl Workers {
     /// Closes the streams of those that have ended: the descriptors are needed.
     pub(crate) fn close_ended(&self) {
         let table = self.table();
-        for (counter, _) in table.ended.iter().rev().take(KEPT_DESCRIPTORS) {
-            let worker = table.workers.get(counter);
-            if let Some(streams) = worker.and_then(|worker| worker.streams.as_ref()) {
-                streams.close();
-            }
+        let last = table.ended.iter().rev().take(KEPT_DESCRIPTORS);
+        let streams: Vec<_> = last
+            .filter_map(|(counter, _)| table.workers.get(counter)?.streams.clone())
+            .collect();
+        drop(table);
+        for streams in streams {
+            streams.close();
         }
     }
 
