@@ -22,6 +22,7 @@ mod get_template;
 mod get_worker;
 mod list_templates;
 mod list_workers;
+mod pump;
 mod read_logs;
 mod register_template;
 mod relayed;

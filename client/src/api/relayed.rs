@@ -2,6 +2,7 @@
 //! and to descriptors of this process, their results written to the caller's channel.
 
 use super::attach::{Attached, Input, Output};
+use super::pump::{read_on_a_thread, write_on_a_thread};
 use super::{Client, StartState, Started, Task, WorkerRequest};
 use crate::error::Error;
 use crate::exit::Exit;
@@ -9,18 +10,16 @@ use crate::runtime::State;
 use crate::standard;
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::WorkerId;
+use mpfork_transport::uncancelled;
 use mpfork_zygote::payload;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
 use std::io::{PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
-const CHUNK: usize = 64 << 10;
 /// How often a start is sent again, and after what pause.
 const AGAIN: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(10);
@@ -73,11 +72,22 @@ impl Client {
     /// Starts a worker where descriptors do not pass. Its standard streams are relayed by threads of
     /// this process from and to those that the request names; input that is only inherited is the
     /// null device. A function's result arrives in its channel. Other descriptors, and arguments of
-    /// more than some megabytes, can't be had.
+    /// more than some megabytes, can't be had. Once the request is on its way, dropping the future does
+    /// not take it back.
     ///
     /// # Errors
     /// As [`Client::attach`].
     pub async fn run_relayed(
+        &self,
+        request: &WorkerRequest,
+        detached: bool,
+    ) -> Result<Relayed, Error> {
+        let (client, request) = (self.clone(), request.clone());
+        let started = async move { client.run_uncancelled(&request, detached).await };
+        uncancelled(started).await.map_err(|_| self.aborted())?
+    }
+
+    async fn run_uncancelled(
         &self,
         request: &WorkerRequest,
         detached: bool,
@@ -246,74 +256,4 @@ async fn feed(
         }
     }
     drop(stop);
-}
-
-/// Reads a descriptor until its end, or until `stop` hangs up. It is not made non-blocking: others may
-/// share it.
-fn read_on_a_thread(from: OwnedFd, stop: PipeReader) -> std::io::Result<mpsc::Receiver<Vec<u8>>> {
-    let (tell, bytes) = mpsc::channel(1);
-    let thread = thread::Builder::new().name("mpfork-stdin".to_owned());
-    thread.spawn(move || {
-        let mut buffer = vec![0; CHUNK];
-        loop {
-            let mut waited = [
-                PollFd::new(&from, PollFlags::IN),
-                PollFd::new(&stop, PollFlags::IN),
-            ];
-            match poll(&mut waited, None) {
-                Err(Errno::INTR) => continue,
-                Err(_) => return,
-                Ok(_) if !waited[1].revents().is_empty() => return,
-                Ok(_) => {}
-            }
-            match rustix::io::read(&from, &mut buffer) {
-                Err(Errno::INTR | Errno::AGAIN) => {}
-                Ok(0) | Err(_) => return,
-                Ok(count) => {
-                    if tell.blocking_send(buffer[..count].to_vec()).is_err() {
-                        return;
-                    }
-                }
-            }
-        }
-    })?;
-    Ok(bytes)
-}
-
-/// Where to send what is to be written, with the descriptor's place, and what ends when all of it is.
-type Writing = (mpsc::Sender<(usize, Vec<u8>)>, oneshot::Receiver<()>);
-
-/// Writes to descriptors: one that nobody reads holds up the others, as it would hold up the worker.
-fn write_on_a_thread(mut to: [Option<OwnedFd>; 2]) -> std::io::Result<Writing> {
-    let (write, mut bytes) = mpsc::channel::<(usize, Vec<u8>)>(1);
-    let (done, written) = oneshot::channel();
-    let thread = thread::Builder::new().name("mpfork-stdout".to_owned());
-    thread.spawn(move || {
-        while let Some((number, chunk)) = bytes.blocking_recv() {
-            if let Some(Some(end)) = to.get(number)
-                && !write_all(end, &chunk)
-            {
-                to[number] = None;
-            }
-        }
-        drop(to);
-        let _ = done.send(());
-    })?;
-    Ok((write, written))
-}
-
-/// Writes all; false when nobody reads it.
-fn write_all(to: &OwnedFd, mut bytes: &[u8]) -> bool {
-    while !bytes.is_empty() {
-        match rustix::io::write(to, bytes) {
-            Ok(count) => bytes = &bytes[count..],
-            Err(Errno::INTR) => {}
-            // Somebody else has made it non-blocking.
-            Err(Errno::AGAIN) => {
-                let _ = poll(&mut [PollFd::new(to, PollFlags::OUT)], None);
-            }
-            Err(_) => return false,
-        }
-    }
-    true
 }
