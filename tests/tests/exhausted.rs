@@ -5,7 +5,7 @@
 use mpfork_proto::reason::Reason;
 use mpfork_sys::{fdpass, signals};
 use mpfork_tests::harness::privileges::give_up_exemptions;
-use mpfork_tests::harness::spec::{command, shell};
+use mpfork_tests::harness::spec::{command, shell, without_streams};
 use mpfork_tests::harness::{Setup, check, eventually, eventually_async, process, refused};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
@@ -31,7 +31,7 @@ fn a_fork_waits_while_too_many_descriptors_are_in_flight() {
         client.warm("command").await.unwrap();
         let zygote = client.template("command").await.zygote_pid;
         let full = in_flight();
-        let start = client.exit_of(shell("exit 5"));
+        let start = client.exit_of(without_streams(shell("exit 5")));
         let meanwhile = async {
             eventually_async("it is being started", async || {
                 (client.in_use("workers").await == 1).then_some(())

@@ -2,7 +2,8 @@
 
 use mpfork_proto::BUILTIN_TEMPLATE;
 use mpfork_proto::v1::{
-    Descriptor, EnvDirective, PlacedDescriptor, StartState, Task, WorkerSpec, env_directive, task,
+    Descriptor, EnvDirective, PlacedDescriptor, StartState, Stdio, Stream, Task, WorkerSpec,
+    env_directive, task,
 };
 use prost_types::Duration as WireDuration;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -91,6 +92,16 @@ pub fn set(name: &str, value: &str) -> EnvDirective {
     EnvDirective {
         step: Some(env_directive::Step::Set(set)),
     }
+}
+
+/// The same with the null device for all standard streams: mpforkd opens nothing for it.
+#[must_use]
+pub fn without_streams(mut spec: WorkerSpec) -> WorkerSpec {
+    let mut stdio = Stdio::default();
+    stdio.set_stdout(Stream::Null);
+    stdio.set_stderr(Stream::Null);
+    spec.state.get_or_insert_default().stdio = Some(stdio);
+    spec
 }
 
 /// Gives the worker a descriptor under a number.

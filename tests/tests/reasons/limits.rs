@@ -2,9 +2,9 @@
 
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
-use mpfork_proto::v1::{self, WorkerSpec};
+use mpfork_proto::v1;
 use mpfork_tests::harness::programs::test_program;
-use mpfork_tests::harness::spec::{self, command, function, shell};
+use mpfork_tests::harness::spec::{self, command, function, shell, without_streams};
 use mpfork_tests::harness::{
     Setup, TestClient, check, eventually, eventually_async, process, refused, template,
 };
@@ -109,14 +109,6 @@ pub(super) fn limit_reached() {
         let problem = refused(client.try_run(spec).await, Reason::LimitReached);
         reached(&problem, "descriptors of one worker", "250");
     });
-}
-
-fn without_streams(mut spec: WorkerSpec) -> WorkerSpec {
-    let mut stdio = v1::Stdio::default();
-    stdio.set_stdout(v1::Stream::Null);
-    stdio.set_stderr(v1::Stream::Null);
-    spec.state.get_or_insert_default().stdio = Some(stdio);
-    spec
 }
 
 /// What mpforkd itself may have open: typed, and when there is room again all is well.
