@@ -12,6 +12,7 @@ pub mod config;
 mod convert;
 mod daemon;
 pub mod features;
+mod health;
 mod listen;
 mod logging;
 mod peers;

@@ -1,30 +1,57 @@
 //! Accepts connections and serves the API on them.
 
 use crate::daemon::{Daemon, Ending};
+use crate::health::Health;
 use crate::verbs::Api;
 use mpfork_proto::v1::admin_server::AdminServer;
 use mpfork_proto::v1::connection_server::ConnectionServer;
 use mpfork_proto::v1::fork_server_server::ForkServerServer;
 use mpfork_proto::v1::templates_server::TemplatesServer;
-use mpfork_transport::FdStream;
+use mpfork_transport::{Connection, FdStream};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::InterceptorLayer;
+use tonic::{Request, Status};
+use tonic_reflection::server::Builder as Reflection;
+
+/// Why serving failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    #[error(transparent)]
+    Transport(#[from] tonic::transport::Error),
+    #[error("the contract can't be described")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
 
 /// How long a connection gets to end by itself once the daemon has nothing more to say.
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// Serves until the daemon has ended everything that runs.
-pub(crate) async fn serve(
-    daemon: &Arc<Daemon>,
-    listener: &UnixListener,
-) -> Result<(), tonic::transport::Error> {
+pub(crate) async fn serve(daemon: &Arc<Daemon>, listener: &UnixListener) -> Result<(), ServeError> {
     let (sender, incoming) = mpsc::channel(16);
     let api = Api(Arc::clone(daemon));
+    let health = Health::serving().await;
+    let reflection = || {
+        Reflection::configure()
+            .register_encoded_file_descriptor_set(mpfork_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let checked = Arc::clone(daemon);
+    // Whoever is served is checked here, whatever the call is.
+    let check = move |request: Request<()>| -> Result<Request<()>, Status> {
+        checked.peers.check(Connection::of(&request)?)?;
+        Ok(request)
+    };
     let router = mpfork_transport::server()
+        .layer(InterceptorLayer::new(check))
+        .add_service(health.service())
+        .add_service(reflection().build_v1()?)
+        // What Python's grpcio-reflection and other clients of some age ask for.
+        .add_service(reflection().build_v1alpha()?)
         // Requests are at most 4 MiB, tonic's default and mpfork_proto::MAX_MESSAGE_BYTES.
         .add_service(ConnectionServer::new(api.clone()))
         .add_service(ForkServerServer::new(api.clone()))
@@ -40,11 +67,13 @@ pub(crate) async fn serve(
     tokio::select! {
         () = accept(daemon, listener, sender) => {}
         () = crate::shutdown::ended(daemon) => {}
+        () = health.follow(daemon) => {}
     }
+    health.end().await;
     // Everybody has been told; who does not hang up is hung up on.
     drop(close);
     match tokio::time::timeout(CLOSING, serving).await {
-        Ok(Ok(result)) => result,
+        Ok(Ok(result)) => Ok(result?),
         Ok(Err(_)) | Err(_) => Ok(()),
     }
 }
