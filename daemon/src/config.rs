@@ -58,6 +58,10 @@ pub struct Limits {
     pub connections: usize,
     /// Ended workers remembered for `WaitWorker` and `GetWorker`.
     pub retained_exits: usize,
+    /// Events remembered for `WatchEvents`.
+    pub retained_events: usize,
+    /// The bytes they may take.
+    pub retained_event_bytes: usize,
     /// Descriptors a connection may have on their way.
     pub descriptor_credit: u32,
 }
@@ -71,6 +75,8 @@ impl Default for Limits {
             templates: 256,
             connections: 1_000,
             retained_exits: 10_000,
+            retained_events: 10_000,
+            retained_event_bytes: 16 << 20,
             descriptor_credit: mpfork_transport::DEFAULT_CREDIT,
         }
     }

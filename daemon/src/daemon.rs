@@ -2,6 +2,7 @@
 
 use crate::children::Children;
 use crate::config::Config;
+use crate::events::Events;
 use crate::features::Features;
 use crate::peers::Peers;
 use crate::template::Template;
@@ -44,6 +45,7 @@ pub(crate) struct Daemon {
     pub(crate) workers: Workers,
     pub(crate) peers: Peers,
     pub(crate) children: Children,
+    pub(crate) events: Events,
     pub(crate) ending: watch::Sender<Ending>,
     waiting_starts: Arc<AtomicUsize>,
 }
@@ -70,6 +72,7 @@ impl Daemon {
             templates: Templates::new(config.limits.templates),
             workers: Workers::new(instance, &config.limits),
             peers: Peers::new(config.limits.connections),
+            events: Events::new(instance, &config.limits),
             config,
             socket,
             instance,

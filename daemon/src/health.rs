@@ -3,6 +3,7 @@
 use crate::daemon::Daemon;
 use mpfork_proto::v1::admin_server::AdminServer;
 use mpfork_proto::v1::connection_server::ConnectionServer;
+use mpfork_proto::v1::events_server::EventsServer;
 use mpfork_proto::v1::fork_server_server::ForkServerServer;
 use mpfork_proto::v1::templates_server::TemplatesServer;
 use std::sync::Arc;
@@ -12,11 +13,12 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 /// The whole daemon goes by the empty name.
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 6] = [
     "",
     <ConnectionServer<()> as NamedService>::NAME,
     <ForkServerServer<()> as NamedService>::NAME,
     <TemplatesServer<()> as NamedService>::NAME,
+    <EventsServer<()> as NamedService>::NAME,
     <AdminServer<()> as NamedService>::NAME,
 ];
 

@@ -154,19 +154,16 @@ fn inherit_nothing() -> std::io::Result<()> {
 fn configure_templates(daemon: &Arc<Daemon>) -> anyhow::Result<()> {
     let builtin = Spec::builtin(&daemon.identities)?;
     let name = mpfork_proto::BUILTIN_TEMPLATE.to_owned();
-    daemon
-        .templates
-        .configure(Template::new(name.clone(), name, true, None, builtin));
+    daemon.templates.configure(
+        daemon,
+        Template::new(name.clone(), name, true, None, builtin),
+    );
     for (name, config) in &daemon.config.templates {
         let spec = Spec::from_config(config, &daemon.identities)
             .with_context(|| format!("template {name}"))?;
-        daemon.templates.configure(Template::new(
-            name.clone(),
-            name.clone(),
-            true,
-            Some(config.clone()),
-            spec,
-        ));
+        let (label, display) = (name.clone(), name.clone());
+        let template = Template::new(label, display, true, Some(config.clone()), spec);
+        daemon.templates.configure(daemon, template);
     }
     Ok(())
 }

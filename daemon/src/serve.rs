@@ -5,6 +5,7 @@ use crate::health::Health;
 use crate::verbs::Api;
 use mpfork_proto::v1::admin_server::AdminServer;
 use mpfork_proto::v1::connection_server::ConnectionServer;
+use mpfork_proto::v1::events_server::EventsServer;
 use mpfork_proto::v1::fork_server_server::ForkServerServer;
 use mpfork_proto::v1::templates_server::TemplatesServer;
 use mpfork_transport::{Connection, FdStream};
@@ -56,6 +57,7 @@ pub(crate) async fn serve(daemon: &Arc<Daemon>, listener: &UnixListener) -> Resu
         .add_service(ConnectionServer::new(api.clone()))
         .add_service(ForkServerServer::new(api.clone()))
         .add_service(TemplatesServer::new(api.clone()))
+        .add_service(EventsServer::new(api.clone()))
         .add_service(AdminServer::new(api));
     let (close, closing) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(router.serve_with_incoming_shutdown(
@@ -69,7 +71,9 @@ pub(crate) async fn serve(daemon: &Arc<Daemon>, listener: &UnixListener) -> Resu
         () = crate::shutdown::ended(daemon) => {}
         () = health.follow(daemon) => {}
     }
+    // Streams that would go on for ever end, so that they do not hold up the end.
     health.end().await;
+    daemon.events.end();
     // Everybody has been told; who does not hang up is hung up on.
     drop(close);
     match tokio::time::timeout(CLOSING, serving).await {

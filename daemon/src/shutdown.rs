@@ -95,7 +95,7 @@ async fn in_order(daemon: &Arc<Daemon>) {
         () = stuck => {}
     }
     for template in daemon.templates.all() {
-        template.cool(daemon);
+        template.cool(daemon, "mpforkd ends");
     }
     let left = async {
         while daemon.children.zygotes() > 0 {

@@ -32,6 +32,7 @@ mod signal_worker;
 mod start_worker;
 mod wait_worker;
 mod warm_template;
+mod watch_events;
 
 pub use crate::runtime::block_on;
 pub use crate::state::{StartState, Stdio};
@@ -44,5 +45,6 @@ pub use result_channel::ResultChannel;
 pub use run_worker::Running;
 pub use start_worker::Started;
 pub use warm_template::Warming;
+pub use watch_events::Events;
 
 pub(crate) use request::proto_duration;

@@ -48,6 +48,7 @@ fn limits(daemon: &Daemon) -> Vec<Limit> {
         limit("templates", limits.templates, Some(daemon.templates.len())),
         limit("connections", limits.connections, Some(daemon.peers.len())),
         limit("retained_exits", limits.retained_exits, None),
+        limit("retained_events", limits.retained_events, None),
         limit("descriptor_credit", limits.descriptor_credit as usize, None),
     ];
     if let Ok(files) = mpfork_sys::limits::get(mpfork_sys::limits::NOFILE) {

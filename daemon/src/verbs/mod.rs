@@ -16,11 +16,13 @@ mod signal_worker;
 mod start_worker;
 mod wait_worker;
 mod warm_template;
+mod watch_events;
 
 use crate::daemon::Daemon;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::admin_server::Admin;
 use mpfork_proto::v1::connection_server::Connection as ConnectionService;
+use mpfork_proto::v1::events_server::Events;
 use mpfork_proto::v1::fork_server_server::ForkServer;
 use mpfork_proto::v1::templates_server::Templates;
 use mpfork_proto::v1::*;
@@ -127,6 +129,12 @@ impl Templates for Api {
         RemoveTemplateRequest,
         RemoveTemplateResponse
     );
+}
+
+impl Events for Api {
+    type WatchEventsStream = Streamed<WatchEventsResponse>;
+
+    verb!(watch_events, WatchEventsRequest, Self::WatchEventsStream);
 }
 
 impl Admin for Api {

@@ -6,6 +6,7 @@ use super::request::StartRequest;
 use super::table::{Outcome, Request};
 use super::{Claim, Owner, Seed, Worker};
 use crate::daemon::Daemon;
+use crate::events::Record;
 use crate::template::Template;
 use crate::zygote::{ForkReply, Zygote};
 use mpfork_proto::link::Assignment;
@@ -50,8 +51,11 @@ pub(crate) async fn start(
             let daemon = Arc::clone(daemon);
             let started = tokio::spawn(async move {
                 let request_id = request.request_id.clone();
-                let result = start_new(&daemon, request, claim, decoded).await;
-                if result.is_err() {
+                let result = start_new(&daemon, &request, claim, decoded).await;
+                if let Err(problem) = &result {
+                    let template = daemon.templates.get(&request.template).ok();
+                    let failed = Record::start_failed(&request, template.as_deref(), problem);
+                    daemon.events.publish(failed);
                     daemon.workers.count_failed();
                     daemon.workers.forget_request(&request_id);
                 }
@@ -80,12 +84,12 @@ fn interrupted() -> Problem {
 
 async fn start_new(
     daemon: &Arc<Daemon>,
-    request: StartRequest,
+    request: &StartRequest,
     claim: Claim,
     decoded: Instant,
 ) -> Result<(Arc<Worker>, Arc<OwnedFd>), Problem> {
     let template = daemon.templates.get(&request.template)?;
-    let result = start_in(daemon, &template, &request, &claim).await;
+    let result = start_in(daemon, &template, request, &claim).await;
     match &result {
         Ok((worker, _)) => template
             .stats
@@ -154,7 +158,10 @@ async fn start_in(
 async fn executed(daemon: &Daemon, worker: &Arc<Worker>) -> Result<(), Problem> {
     let result = check_executed(worker).await;
     match &result {
-        Ok(()) => daemon.workers.confirm(worker),
+        Ok(()) => {
+            daemon.workers.confirm(worker);
+            daemon.events.publish(Record::worker_started(worker));
+        }
         Err(_) => daemon.workers.discard(worker),
     }
     if let Some(ended) = worker.settle() {
