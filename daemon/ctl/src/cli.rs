@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, explained to somebody who sees it for the first time.
 
 use crate::values;
+use crate::verbs::watch_events::Since;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 use mpfork_proto::v1::WorkerId;
@@ -64,6 +65,9 @@ pub(crate) enum Verb {
     /// Look at and steer templates: the recipes of warm processes.
     #[command(subcommand)]
     Template(TemplateVerb),
+    /// Show what happens to templates and workers, as it happens.
+    #[command(after_help = EVENTS_HELP)]
+    Events(EventsArgs),
     /// End the daemon in order: its workers, its zygotes, itself.
     Shutdown(ShutdownArgs),
 }
@@ -100,6 +104,15 @@ Examples:
   mpctl wait $id
 
 Standard streams are the null device; --output appends what the worker writes to a file.";
+
+const EVENTS_HELP: &str = "\
+Examples:
+  mpctl events                                    what happens from now on
+  mpctl events --since 0 --no-follow              what has happened, as far as it is remembered
+  mpctl events --kind worker --template words --json
+  mpctl events --since 5f3a9c-17                  go on after an event seen before
+
+With --json each event is one line. Where events can't be told any more, that is a line, too: `gap`.";
 
 /// What to start, and with what.
 #[derive(Debug, Args)]
@@ -259,6 +272,33 @@ pub(crate) struct TemplateArgs {
     /// Its name, its digest, or six or more digits of the digest's beginning. Registered ones of the
     /// same name are told apart by their digests.
     #[arg(value_name = "TEMPLATE")]
+    pub(crate) template: String,
+}
+
+/// `mpctl events`.
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// Begin after this event: its number, or its id, which also tells the run of the daemon.
+    #[arg(long, value_name = "EVENT")]
+    pub(crate) since: Option<Since>,
+
+    /// End when everything that is remembered was shown.
+    #[arg(long)]
+    pub(crate) no_follow: bool,
+
+    /// Only this kind, such as worker-exited, template-failed, or template for all of templates. May
+    /// be repeated.
+    #[arg(long, value_name = "KIND", value_parser = values::event_kinds)]
+    pub(crate) kind: Vec<values::Kinds>,
+
+    /// Only this template's.
+    #[arg(
+        long,
+        short,
+        value_name = "TEMPLATE",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) template: String,
 }
 

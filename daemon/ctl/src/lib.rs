@@ -66,6 +66,7 @@ fn dispatch(cli: Cli, output: Output) -> Result<Ending, Failed> {
         Verb::Template(TemplateVerb::Warm(args)) => verbs::warm_template::call(&call, &args),
         Verb::Template(TemplateVerb::Reload(args)) => verbs::reload_template::call(&call, &args),
         Verb::Template(TemplateVerb::Remove(args)) => verbs::remove_template::call(&call, &args),
+        Verb::Events(args) => verbs::watch_events::call(&call, args),
         Verb::Shutdown(args) => verbs::shutdown::call(&call, &args),
     }
 }

@@ -37,6 +37,22 @@ impl Output {
         print(&text)
     }
 
+    /// Prints one of many: a line of JSON where that was asked for, else of text. False: nobody reads
+    /// any more.
+    pub(crate) fn record<T: Serialize>(
+        self,
+        record: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<bool, Failed> {
+        if !self.json {
+            return write(&text(record));
+        }
+        let mut line = serde_json::to_string(record)
+            .map_err(|error| Failed::data("writing the answer as JSON", error))?;
+        line.push('\n');
+        write(&line)
+    }
+
     /// Tells on standard error why something failed.
     pub(crate) fn error(self, failed: &Failed) {
         if self.json {
@@ -64,13 +80,18 @@ impl Output {
 }
 
 fn print(text: &str) -> Result<Ending, Failed> {
+    write(text).map(|_| Ending::Code(0))
+}
+
+/// False: nobody reads any more.
+fn write(text: &str) -> Result<bool, Failed> {
     let mut stdout = io::stdout().lock();
     let written = stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush());
     match written {
-        Ok(()) => Ok(Ending::Code(0)),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Ending::Code(0)),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(Failed::io("writing to standard output", error)),
     }
 }

@@ -6,6 +6,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::str::FromStr as _;
 
+/// Kinds of events.
+pub(crate) type Kinds = Vec<mpfork_proto::v1::EventKind>;
+
 /// `NAME=SOFT[:HARD]`.
 pub(crate) fn rlimit(text: &str) -> Result<Rlimit, String> {
     let (name, value) = text
@@ -77,6 +80,24 @@ pub(crate) fn signal_name(number: i32) -> Option<&'static str> {
     signal.as_str().strip_prefix("SIG")
 }
 
+/// A kind of event, or all kinds of events of `template` or `worker`.
+pub(crate) fn event_kinds(text: &str) -> Result<Kinds, String> {
+    let kinds: Kinds = crate::views::kinds()
+        .filter(|kind| {
+            let name = crate::views::kind_name(*kind);
+            name == text || name.split_once('-').is_some_and(|(of, _)| of == text)
+        })
+        .collect();
+    if kinds.is_empty() {
+        let names: Vec<_> = crate::views::kinds().map(crate::views::kind_name).collect();
+        return Err(format!(
+            "no such kind; there are template, worker, {}",
+            names.join(", ")
+        ));
+    }
+    Ok(kinds)
+}
+
 /// JSON.
 pub(crate) fn json(text: &str) -> Result<serde_json::Value, serde_json::Error> {
     serde_json::from_str(text)
@@ -121,6 +142,19 @@ mod tests {
         assert_eq!(umask("027"), Ok(0o27));
         assert!(umask("8").is_err());
         assert!(umask("1000").is_err());
+    }
+
+    #[test]
+    fn kinds_of_events() {
+        use mpfork_proto::v1::EventKind;
+        assert_eq!(
+            event_kinds("template-warm"),
+            Ok(vec![EventKind::TemplateWarm])
+        );
+        assert_eq!(event_kinds("worker").unwrap().len(), 3);
+        assert_eq!(event_kinds("template").unwrap().len(), 7);
+        assert!(event_kinds("x").unwrap_err().contains("worker-exited"));
+        assert!(event_kinds("").is_err());
     }
 
     #[test]

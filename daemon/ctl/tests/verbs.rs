@@ -5,7 +5,9 @@
 mod common;
 
 use common::{Daemon, Outcome, eventually, probe};
+use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
+use std::time::Duration;
 
 #[test]
 fn a_detached_worker_is_started_listed_waited_for() {
@@ -209,5 +211,55 @@ fn a_reader_that_goes_away_is_no_error() {
     let mut child = command.stdout(writer).spawn().unwrap();
     drop(command);
     assert_eq!(common::wait(&mut child).code(), Some(0));
+    daemon.end();
+}
+
+#[test]
+fn events_are_shown_as_they_happen_and_afterwards() {
+    let daemon = Daemon::start();
+    let mut follower = daemon.mpctl(&["--json", "events", "--kind", "worker"]);
+    let mut follower = follower.spawn().unwrap();
+    // It watches once it has its stream; what happens before that is not for it.
+    let mut told = BufReader::new(follower.stdout.take().unwrap());
+    let (send, lines) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        while told.read_line(&mut line).is_ok_and(|count| count > 0) {
+            let _ = send.send(std::mem::take(&mut line));
+        }
+    });
+    let line = eventually("an event is told", || {
+        assert_eq!(daemon.run(&["run", "command", "--", "false"]).code(), 1);
+        lines.recv_timeout(Duration::from_millis(200)).ok()
+    });
+    let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(event["kind"], "worker-started");
+    assert_eq!(event["template"], "command");
+    let id = event["id"].as_str().unwrap().to_owned();
+    common::kill(i32::try_from(follower.id()).unwrap(), 15);
+    assert_eq!(common::wait(&mut follower).code(), None);
+
+    let page = daemon
+        .run(&["events", "--no-follow", "--since", &id])
+        .stdout;
+    let first = page.lines().next().unwrap();
+    assert!(
+        first.contains("worker-exited") && first.ends_with("false: exit 1"),
+        "{page}"
+    );
+    let all = daemon.run(&["events", "--no-follow"]).stdout;
+    assert!(
+        all.lines().next().unwrap().contains("template-registered"),
+        "{all}"
+    );
+    assert!(all.ends_with(&page), "{all}");
+    let outcome = daemon.run(&["events", "--since", "99999"]);
+    assert_eq!(outcome.code(), 64, "{outcome:?}");
+    let outcome = daemon.run(&["events", "--no-follow", "--since", "1f-99999"]);
+    assert!(
+        outcome
+            .stdout
+            .starts_with("-- what followed event 99999 of run 1f")
+    );
     daemon.end();
 }

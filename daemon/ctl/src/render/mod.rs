@@ -2,12 +2,14 @@
 //! write control sequences to the terminal.
 
 mod columns;
+mod news;
 mod status;
 mod template;
 mod text;
 mod units;
 mod worker;
 
+pub(crate) use news::news;
 pub(crate) use status::status;
 pub(crate) use template::{template, templates};
 pub(crate) use text::{fit, line, lines};

@@ -12,6 +12,7 @@ pub(crate) mod signal_worker;
 pub(crate) mod start_worker;
 pub(crate) mod wait_worker;
 pub(crate) mod warm_template;
+pub(crate) mod watch_events;
 
 mod assignment;
 

@@ -2,7 +2,6 @@
 
 use super::worker::ExitView;
 use super::{some, time};
-use mpfork::Exit;
 use mpfork_proto::v1::watch_events_response::What;
 use mpfork_proto::v1::{self, EventKind};
 use serde::Serialize;
@@ -88,7 +87,7 @@ impl EventView {
             task: some(event.task),
             reason: (reason != v1::Reason::Unspecified).then(|| reason.wire_name()),
             message: some(event.message),
-            exit: event.exit.map(|exit| ExitView::new(&Exit::new(exit))),
+            exit: event.exit.map(|exit| ExitView::new(&exit)),
             template: event.template,
             template_name: event.template_name,
         }
