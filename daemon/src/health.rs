@@ -42,6 +42,7 @@ impl Health {
     /// Follows the daemon as long as it serves.
     pub(crate) async fn follow(&self, daemon: &Arc<Daemon>) {
         let mut ending = daemon.ending.subscribe();
+        let mut drain = daemon.drain.subscribe();
         loop {
             let status = if daemon.accepting().is_ok() {
                 ServingStatus::Serving
@@ -49,8 +50,11 @@ impl Health {
                 ServingStatus::NotServing
             };
             self.tell(status).await;
-            // The sender lives in `daemon`, so the wait can't fail.
-            let _ = ending.changed().await;
+            // The senders live in `daemon`, so the waits can't fail.
+            tokio::select! {
+                _ = ending.changed() => {}
+                _ = drain.changed() => {}
+            }
         }
     }
 

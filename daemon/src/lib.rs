@@ -11,6 +11,7 @@ mod cli;
 pub mod config;
 mod convert;
 mod daemon;
+mod drain;
 mod events;
 pub mod features;
 mod health;

@@ -42,7 +42,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     let filter = cli.log.or_else(|| config.log.filter.clone());
     let format = cli.log_format.unwrap_or(config.log.format);
-    crate::logging::init(filter.as_deref().unwrap_or("info"), format)
+    let log = crate::logging::init(filter.as_deref().unwrap_or("info"), format)
         .map_err(anyhow::Error::msg)?;
     let socket = cli
         .socket
@@ -69,7 +69,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("can't start the runtime")?;
-    let code = runtime.block_on(serve(config, socket, features, original_nofile))?;
+    let code = runtime.block_on(serve(config, socket, features, original_nofile, log))?;
     // Reading a zygote's memory must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(200));
     Ok(code)
@@ -80,14 +80,16 @@ async fn serve(
     socket: PathBuf,
     features: Features,
     original_nofile: limits::Rlimit,
+    log: crate::logging::LogFilter,
 ) -> anyhow::Result<ExitCode> {
     let signals = Signals::new().context("can't listen to signals")?;
     let listening = crate::listen::listen(&socket)?;
-    let daemon = Arc::new(Daemon::new(config, socket, features, original_nofile));
+    let daemon = Arc::new(Daemon::new(config, socket, features, original_nofile, log));
     configure_templates(&daemon)?;
     let background = [
         tokio::spawn(signals.handle(Arc::clone(&daemon))),
         tokio::spawn(retire_idle(Arc::clone(&daemon))),
+        tokio::spawn(crate::drain::follow(Arc::clone(&daemon))),
     ];
     warm_configured(&daemon);
     tracing::info!(
@@ -168,7 +170,8 @@ fn configure_templates(daemon: &Arc<Daemon>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn warm_configured(daemon: &Arc<Daemon>) {
+/// Launches the zygotes of templates that are to be warm at all times.
+pub(crate) fn warm_configured(daemon: &Arc<Daemon>) {
     for template in daemon.templates.all() {
         if template.keep_warm {
             let daemon = Arc::clone(daemon);

@@ -165,13 +165,21 @@ pub const TABLE: &[Row] = &[
         84,
         "wait until what it is doing has ended",
     ),
+    INTERNAL,
     row(
-        Reason::Internal,
-        code::INTERNAL,
-        70,
-        "this is a bug in mpforkd: please report it with the log",
+        Reason::Draining,
+        code::UNAVAILABLE,
+        85,
+        "use another mpforkd, or take starts again with `mpctl drain --undo`",
     ),
 ];
+
+const INTERNAL: Row = row(
+    Reason::Internal,
+    code::INTERNAL,
+    70,
+    "this is a bug in mpforkd: please report it with the log",
+);
 
 impl Reason {
     /// The row of this reason; an unspecified one counts as internal.
@@ -180,7 +188,7 @@ impl Reason {
         TABLE
             .iter()
             .find(|row| row.reason == self)
-            .unwrap_or(&TABLE[TABLE.len() - 1])
+            .unwrap_or(&INTERNAL)
     }
 
     /// The name on the wire: `ErrorInfo.reason`.

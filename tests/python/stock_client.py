@@ -92,6 +92,7 @@ def refused(code, call):
 
 
 ADMIN = "mpfork.v1.Admin"
+EVENTS = "mpfork.v1.Events"
 TEMPLATES = "mpfork.v1.Templates"
 WORKERS = "mpfork.v1.ForkServer"
 HEALTH = "grpc.health.v1.Health"
@@ -99,7 +100,7 @@ HEALTH = "grpc.health.v1.Health"
 
 def lists_and_describes(client):
     services = client.services()
-    for service in [ADMIN, TEMPLATES, WORKERS, HEALTH, "mpfork.v1.Connection"]:
+    for service in [ADMIN, EVENTS, TEMPLATES, WORKERS, HEALTH, "mpfork.v1.Connection"]:
         assert service in services, services
     for service in services:
         methods = client.describe(service).methods
@@ -149,11 +150,31 @@ def runs_workers(client):
     expect(waited["exit"]["signaled"]["signal"], 15)
 
 
+def watches_and_steers(client):
+    remembered = {"after_sequence": 0, "remembered_only": True}
+    kinds = [
+        answer["event"]["kind"] for answer in client.stream(EVENTS, "WatchEvents", remembered)
+    ]
+    expect(kinds[0], "EVENT_KIND_TEMPLATE_REGISTERED")
+    expect(kinds[-1], "EVENT_KIND_WORKER_EXITED")
+    changed = client.call(ADMIN, "SetLogFilter", {"filter": "warn", "duration": "600s"})
+    expect(changed["log_filter"]["filter"], "warn")
+    *_, drained = client.stream(ADMIN, "Drain")
+    expect(drained, {"state": "DRAIN_STATE_DRAINED"})
+    expect(client.call(HEALTH, "Check")["status"], "NOT_SERVING")
+    start = {"spec": command("true")}
+    refused(grpc.StatusCode.UNAVAILABLE, lambda: client.call(WORKERS, "StartWorker", start))
+    *_, undone = client.stream(ADMIN, "Drain", {"undo": True})
+    expect(undone, {"state": "DRAIN_STATE_ACCEPTING"})
+    expect(client.call(ADMIN, "Shutdown", {"grace": "1s"}), {})
+
+
 def main():
     client = Client(sys.argv[1])
     lists_and_describes(client)
     asks_the_daemon(client)
     runs_workers(client)
+    watches_and_steers(client)
     client.channel.close()
     print("done")
 

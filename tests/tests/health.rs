@@ -8,11 +8,12 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
     "",
     "mpfork.v1.Connection",
     "mpfork.v1.ForkServer",
     "mpfork.v1.Templates",
+    "mpfork.v1.Events",
     "mpfork.v1.Admin",
 ];
 

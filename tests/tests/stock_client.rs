@@ -26,5 +26,7 @@ fn pythons_grpcio_lists_describes_and_calls() {
         let status = eventually_async("the client ends", async || client.try_wait().unwrap()).await;
         let told = std::fs::read_to_string(told).unwrap();
         assert!(status.success() && told == "done\n", "{status}:\n{told}");
+        // The last that it asked for.
+        assert_eq!(daemon.gone().await.how, "code 0");
     });
 }

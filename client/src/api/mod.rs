@@ -16,6 +16,7 @@
 
 mod connect;
 mod describe;
+mod drain;
 mod get_status;
 mod get_template;
 mod get_worker;
@@ -27,6 +28,7 @@ mod remove_template;
 mod request;
 mod result_channel;
 mod run_worker;
+mod set_log_filter;
 mod shutdown;
 mod signal_worker;
 mod start_worker;
@@ -38,6 +40,7 @@ pub use crate::runtime::block_on;
 pub use crate::state::{StartState, Stdio};
 pub use connect::Client;
 pub use describe::{Description, describe};
+pub use drain::{DrainRequest, Draining};
 pub use mpfork_sys::limits::Rlimit;
 pub use register_template::{Program, TemplateRequest};
 pub use request::{Function, OnOwnerDeath, Task, WorkerRequest};

@@ -68,6 +68,13 @@ pub(crate) enum Verb {
     /// Show what happens to templates and workers, as it happens.
     #[command(after_help = EVENTS_HELP)]
     Events(EventsArgs),
+    /// Take no more starts, and wait until what runs has ended.
+    ///
+    /// Starts are refused, and `mpctl status` shows it; everything that only looks works as before.
+    Drain(DrainArgs),
+    /// Show or change what the daemon logs.
+    #[command(after_help = LOG_FILTER_HELP)]
+    LogFilter(LogFilterArgs),
     /// End the daemon in order: its workers, its zygotes, itself.
     Shutdown(ShutdownArgs),
 }
@@ -113,6 +120,13 @@ Examples:
   mpctl events --since 5f3a9c-17                  go on after an event seen before
 
 With --json each event is one line. Where events can't be told any more, that is a line, too: `gap`.";
+
+const LOG_FILTER_HELP: &str = "\
+Examples:
+  mpctl log-filter                             what is logged now
+  mpctl log-filter debug --for 10m             all of mpforkd, for a while
+  mpctl log-filter info,mpforkd::zygote=debug
+  mpctl log-filter --reset                     as it was started";
 
 /// What to start, and with what.
 #[derive(Debug, Args)]
@@ -300,6 +314,47 @@ pub(crate) struct EventsArgs {
         hide_default_value = true
     )]
     pub(crate) template: String,
+}
+
+/// `mpctl drain`.
+#[derive(Debug, Args)]
+pub(crate) struct DrainArgs {
+    /// End workers that still run after this long: TERM, and after the grace KILL.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) deadline: Option<Duration>,
+
+    /// How long they may take to end after TERM [default: the daemon's].
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) grace: Option<Duration>,
+
+    /// End the daemon when nothing runs any more.
+    #[arg(long)]
+    pub(crate) exit: bool,
+
+    /// Only begin; the daemon goes on by itself.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+
+    /// Take starts again instead.
+    #[arg(long, conflicts_with_all = ["deadline", "grace", "exit", "no_wait"])]
+    pub(crate) undo: bool,
+}
+
+/// `mpctl log-filter`.
+#[derive(Debug, Args)]
+pub(crate) struct LogFilterArgs {
+    /// The new filter: a level, or directives such as mpforkd=debug, separated by commas.
+    #[arg(value_name = "FILTER")]
+    pub(crate) filter: Option<String>,
+
+    /// How long it holds; the one before does again afterwards.
+    #[arg(long = "for", value_name = "TIME", requires = "filter",
+          value_parser = humantime::parse_duration)]
+    pub(crate) duration: Option<Duration>,
+
+    /// The filter that the daemon was started with.
+    #[arg(long, conflicts_with = "filter")]
+    pub(crate) reset: bool,
 }
 
 /// `mpctl shutdown`.

@@ -67,6 +67,8 @@ fn dispatch(cli: Cli, output: Output) -> Result<Ending, Failed> {
         Verb::Template(TemplateVerb::Reload(args)) => verbs::reload_template::call(&call, &args),
         Verb::Template(TemplateVerb::Remove(args)) => verbs::remove_template::call(&call, &args),
         Verb::Events(args) => verbs::watch_events::call(&call, args),
+        Verb::Drain(args) => verbs::drain::call(&call, &args),
+        Verb::LogFilter(args) => verbs::set_log_filter::call(&call, args),
         Verb::Shutdown(args) => verbs::shutdown::call(&call, &args),
     }
 }

@@ -263,3 +263,63 @@ fn events_are_shown_as_they_happen_and_afterwards() {
     );
     daemon.end();
 }
+
+#[test]
+fn the_daemon_is_drained_and_takes_starts_again() {
+    let daemon = Daemon::start();
+    let outcome = daemon.run(&["start", "command", "--", "sleep", "100"]);
+    let id = outcome.stdout.trim();
+    let outcome = daemon.run(&["drain", "--no-wait"]);
+    assert_eq!(
+        (outcome.code(), outcome.stdout.as_str()),
+        (0, "draining: 1 worker is left\n")
+    );
+    let page = daemon.run(&["status"]).stdout;
+    assert!(
+        page.lines().next().unwrap().ends_with("   DRAINING"),
+        "{page}"
+    );
+    assert_eq!(daemon.json(&["status"])["draining"], true);
+    let outcome = daemon.run(&["run", "command", "--", "true"]);
+    assert_eq!(outcome.code(), 85, "{outcome:?}");
+    assert!(outcome.stderr.contains("mpctl drain --undo"), "{outcome:?}");
+    let outcome = daemon.run(&["drain", "--undo"]);
+    assert_eq!(
+        (outcome.code(), outcome.stdout.as_str()),
+        (0, "starts are taken again\n")
+    );
+    assert_eq!(daemon.run(&["run", "command", "--", "true"]).code(), 0);
+    // Now for good: what still runs is ended, and then the daemon.
+    let drained = daemon.json(&["drain", "--deadline", "10ms", "--exit"]);
+    assert_eq!(
+        drained,
+        serde_json::json!({"state": "drained", "workers": 0})
+    );
+    assert!(!id.is_empty());
+    daemon.ended();
+}
+
+#[test]
+fn the_log_filter_is_shown_and_changed() {
+    let daemon = Daemon::start();
+    let shown = |args: &[&str]| daemon.run(&[&["log-filter"], args].concat()).stdout;
+    assert_eq!(shown(&[]), "info\n");
+    assert_eq!(shown(&["mpforkd=debug"]), "mpforkd=debug\n");
+    assert_eq!(
+        daemon.json(&["status"])["log_filter"]["filter"],
+        "mpforkd=debug"
+    );
+    let text = shown(&["trace", "--for", "1h"]);
+    assert!(
+        text.starts_with("trace   for ") && text.ends_with(", then mpforkd=debug\n"),
+        "{text}"
+    );
+    let filter = daemon.json(&["log-filter"]);
+    assert_eq!(filter["afterwards"], "mpforkd=debug");
+    assert!(filter["left_seconds"].as_f64().unwrap() > 3000.0);
+    assert_eq!(shown(&["--reset"]), "info\n");
+    let outcome = daemon.run(&["log-filter", "mpforkd=loud"]);
+    assert_eq!(outcome.code(), 64, "{outcome:?}");
+    assert_eq!(daemon.run(&["log-filter", "--for", "1s"]).code(), 64);
+    daemon.end();
+}

@@ -81,6 +81,7 @@ impl Template {
         self.follow_program(daemon);
         let mut waiting = None;
         let mut ending = daemon.ending.subscribe();
+        let mut drain = daemon.drain.subscribe();
         loop {
             // A zygote that gets ready now is let go at once: nothing to wait for.
             daemon.accepting()?;
@@ -125,6 +126,7 @@ impl Template {
             tokio::select! {
                 _ = changed.changed() => {}
                 _ = ending.changed() => {}
+                _ = drain.changed() => {}
                 () = pause => {}
             }
         }
@@ -153,7 +155,7 @@ impl Template {
             return;
         }
         let ready = match result {
-            Ok(zygote) if state.removed || daemon.is_shutting_down() => {
+            Ok(zygote) if state.removed || daemon.accepting().is_err() => {
                 state.phase = Phase::Cold;
                 drop(state);
                 self.drain(daemon, &zygote, "it is not needed any more");
@@ -240,7 +242,8 @@ impl Template {
 
     fn relaunch(self: &Arc<Self>, daemon: &Arc<Daemon>) {
         let mut state = self.state();
-        if state.removed || state.superseded || !matches!(state.phase, Phase::Backoff { .. }) {
+        let due = matches!(state.phase, Phase::Backoff { .. });
+        if !due || state.removed || state.superseded || daemon.accepting().is_err() {
             return;
         }
         let spec = state.begin();
@@ -308,7 +311,7 @@ impl Template {
                 return Err(problem);
             }
         };
-        if state.removed || daemon.is_shutting_down() {
+        if state.removed || daemon.accepting().is_err() {
             drop(state);
             self.drain(daemon, &zygote, "it is not needed any more");
             daemon.accepting()?;

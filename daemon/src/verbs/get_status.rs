@@ -27,6 +27,8 @@ pub(super) async fn serve(call: Call<GetStatusRequest>) -> Result<GetStatusRespo
         workers: Some(daemon.workers.totals()),
         connections: u32::try_from(daemon.peers.len()).unwrap_or(u32::MAX),
         strangers_reaped: daemon.children.strangers(),
+        draining: daemon.is_draining(),
+        log_filter: Some(daemon.log.describe()),
     })
 }
 

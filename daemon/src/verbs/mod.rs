@@ -1,6 +1,7 @@
 //! The API: one file for each verb, each a check, a step of the daemon, an answer.
 
 mod deadline;
+mod drain;
 mod get_status;
 mod get_template;
 mod get_worker;
@@ -11,6 +12,7 @@ mod register_template;
 mod reload_template;
 mod remove_template;
 mod run_worker;
+mod set_log_filter;
 mod shutdown;
 mod signal_worker;
 mod start_worker;
@@ -138,6 +140,10 @@ impl Events for Api {
 }
 
 impl Admin for Api {
+    type DrainStream = Streamed<DrainResponse>;
+
     verb!(get_status, GetStatusRequest, GetStatusResponse);
     verb!(shutdown, ShutdownRequest, ShutdownResponse);
+    verb!(drain, DrainRequest, Self::DrainStream);
+    verb!(set_log_filter, SetLogFilterRequest, SetLogFilterResponse);
 }

@@ -32,7 +32,10 @@ pub(crate) async fn start(
     owner: Option<Owner>,
     decoded: Instant,
 ) -> Result<StartedWorker, Problem> {
-    daemon.accepting()?;
+    // Repeating a start begins nothing.
+    if !daemon.workers.knows(&request.request_id) {
+        daemon.accepting()?;
+    }
     match daemon
         .workers
         .request(&request.request_id, request.fingerprint, owner)?

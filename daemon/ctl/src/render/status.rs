@@ -38,10 +38,10 @@ pub(crate) fn status(status: &StatusView) -> String {
 }
 
 fn head(status: &StatusView) -> String {
-    let ending = if status.shutting_down {
-        "   SHUTTING DOWN"
-    } else {
-        ""
+    let ending = match (status.shutting_down, status.draining) {
+        (true, _) => "   SHUTTING DOWN",
+        (false, true) => "   DRAINING",
+        (false, false) => "",
     };
     format!(
         "mpforkd {}   pid {}   up {}   user {}   instance {}{ending}",

@@ -1,5 +1,6 @@
 //! What mpctl does: one file for each verb of the API.
 
+pub(crate) mod drain;
 pub(crate) mod get_status;
 pub(crate) mod get_template;
 pub(crate) mod list_templates;
@@ -7,6 +8,7 @@ pub(crate) mod list_workers;
 pub(crate) mod reload_template;
 pub(crate) mod remove_template;
 pub(crate) mod run_worker;
+pub(crate) mod set_log_filter;
 pub(crate) mod shutdown;
 pub(crate) mod signal_worker;
 pub(crate) mod start_worker;
