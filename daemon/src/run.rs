@@ -7,8 +7,9 @@ use crate::features::Features;
 use crate::shutdown::Signals;
 use crate::template::{Template, identity::Identities, spec::Spec};
 use anyhow::Context as _;
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use mpfork_sys::limits;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,7 +28,21 @@ pub fn main_impl() -> ExitCode {
     }
 }
 
+/// The command line as it is defined, for what is made from that: manual pages, completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    if let Some(shell) = cli.completions {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut command(), "mpforkd", &mut script);
+        std::io::stdout()
+            .write_all(&script)
+            .context("can't print")?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut config = match &cli.config {
         Some(path) => Config::read(path)?,
         None => Config::default(),

@@ -49,6 +49,9 @@ pub(crate) enum Verb {
     /// `failed` counts starts that gave no worker; latencies run from the request to the fork.
     #[command(after_help = "Keep it open with: watch -n1 mpctl status")]
     Status,
+    /// Show the same over and over on a terminal, with what happens each second.
+    #[command(after_help = "Keys: q quits, any other looks at once.")]
+    Top(TopArgs),
     /// List workers.
     Ps(PsArgs),
     /// Run a worker and wait for it, as if it were started here.
@@ -77,6 +80,9 @@ pub(crate) enum Verb {
     LogFilter(LogFilterArgs),
     /// End the daemon in order: its workers, its zygotes, itself.
     Shutdown(ShutdownArgs),
+    /// Print a script that makes a shell complete this command line.
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(CompletionsArgs),
 }
 
 const RUN_USAGE: &str = "\
@@ -120,6 +126,11 @@ Examples:
   mpctl events --since 5f3a9c-17                  go on after an event seen before
 
 With --json each event is one line. Where events can't be told any more, that is a line, too: `gap`.";
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  mpctl completions bash > ~/.local/share/bash-completion/completions/mpctl
+  mpctl completions fish > ~/.config/fish/completions/mpctl.fish";
 
 const LOG_FILTER_HELP: &str = "\
 Examples:
@@ -213,6 +224,22 @@ pub(crate) struct StartArgs {
     /// Append the worker's standard output and error to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// `mpctl top`.
+#[derive(Debug, Args)]
+pub(crate) struct TopArgs {
+    /// How often to look.
+    #[arg(long, short, value_name = "TIME", default_value = "1s", value_parser = values::interval)]
+    pub(crate) interval: Duration,
+}
+
+/// `mpctl completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
 }
 
 /// `mpctl ps`.

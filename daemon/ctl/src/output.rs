@@ -29,6 +29,15 @@ impl Output {
         }
     }
 
+    pub(crate) fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Prints text, whatever was asked for.
+    pub(crate) fn text(self, text: &str) -> Result<Ending, Failed> {
+        print(text)
+    }
+
     /// Prints JSON, whatever was asked for.
     pub(crate) fn json(self, answer: &impl Serialize) -> Result<Ending, Failed> {
         let mut text = serde_json::to_string_pretty(answer)

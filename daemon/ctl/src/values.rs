@@ -5,6 +5,7 @@ use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::str::FromStr as _;
+use std::time::Duration;
 
 /// Kinds of events.
 pub(crate) type Kinds = Vec<mpfork_proto::v1::EventKind>;
@@ -98,6 +99,18 @@ pub(crate) fn event_kinds(text: &str) -> Result<Kinds, String> {
     Ok(kinds)
 }
 
+/// How often to look: not so often that looking is what keeps the daemon busy.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    const SHORTEST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_secs(24 * 3600);
+    let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if (SHORTEST..=LONGEST).contains(&interval) {
+        Ok(interval)
+    } else {
+        Err("expected a time from 100ms to 1day".to_owned())
+    }
+}
+
 /// JSON.
 pub(crate) fn json(text: &str) -> Result<serde_json::Value, serde_json::Error> {
     serde_json::from_str(text)
@@ -142,6 +155,14 @@ mod tests {
         assert_eq!(umask("027"), Ok(0o27));
         assert!(umask("8").is_err());
         assert!(umask("1000").is_err());
+    }
+
+    #[test]
+    fn intervals() {
+        assert_eq!(interval("2s"), Ok(Duration::from_secs(2)));
+        for wrong in ["0s", "99ms", "1000days", "soon"] {
+            assert!(interval(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -37,7 +37,8 @@ pub(crate) fn status(status: &StatusView) -> String {
     lines.join("\n")
 }
 
-fn head(status: &StatusView) -> String {
+/// What the page is about.
+pub(super) fn head(status: &StatusView) -> String {
     let ending = match (status.shutting_down, status.draining) {
         (true, _) => "   SHUTTING DOWN",
         (false, true) => "   DRAINING",

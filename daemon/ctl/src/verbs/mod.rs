@@ -1,5 +1,6 @@
 //! What mpctl does: one file for each verb of the API.
 
+pub(crate) mod completions;
 pub(crate) mod drain;
 pub(crate) mod get_status;
 pub(crate) mod get_template;
@@ -12,6 +13,7 @@ pub(crate) mod set_log_filter;
 pub(crate) mod shutdown;
 pub(crate) mod signal_worker;
 pub(crate) mod start_worker;
+pub(crate) mod top;
 pub(crate) mod wait_worker;
 pub(crate) mod warm_template;
 pub(crate) mod watch_events;
