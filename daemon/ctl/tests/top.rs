@@ -10,6 +10,8 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 
 const SIGTERM: i32 = 15;
+const SIGUSR2: i32 = 12;
+const SIGVTALRM: i32 = 26;
 /// The end of the page, and how the terminal is given back.
 const LAST: &str = "q quits";
 const GIVEN_BACK: &str = "\x1b[?25h\x1b[?1049l";
@@ -49,7 +51,7 @@ fn ctrl_c_and_signals_end_it_and_the_terminal_is_given_back() {
     let (status, rest) = terminal.end();
     assert_eq!(status.code(), Some(0));
     assert!(rest.ends_with(GIVEN_BACK), "{rest:?}");
-    for signal in [1, SIGTERM, 10] {
+    for signal in [SIGTERM, SIGUSR2, SIGVTALRM] {
         let mut terminal = top(&daemon);
         terminal.read_until(LAST);
         kill(terminal.pid(), signal);

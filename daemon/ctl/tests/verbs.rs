@@ -323,3 +323,30 @@ fn the_log_filter_is_shown_and_changed() {
     assert_eq!(daemon.run(&["log-filter", "--for", "1s"]).code(), 64);
     daemon.end();
 }
+
+#[test]
+fn completions_need_no_daemon() {
+    let run = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mpctl"));
+        command.args(args).env("MPFORKD_SOCKET", "/nowhere");
+        command.stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Outcome::of(command.spawn().unwrap())
+    };
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let outcome = run(&["completions", shell]);
+        assert_eq!(outcome.code(), 0, "{outcome:?}");
+        assert!(outcome.stdout.contains("log-filter"), "{shell}");
+    }
+    assert_eq!(run(&["completions", "tcsh"]).code(), 64);
+    // What is printed is a script that bash can read, and that completes verbs.
+    let script = format!(
+        "{}\nCOMP_WORDS=(mpctl templ); COMP_CWORD=1; _mpctl mpctl templ mpctl; echo \"${{COMPREPLY[@]}}\"",
+        run(&["completions", "bash"]).stdout
+    );
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["--norc", "-c", &script]).stdin(Stdio::null());
+    bash.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let outcome = Outcome::of(bash.spawn().unwrap());
+    assert_eq!(outcome.stdout, "template\n", "{outcome:?}");
+}
