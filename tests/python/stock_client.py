@@ -1,9 +1,10 @@
 """A gRPC client that has never heard of mpfork: no generated code, no handshake, no descriptors.
 
-All it knows it learns by reflection. Run with the path of mpforkd's socket; it fails with what is
-wrong, or says "done".
+All it knows it learns by reflection. Run with the path of mpforkd's socket and that of a program
+with a function "value"; it fails with what is wrong, or says "done".
 """
 
+import base64
 import sys
 import uuid
 
@@ -62,8 +63,6 @@ def dictionary(message):
 
 def text(string):
     """Bytes, as JSON has them."""
-    import base64
-
     return base64.b64encode(string.encode()).decode()
 
 
@@ -150,13 +149,30 @@ def runs_workers(client):
     expect(waited["exit"]["signaled"]["signal"], 15)
 
 
+def calls_a_function(client, program):
+    """Of a Rust program that links mpfork, in a worker that finds its preloads loaded."""
+    spec = {"program_path": text(program), "all_preloads": True}
+    digest = client.call(TEMPLATES, "RegisterTemplate", {"spec": spec})["digest"]
+    nothing = base64.b64encode(b"\xc0").decode()  # MessagePack for no argument
+    spec = {
+        "request_id": text(uuid.uuid4().hex),
+        "template": digest,
+        "task": {"function": {"name": "value", "argument": nothing}},
+    }
+    started, exited = client.stream(WORKERS, "RunWorker", {"spec": spec})
+    assert started["started"]["pid"] > 0, started
+    expect(exited["exited"]["code"], 0)
+    client.call(TEMPLATES, "RemoveTemplate", {"template": digest})
+
+
 def watches_and_steers(client):
     remembered = {"after_sequence": 0, "remembered_only": True}
     kinds = [
         answer["event"]["kind"] for answer in client.stream(EVENTS, "WatchEvents", remembered)
     ]
     expect(kinds[0], "EVENT_KIND_TEMPLATE_REGISTERED")
-    expect(kinds[-1], "EVENT_KIND_WORKER_EXITED")
+    assert "EVENT_KIND_WORKER_EXITED" in kinds, kinds
+    expect(kinds[-1], "EVENT_KIND_TEMPLATE_REMOVED")
     changed = client.call(ADMIN, "SetLogFilter", {"filter": "warn", "duration": "600s"})
     expect(changed["log_filter"]["filter"], "warn")
     *_, drained = client.stream(ADMIN, "Drain")
@@ -174,6 +190,7 @@ def main():
     lists_and_describes(client)
     asks_the_daemon(client)
     runs_workers(client)
+    calls_a_function(client, sys.argv[2])
     watches_and_steers(client)
     client.channel.close()
     print("done")

@@ -1,6 +1,7 @@
 //! A client in another language, which has nothing of ours: Python's grpcio, with reflection.
 #![allow(clippy::unwrap_used)]
 
+use mpfork_tests::harness::programs::test_program;
 use mpfork_tests::harness::{Setup, check, eventually_async, python};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -18,6 +19,7 @@ fn pythons_grpcio_lists_describes_and_calls() {
             .arg("-B")
             .arg(&tells)
             .arg(daemon.socket())
+            .arg(test_program())
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)

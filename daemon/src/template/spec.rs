@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The most preloads, arguments, variables or limits one recipe may name.
@@ -45,16 +45,22 @@ pub(crate) fn is_digest(name: &str) -> bool {
 }
 
 impl Spec {
-    /// From a client. Claims the program's descriptor before anything can fail.
+    /// From a client. Claims the program's descriptor before anything can fail; without one, the
+    /// program is opened.
     pub(crate) fn from_wire(
         spec: TemplateSpec,
         connection: &Connection,
         identities: &Identities,
     ) -> Result<Self, Problem> {
-        let reference = spec
-            .program
-            .ok_or_else(|| Problem::bad_request("spec.program", "no descriptor is named"))?;
-        let program = File::from(connection.claim(&reference)?);
+        let path = PathBuf::from(OsString::from_vec(spec.program_path));
+        let program = match spec.program {
+            Some(reference) => File::from(connection.claim(&reference)?),
+            None if path.is_absolute() => open(&path)?,
+            None => {
+                let detail = "no descriptor is named, so this must be an absolute path";
+                return Err(Problem::bad_request("spec.program_path", detail));
+            }
+        };
         let counts = [
             ("spec.args", spec.args.len()),
             ("spec.preloads", spec.preloads.len()),
@@ -79,7 +85,7 @@ impl Spec {
         let rlimits = crate::worker::request::rlimits("spec.rlimits", &spec.rlimits)?;
         Self::new(
             program,
-            PathBuf::from(OsString::from_vec(spec.program_path)),
+            path,
             args,
             (!spec.all_preloads).then_some(spec.preloads),
             env,
@@ -94,14 +100,7 @@ impl Spec {
         identities: &Identities,
     ) -> Result<Self, Problem> {
         let path = config.program.clone();
-        let program = File::open(&path).map_err(|error| {
-            Problem::new(
-                Reason::ProgramRefused,
-                format!("can't open {}: {error}", path.display()),
-            )
-            .with("program", path.display())
-            .with("detail", error)
-        })?;
+        let program = open(&path)?;
         let args = config
             .args
             .iter()
@@ -236,6 +235,23 @@ impl Spec {
         argv.extend(self.args.iter().cloned());
         argv
     }
+}
+
+/// Opens a program. What is no file, such as a named pipe, is refused later, and does not block here.
+fn open(path: &Path) -> Result<File, Problem> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let opened = File::options()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(path);
+    opened.map_err(|error| {
+        Problem::new(
+            Reason::ProgramRefused,
+            format!("can't open {}: {error}", path.display()),
+        )
+        .with("program", path.display())
+        .with("detail", error)
+    })
 }
 
 fn nul(field: &str) -> Problem {
