@@ -208,6 +208,8 @@ impl Config {
             ("limits.waiting_starts", limits.waiting_starts),
             ("limits.templates", limits.templates),
             ("limits.connections", limits.connections),
+            ("limits.retained_events", limits.retained_events),
+            ("limits.retained_event_bytes", limits.retained_event_bytes),
         ] {
             if value == 0 {
                 return wrong(name, "must be at least 1");
@@ -329,6 +331,7 @@ mod tests {
             ("sockte = 1", "unknown field `sockte`"),
             ("[limits]\nworkers = 0", "limits.workers"),
             ("[limits]\nworkers = -1", "workers"),
+            ("[limits]\nretained_events = 0", "limits.retained_events"),
             ("[timeouts]\nidle = \"soon\"", "idle"),
             ("[templates.a]\nprogram = \"a\"", "absolute"),
             ("[templates.command]\nprogram = \"/a\"", "built-in"),

@@ -30,9 +30,7 @@ fn add_pages(pages: &mut Files, command: clap::Command, section: &str) {
         .section(section)
         .source(source)
         .manual("mpfork");
-    let mut text = Vec::new();
-    page.render(&mut text).unwrap();
-    pages.insert(page.get_filename(), text);
+    pages.insert(page.get_filename(), self::page(&page));
 }
 
 fn completions() -> Files {
@@ -45,10 +43,39 @@ fn completions() -> Files {
         ] {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command.clone(), name, &mut script);
+            assert!(printed(name, shell) == script, "{name} prints another one");
             scripts.insert(file, script);
         }
     }
     scripts
+}
+
+/// What the program itself prints for a shell.
+fn printed(name: &str, shell: Shell) -> Vec<u8> {
+    let asked = match name {
+        "mpctl" => ["completions".to_owned(), shell.to_string()],
+        _ => ["--completions".to_owned(), shell.to_string()],
+    };
+    let program = mpfork_tests::harness::programs::program(&format!("{name}-under-test"));
+    let output = std::process::Command::new(program).args(asked).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
+}
+
+/// A manual page, with the examples at its end as they were written.
+fn page(page: &Man) -> Vec<u8> {
+    let mut text = Vec::new();
+    page.render(&mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    let Some((before, extra)) = text.split_once(".SH EXTRA\n") else {
+        return text.into();
+    };
+    let (extra, after) = match extra.split_once(".SH ") {
+        Some((extra, after)) => (extra, format!(".SH {after}")),
+        None => (extra, String::new()),
+    };
+    format!("{before}.SH NOTES\n.nf\n{extra}.fi\n{after}").into()
 }
 
 fn check(folder: &str, expected: Files) {
