@@ -36,10 +36,18 @@ pub(crate) async fn serve(daemon: &Arc<Daemon>, listener: &UnixListener) -> Resu
     let (sender, incoming) = mpsc::channel(16);
     let api = Api(Arc::clone(daemon));
     let health = Health::serving().await;
+    // Either tells of both.
     let reflection = || {
-        Reflection::configure()
-            .register_encoded_file_descriptor_set(mpfork_proto::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        let described = [
+            mpfork_proto::DESCRIPTORS,
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+        ];
+        described.into_iter().fold(
+            Reflection::configure().include_reflection_service(false),
+            Reflection::register_encoded_file_descriptor_set,
+        )
     };
     let checked = Arc::clone(daemon);
     // Whoever is served is checked here, whatever the call is.

@@ -56,6 +56,13 @@ class Client:
         for answer in stub(message, timeout=30):
             yield dictionary(answer)
 
+    def converse(self, service, method, requests):
+        """Sends the requests one after the other, while answers come."""
+        prepared = [self.prepare(service, method, request) for request in requests]
+        stub, _ = prepared[0]
+        for answer in stub(iter([message for _, message in prepared]), timeout=30):
+            yield dictionary(answer)
+
 
 def dictionary(message):
     return json_format.MessageToDict(message, preserving_proto_field_name=True)
@@ -108,6 +115,15 @@ def lists_and_describes(client):
             # Messages in messages, to the last: none may be missing from what is served.
             message_factory.GetMessageClass(method.input_type)
             message_factory.GetMessageClass(method.output_type)
+
+
+def converses(client):
+    questions = [{"list_services": ""}, {"file_containing_symbol": "mpfork.v1.Admin"}]
+    reflection = "grpc.reflection.v1.ServerReflection"
+    listed, file = client.converse(reflection, "ServerReflectionInfo", questions)
+    listed = [service["name"] for service in listed["list_services_response"]["service"]]
+    expect(sorted(listed), client.services())
+    assert file["file_descriptor_response"]["file_descriptor_proto"], file
 
 
 def asks_the_daemon(client):
@@ -188,6 +204,7 @@ def watches_and_steers(client):
 def main():
     client = Client(sys.argv[1])
     lists_and_describes(client)
+    converses(client)
     asks_the_daemon(client)
     runs_workers(client)
     calls_a_function(client, sys.argv[2])
