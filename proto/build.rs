@@ -8,6 +8,7 @@ const FILES: &[&str] = &[
     "mpfork/v1/templates.proto",
     "mpfork/v1/logs.proto",
     "mpfork/v1/admin.proto",
+    "mpfork/v1/events.proto",
     "mpfork/v1/errors.proto",
     "mpfork/link/link.proto",
 ];

@@ -30,6 +30,10 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub(crate) log_format: Option<crate::config::LogFormat>,
 
+    /// Print a script that makes a shell complete this command line, and exit.
+    #[arg(long, value_name = "SHELL", value_enum)]
+    pub(crate) completions: Option<clap_complete::Shell>,
+
     /// Do without a kernel feature that was found, as on a kernel without it. May be repeated.
     #[arg(long, value_name = "FEATURE", value_enum)]
     pub(crate) without_feature: Vec<crate::features::Feature>,

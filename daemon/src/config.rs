@@ -63,6 +63,10 @@ pub struct Limits {
     pub kept_output: usize,
     /// The same of all workers together, ended ones included.
     pub kept_output_total: usize,
+    /// Events remembered for `WatchEvents`.
+    pub retained_events: usize,
+    /// The bytes they may take.
+    pub retained_event_bytes: usize,
     /// Descriptors a connection may have on their way.
     pub descriptor_credit: u32,
 }
@@ -78,6 +82,8 @@ impl Default for Limits {
             retained_exits: 10_000,
             kept_output: 64 << 10,
             kept_output_total: 64 << 20,
+            retained_events: 10_000,
+            retained_event_bytes: 16 << 20,
             descriptor_credit: mpfork_transport::DEFAULT_CREDIT,
         }
     }
@@ -209,6 +215,8 @@ impl Config {
             ("limits.waiting_starts", limits.waiting_starts),
             ("limits.templates", limits.templates),
             ("limits.connections", limits.connections),
+            ("limits.retained_events", limits.retained_events),
+            ("limits.retained_event_bytes", limits.retained_event_bytes),
         ] {
             if value == 0 {
                 return wrong(name, "must be at least 1");
@@ -336,6 +344,7 @@ mod tests {
             ("sockte = 1", "unknown field `sockte`"),
             ("[limits]\nworkers = 0", "limits.workers"),
             ("[limits]\nworkers = -1", "workers"),
+            ("[limits]\nretained_events = 0", "limits.retained_events"),
             ("[timeouts]\nidle = \"soon\"", "idle"),
             ("[templates.a]\nprogram = \"a\"", "absolute"),
             ("[templates.command]\nprogram = \"/a\"", "built-in"),

@@ -2,8 +2,11 @@
 
 use crate::children::Children;
 use crate::config::Config;
+use crate::drain::{self, Drain};
+use crate::events::Events;
 use crate::features::Features;
 use crate::kept::Total;
+use crate::logging::LogFilter;
 use crate::peers::Peers;
 use crate::template::Template;
 use crate::template::identity::Identities;
@@ -50,7 +53,10 @@ pub(crate) struct Daemon {
     pub(crate) kept: Arc<Total>,
     /// What workers and the streams mpforkd holds of them may have open.
     pub(crate) files: Files,
+    pub(crate) events: Events,
     pub(crate) ending: watch::Sender<Ending>,
+    pub(crate) drain: Drain,
+    pub(crate) log: LogFilter,
     waiting_starts: Arc<AtomicUsize>,
 }
 
@@ -70,6 +76,7 @@ impl Daemon {
         socket: PathBuf,
         features: Features,
         original_nofile: Rlimit,
+        log: LogFilter,
     ) -> Self {
         let instance = rand::random();
         Self {
@@ -78,6 +85,7 @@ impl Daemon {
             peers: Peers::new(config.limits.connections),
             files: Files::new(),
             kept: Arc::new(Total::new(config.limits.kept_output_total)),
+            events: Events::new(instance, &config.limits),
             config,
             socket,
             instance,
@@ -87,6 +95,8 @@ impl Daemon {
             identities: Identities::default(),
             children: Children::default(),
             ending: watch::Sender::new(Ending::No),
+            drain: Drain::default(),
+            log,
             waiting_starts: Arc::default(),
         }
     }
@@ -95,8 +105,22 @@ impl Daemon {
         *self.ending.borrow() != Ending::No
     }
 
-    /// Refuses what would start something while the daemon ends.
+    /// Refuses what would start something while the daemon ends or drains.
     pub(crate) fn accepting(&self) -> Result<(), Problem> {
+        self.not_ending()?;
+        if self.is_draining() {
+            let message = "mpforkd drains and takes no starts";
+            return Err(Problem::new(Reason::Draining, message));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.drain.state() != drain::State::Accepting
+    }
+
+    /// Refuses what has no sense while the daemon ends.
+    pub(crate) fn not_ending(&self) -> Result<(), Problem> {
         if self.is_shutting_down() {
             Err(Problem::new(
                 Reason::ShuttingDown,

@@ -11,7 +11,10 @@ mod cli;
 pub mod config;
 mod convert;
 mod daemon;
+mod drain;
+mod events;
 pub mod features;
+mod health;
 mod kept;
 mod listen;
 mod logging;
@@ -26,7 +29,7 @@ mod worker;
 mod zygote;
 
 pub use listen::ListenError;
-pub use run::main_impl;
+pub use run::{command, main_impl};
 
 /// For people: in the handshake and the version.
 pub const NAME_AND_VERSION: &str = concat!("mpforkd ", env!("CARGO_PKG_VERSION"));

@@ -1,13 +1,21 @@
-//! Records go to standard error, as text or JSON; the newest are kept for `ReadLogs`.
+//! Records go to standard error, as text or JSON; the newest are kept for `ReadLogs`. Which ones there
+//! are can be changed while it runs.
 
 use crate::config::LogFormat;
+use crate::convert::to_wire;
 use crate::kept::Ring;
+use mpfork_proto::problem::Problem;
+use mpfork_proto::reason::Reason;
+use mpfork_proto::v1;
 use std::io;
-use std::sync::{Arc, LazyLock};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
 
+/// The longest filter, in bytes.
+const LONGEST: usize = 4096;
 /// How many bytes of records are kept.
 const KEPT: usize = 256 << 10;
 
@@ -18,27 +26,149 @@ pub(crate) fn records() -> Arc<Ring> {
     Arc::clone(&RECORDS)
 }
 
+/// What is logged. Clones change the same.
+#[derive(Debug, Clone)]
+pub(crate) struct LogFilter {
+    handle: reload::Handle<EnvFilter, Registry>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The one it was started with.
+    original: String,
+    /// The one that holds when no other one does for a while.
+    lasting: String,
+    passing: Option<Passing>,
+    /// Counts changes.
+    changes: u64,
+}
+
+/// A filter that holds for a while.
+#[derive(Debug)]
+struct Passing {
+    filter: String,
+    until: Instant,
+}
+
 /// Sets up logging for the whole process.
 ///
 /// # Errors
 /// When the filter can't be understood.
-pub(crate) fn init(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|error| format!("the log filter {filter:?} is wrong: {error}"))?;
-    let stderr = tracing_subscriber::fmt::layer()
+pub(crate) fn init(filter: &str, format: LogFormat) -> Result<LogFilter, String> {
+    let parsed =
+        parse(filter).map_err(|error| format!("the log filter {filter:?} is wrong: {error}"))?;
+    let (layer, handle) = reload::Layer::new(parsed);
+    let stderr = fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
-    let kept = tracing_subscriber::fmt::layer()
-        .with_writer(|| Records)
-        .with_ansi(false);
+    let kept = fmt::layer().with_writer(|| Records).with_ansi(false);
     let (stderr, kept) = match format {
         LogFormat::Text => (stderr.boxed(), kept.boxed()),
         LogFormat::Json => (stderr.json().boxed(), kept.json().boxed()),
     };
     tracing_subscriber::registry()
-        .with(stderr.and_then(kept).with_filter(filter))
+        .with(layer)
+        .with(stderr.and_then(kept))
         .init();
-    Ok(())
+    Ok(LogFilter {
+        handle,
+        state: Arc::new(Mutex::new(State {
+            original: filter.to_owned(),
+            lasting: filter.to_owned(),
+            passing: None,
+            changes: 0,
+        })),
+    })
+}
+
+/// Without regular expressions: whoever may set a filter need not be able to slow everything down.
+fn parse(filter: &str) -> Result<EnvFilter, String> {
+    if filter.len() > LONGEST {
+        return Err(format!("longer than {LONGEST} bytes"));
+    }
+    let builder = EnvFilter::builder().with_regex(false);
+    builder.parse(filter).map_err(|error| error.to_string())
+}
+
+impl LogFilter {
+    /// Changes it, for good or for a while; an empty filter is the one it was started with.
+    pub(crate) fn set(&self, filter: &str, duration: Option<Duration>) -> Result<(), Problem> {
+        let mut state = self.state();
+        let filter = if filter.is_empty() {
+            state.original.clone()
+        } else {
+            filter.to_owned()
+        };
+        let parsed = parse(&filter).map_err(|error| Problem::bad_request("filter", error))?;
+        // Told before, as it may be what is not told any more.
+        tracing::info!(filter, ?duration, "the log filter is changed");
+        self.apply(parsed)?;
+        state.changes += 1;
+        match duration {
+            None => {
+                state.lasting.clone_from(&filter);
+                state.passing = None;
+            }
+            Some(duration) => {
+                let until = Instant::now() + duration;
+                state.passing = Some(Passing {
+                    filter: filter.clone(),
+                    until,
+                });
+                tokio::spawn(self.clone().restore(until, state.changes));
+            }
+        }
+        drop(state);
+        Ok(())
+    }
+
+    /// Puts the lasting filter back, unless it was changed again meanwhile.
+    async fn restore(self, until: Instant, change: u64) {
+        tokio::time::sleep_until(until.into()).await;
+        let mut state = self.state();
+        if state.changes != change {
+            return;
+        }
+        state.passing = None;
+        let filter = state.lasting.clone();
+        let applied = parse(&filter)
+            .map_err(|error| Problem::bad_request("filter", error))
+            .and_then(|parsed| self.apply(parsed));
+        drop(state);
+        match applied {
+            Ok(()) => tracing::info!(filter, "the log filter is as before again"),
+            Err(problem) => tracing::error!(filter, %problem, "can't restore the log filter"),
+        }
+    }
+
+    fn apply(&self, parsed: EnvFilter) -> Result<(), Problem> {
+        self.handle.reload(parsed).map_err(|error| {
+            Problem::new(Reason::Internal, "can't change the log filter").with("detail", error)
+        })
+    }
+
+    /// For the wire.
+    pub(crate) fn describe(&self) -> v1::LogFilter {
+        let state = self.state();
+        match &state.passing {
+            None => v1::LogFilter {
+                filter: state.lasting.clone(),
+                ..v1::LogFilter::default()
+            },
+            Some(passing) => v1::LogFilter {
+                filter: passing.filter.clone(),
+                left: Some(to_wire(
+                    passing.until.saturating_duration_since(Instant::now()),
+                )),
+                afterwards: state.lasting.clone(),
+            },
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Writes a record to those kept.
@@ -52,5 +182,25 @@ impl io::Write for Records {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters() {
+        for fine in [
+            "info",
+            "mpforkd=debug,warn",
+            "mpforkd::worker[x{y=1}]=trace",
+            "off",
+        ] {
+            assert!(parse(fine).is_ok(), "{fine}");
+        }
+        for wrong in ["mpforkd=loud", "=", "a=b=c", &"x".repeat(LONGEST + 1)] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
     }
 }

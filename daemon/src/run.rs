@@ -7,8 +7,9 @@ use crate::features::Features;
 use crate::shutdown::Signals;
 use crate::template::{Template, identity::Identities, spec::Spec};
 use anyhow::Context as _;
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use mpfork_sys::limits;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,7 +28,21 @@ pub fn main_impl() -> ExitCode {
     }
 }
 
+/// The command line as it is defined, for what is made from that: manual pages, completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    if let Some(shell) = cli.completions {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut command(), "mpforkd", &mut script);
+        std::io::stdout()
+            .write_all(&script)
+            .context("can't print")?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut config = match &cli.config {
         Some(path) => Config::read(path)?,
         None => Config::default(),
@@ -42,7 +57,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     let filter = cli.log.or_else(|| config.log.filter.clone());
     let format = cli.log_format.unwrap_or(config.log.format);
-    crate::logging::init(filter.as_deref().unwrap_or("info"), format)
+    let log = crate::logging::init(filter.as_deref().unwrap_or("info"), format)
         .map_err(anyhow::Error::msg)?;
     let socket = cli
         .socket
@@ -69,7 +84,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("can't start the runtime")?;
-    let code = runtime.block_on(serve(config, socket, features, original_nofile))?;
+    let code = runtime.block_on(serve(config, socket, features, original_nofile, log))?;
     // Reading a zygote's memory must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(200));
     Ok(code)
@@ -80,14 +95,16 @@ async fn serve(
     socket: PathBuf,
     features: Features,
     original_nofile: limits::Rlimit,
+    log: crate::logging::LogFilter,
 ) -> anyhow::Result<ExitCode> {
     let signals = Signals::new().context("can't listen to signals")?;
     let listening = crate::listen::listen(&socket)?;
-    let daemon = Arc::new(Daemon::new(config, socket, features, original_nofile));
+    let daemon = Arc::new(Daemon::new(config, socket, features, original_nofile, log));
     configure_templates(&daemon)?;
     let background = [
         tokio::spawn(signals.handle(Arc::clone(&daemon))),
         tokio::spawn(retire_idle(Arc::clone(&daemon))),
+        tokio::spawn(crate::drain::follow(Arc::clone(&daemon))),
     ];
     warm_configured(&daemon);
     tracing::info!(
@@ -155,24 +172,22 @@ fn inherit_nothing() -> std::io::Result<()> {
 fn configure_templates(daemon: &Arc<Daemon>) -> anyhow::Result<()> {
     let builtin = Spec::builtin(&daemon.identities)?;
     let name = mpfork_proto::BUILTIN_TEMPLATE.to_owned();
-    daemon
-        .templates
-        .configure(Template::new(name.clone(), name, true, None, builtin));
+    daemon.templates.configure(
+        daemon,
+        Template::new(name.clone(), name, true, None, builtin),
+    );
     for (name, config) in &daemon.config.templates {
         let spec = Spec::from_config(config, &daemon.identities)
             .with_context(|| format!("template {name}"))?;
-        daemon.templates.configure(Template::new(
-            name.clone(),
-            name.clone(),
-            true,
-            Some(config.clone()),
-            spec,
-        ));
+        let (label, display) = (name.clone(), name.clone());
+        let template = Template::new(label, display, true, Some(config.clone()), spec);
+        daemon.templates.configure(daemon, template);
     }
     Ok(())
 }
 
-fn warm_configured(daemon: &Arc<Daemon>) {
+/// Launches the zygotes of templates that are to be warm at all times.
+pub(crate) fn warm_configured(daemon: &Arc<Daemon>) {
     for template in daemon.templates.all() {
         if template.keep_warm {
             let daemon = Arc::clone(daemon);

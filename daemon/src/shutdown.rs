@@ -95,7 +95,7 @@ async fn in_order(daemon: &Arc<Daemon>) {
         () = stuck => {}
     }
     for template in daemon.templates.all() {
-        template.cool(daemon);
+        template.cool(daemon, "mpforkd ends");
     }
     let left = async {
         while daemon.children.zygotes() > 0 {
@@ -114,7 +114,7 @@ async fn in_order(daemon: &Arc<Daemon>) {
 }
 
 /// Ends all workers. Starts that were under way come out as workers or errors; none begins any more.
-async fn workers_end(daemon: &Arc<Daemon>, grace: Duration) {
+pub(crate) async fn workers_end(daemon: &Arc<Daemon>, grace: Duration) {
     loop {
         let mut ends = tokio::task::JoinSet::new();
         for worker in daemon.workers.running() {

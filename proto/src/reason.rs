@@ -191,6 +191,12 @@ pub const TABLE: &[Row] = &[
         87,
         "look where the worker's streams were sent when it was started",
     ),
+    row(
+        Reason::Draining,
+        code::UNAVAILABLE,
+        88,
+        "use another mpforkd, or take starts again with `mpctl drain --undo`",
+    ),
 ];
 
 impl Reason {

@@ -225,7 +225,8 @@ fn wrong_requests_name_the_field() {
         };
         refused_field(register(None).await, "spec");
         let spec = TemplateSpec::default();
-        refused_field(register(Some(spec.clone())).await, "spec.program");
+        let problem = refused_field(register(Some(spec.clone())).await, "spec.program_path");
+        assert!(problem.get("detail").contains("absolute"), "{problem}");
         let spec = TemplateSpec {
             program: Some(Descriptor {
                 connection: client.connection.id(),
@@ -235,6 +236,38 @@ fn wrong_requests_name_the_field() {
         };
         refused(register(Some(spec)).await, Reason::DescriptorMissing);
         assert_eq!(client.status().await.templates.len(), 1);
+    });
+}
+
+#[test]
+fn without_a_descriptor_the_daemon_opens_the_program() {
+    check(Setup::new(), async |daemon| {
+        let client = daemon.connect().await;
+        let register = async |program: &Path| {
+            let spec = Some(template(program, &[]));
+            let request = RegisterTemplateRequest { spec };
+            client.templates().register_template(request).await
+        };
+        let program = test_program();
+        let digest = register(&program).await.unwrap().into_inner().digest;
+        assert_eq!(digest, client.register(&program, &[]).await);
+        assert!(
+            client
+                .exit_of(function(&digest, "value", ()))
+                .await
+                .success()
+        );
+        let gate = daemon.gate();
+        let name = program.file_name().unwrap();
+        for (path, reason) in [
+            (Path::new(name), Reason::BadRequest),
+            (Path::new("/nowhere/at/all"), Reason::ProgramRefused),
+            (Path::new("/etc/passwd"), Reason::ProgramRefused),
+            // Nobody writes to it: whoever opened it to read it would wait for ever.
+            (Path::new(&gate), Reason::ProgramRefused),
+        ] {
+            refused(register(path).await, reason);
+        }
     });
 }
 

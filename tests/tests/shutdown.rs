@@ -54,7 +54,9 @@ fn workers_get_term_and_owners_learn_of_their_ends() {
         shutdown(&client, None).await;
         assert_eq!(obedient.exit().await.exitcode(), -15);
         assert_eq!(own_code.exit().await.exitcode(), 21);
-        assert!(!lives(started.pid), "detached ones end, too");
+        // Detached ones end, too.
+        let exit = client.wait(started.worker).await.unwrap();
+        assert_eq!(exit.exitcode(), -15);
         drop((obedient, own_code, client));
         assert_eq!(daemon.gone().await, in_order());
     });

@@ -17,6 +17,7 @@
 mod attach;
 mod connect;
 mod describe;
+mod drain;
 mod get_status;
 mod get_template;
 mod get_worker;
@@ -31,17 +32,20 @@ mod remove_template;
 mod request;
 mod result_channel;
 mod run_worker;
+mod set_log_filter;
 mod shutdown;
 mod signal_worker;
 mod start_worker;
 mod wait_worker;
 mod warm_template;
+mod watch_events;
 
 pub use crate::runtime::block_on;
 pub use crate::state::{StartState, Stdio};
 pub use attach::{Attached, Input, Output};
 pub use connect::Client;
 pub use describe::{Description, describe};
+pub use drain::{DrainRequest, Draining};
 pub use mpfork_sys::limits::Rlimit;
 pub use read_logs::{LogSource, Logs};
 pub use register_template::{Program, TemplateRequest};
@@ -51,5 +55,6 @@ pub use result_channel::ResultChannel;
 pub use run_worker::Running;
 pub use start_worker::Started;
 pub use warm_template::Warming;
+pub use watch_events::Events;
 
 pub(crate) use request::proto_duration;

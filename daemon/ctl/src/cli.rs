@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, explained to somebody who sees it for the first time.
 
 use crate::values;
+use crate::verbs::watch_events::Since;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 use mpfork_proto::v1::WorkerId;
@@ -48,6 +49,9 @@ pub(crate) enum Verb {
     /// `failed` counts starts that gave no worker; latencies run from the request to the fork.
     #[command(after_help = "Keep it open with: watch -n1 mpctl status")]
     Status,
+    /// Show the same over and over on a terminal, with what happens each second.
+    #[command(after_help = "Keys: q quits, any other looks at once.")]
+    Top(TopArgs),
     /// List workers.
     Ps(PsArgs),
     /// Run a worker and wait for it, as if it were started here.
@@ -70,8 +74,21 @@ pub(crate) enum Verb {
     /// Look at and steer templates: the recipes of warm processes.
     #[command(subcommand)]
     Template(TemplateVerb),
+    /// Show what happens to templates and workers, as it happens.
+    #[command(after_help = EVENTS_HELP)]
+    Events(EventsArgs),
+    /// Take no more starts, and wait until what runs has ended.
+    ///
+    /// Starts are refused, and `mpctl status` shows it; everything that only looks works as before.
+    Drain(DrainArgs),
+    /// Show or change what the daemon logs.
+    #[command(after_help = LOG_FILTER_HELP)]
+    LogFilter(LogFilterArgs),
     /// End the daemon in order: its workers, its zygotes, itself.
     Shutdown(ShutdownArgs),
+    /// Print a script that makes a shell complete this command line.
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(CompletionsArgs),
 }
 
 const RUN_USAGE: &str = "\
@@ -121,6 +138,27 @@ Examples:
 
 The newest is kept: 64 KiB of each worker as long as its exit is remembered, unless mpforkd is
 configured otherwise, and as much of each template. How much is missing is told on standard error.";
+
+const EVENTS_HELP: &str = "\
+Examples:
+  mpctl events                                    what happens from now on
+  mpctl events --since 0 --no-follow              what has happened, as far as it is remembered
+  mpctl events --kind worker --template words --json
+  mpctl events --since 5f3a9c-17                  go on after an event seen before
+
+With --json each event is one line. Where events can't be told any more, that is a line, too: `gap`.";
+
+const COMPLETIONS_HELP: &str = "\
+Examples:
+  mpctl completions bash > ~/.local/share/bash-completion/completions/mpctl
+  mpctl completions fish > ~/.config/fish/completions/mpctl.fish";
+
+const LOG_FILTER_HELP: &str = "\
+Examples:
+  mpctl log-filter                             what is logged now
+  mpctl log-filter debug --for 10m             all of mpforkd, for a while
+  mpctl log-filter info,mpforkd::zygote=debug
+  mpctl log-filter --reset                     as it was started";
 
 /// What to start, and with what.
 #[derive(Debug, Args)]
@@ -207,6 +245,22 @@ pub(crate) struct StartArgs {
     /// Append the worker's standard output and error to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// `mpctl top`.
+#[derive(Debug, Args)]
+pub(crate) struct TopArgs {
+    /// How often to look.
+    #[arg(long, short, value_name = "TIME", default_value = "1s", value_parser = values::interval)]
+    pub(crate) interval: Duration,
+}
+
+/// `mpctl completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
 }
 
 /// `mpctl ps`.
@@ -301,6 +355,74 @@ pub(crate) struct TemplateArgs {
     /// same name are told apart by their digests.
     #[arg(value_name = "TEMPLATE")]
     pub(crate) template: String,
+}
+
+/// `mpctl events`.
+#[derive(Debug, Args)]
+pub(crate) struct EventsArgs {
+    /// Begin after this event: its number, or its id, which also tells the run of the daemon.
+    #[arg(long, value_name = "EVENT")]
+    pub(crate) since: Option<Since>,
+
+    /// End when everything that is remembered was shown.
+    #[arg(long)]
+    pub(crate) no_follow: bool,
+
+    /// Only this kind, such as worker-exited, template-failed, or template for all of templates. May
+    /// be repeated.
+    #[arg(long, value_name = "KIND", value_parser = values::event_kinds)]
+    pub(crate) kind: Vec<values::Kinds>,
+
+    /// Only this template's.
+    #[arg(
+        long,
+        short,
+        value_name = "TEMPLATE",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub(crate) template: String,
+}
+
+/// `mpctl drain`.
+#[derive(Debug, Args)]
+pub(crate) struct DrainArgs {
+    /// End workers that still run after this long: TERM, and after the grace KILL.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) deadline: Option<Duration>,
+
+    /// How long they may take to end after TERM [default: the daemon's].
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) grace: Option<Duration>,
+
+    /// End the daemon when nothing runs any more.
+    #[arg(long)]
+    pub(crate) exit: bool,
+
+    /// Only begin; the daemon goes on by itself.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+
+    /// Take starts again instead.
+    #[arg(long, conflicts_with_all = ["deadline", "grace", "exit", "no_wait"])]
+    pub(crate) undo: bool,
+}
+
+/// `mpctl log-filter`.
+#[derive(Debug, Args)]
+pub(crate) struct LogFilterArgs {
+    /// The new filter: a level, or directives such as mpforkd=debug, separated by commas.
+    #[arg(value_name = "FILTER")]
+    pub(crate) filter: Option<String>,
+
+    /// How long it holds; the one before does again afterwards.
+    #[arg(long = "for", value_name = "TIME", requires = "filter",
+          value_parser = humantime::parse_duration)]
+    pub(crate) duration: Option<Duration>,
+
+    /// The filter that the daemon was started with.
+    #[arg(long, conflicts_with = "filter")]
+    pub(crate) reset: bool,
 }
 
 /// `mpctl shutdown`.

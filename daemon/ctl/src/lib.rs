@@ -7,12 +7,13 @@ mod failed;
 mod output;
 mod relay;
 mod render;
+mod screen;
 mod transcode;
 mod values;
 mod verbs;
 mod views;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use cli::{Cli, TemplateVerb, Verb};
 use ending::Ending;
 use failed::Failed;
@@ -49,6 +50,12 @@ pub fn main_impl() -> ExitCode {
     ending.end()
 }
 
+/// The command line as it is defined, for what is made from that: manual pages, completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 fn dispatch(cli: Cli, output: Output) -> Result<Ending, Failed> {
     let call = Call {
         socket: cli.socket,
@@ -56,6 +63,7 @@ fn dispatch(cli: Cli, output: Output) -> Result<Ending, Failed> {
     };
     match cli.verb {
         Verb::Status => verbs::get_status::call(&call),
+        Verb::Top(args) => verbs::top::call(&call, &args),
         Verb::Ps(args) => verbs::list_workers::call(&call, args),
         Verb::Run(args) => verbs::run_worker::call(&call, args),
         Verb::Start(args) => verbs::start_worker::call(&call, args),
@@ -68,6 +76,10 @@ fn dispatch(cli: Cli, output: Output) -> Result<Ending, Failed> {
         Verb::Template(TemplateVerb::Warm(args)) => verbs::warm_template::call(&call, &args),
         Verb::Template(TemplateVerb::Reload(args)) => verbs::reload_template::call(&call, &args),
         Verb::Template(TemplateVerb::Remove(args)) => verbs::remove_template::call(&call, &args),
+        Verb::Events(args) => verbs::watch_events::call(&call, args),
+        Verb::Drain(args) => verbs::drain::call(&call, &args),
+        Verb::LogFilter(args) => verbs::set_log_filter::call(&call, args),
         Verb::Shutdown(args) => verbs::shutdown::call(&call, &args),
+        Verb::Completions(args) => verbs::completions::call(call.output, &args),
     }
 }

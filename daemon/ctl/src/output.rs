@@ -33,12 +33,33 @@ impl Output {
         }
     }
 
+    /// Prints text, whatever was asked for.
+    pub(crate) fn text(self, text: &str) -> Result<Ending, Failed> {
+        print(text)
+    }
+
     /// Prints JSON, whatever was asked for.
     pub(crate) fn json(self, answer: &impl Serialize) -> Result<Ending, Failed> {
         let mut text = serde_json::to_string_pretty(answer)
             .map_err(|error| Failed::data("writing the answer as JSON", error))?;
         text.push('\n');
         print(&text)
+    }
+
+    /// Prints one of many: a line of JSON where that was asked for, else of text. False: nobody reads
+    /// any more.
+    pub(crate) fn record<T: Serialize>(
+        self,
+        record: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<bool, Failed> {
+        if !self.json {
+            return write(text(record).as_bytes());
+        }
+        let mut line = serde_json::to_string(record)
+            .map_err(|error| Failed::data("writing the answer as JSON", error))?;
+        line.push('\n');
+        write(line.as_bytes())
     }
 
     /// Tells on standard error why something failed.

@@ -5,6 +5,10 @@ use nix::sys::signal::Signal;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::str::FromStr as _;
+use std::time::Duration;
+
+/// Kinds of events.
+pub(crate) type Kinds = Vec<mpfork_proto::v1::EventKind>;
 
 /// `NAME=SOFT[:HARD]`.
 pub(crate) fn rlimit(text: &str) -> Result<Rlimit, String> {
@@ -77,6 +81,36 @@ pub(crate) fn signal_name(number: i32) -> Option<&'static str> {
     signal.as_str().strip_prefix("SIG")
 }
 
+/// A kind of event, or all kinds of events of `template` or `worker`.
+pub(crate) fn event_kinds(text: &str) -> Result<Kinds, String> {
+    let kinds: Kinds = crate::views::kinds()
+        .filter(|kind| {
+            let name = crate::views::kind_name(*kind);
+            name == text || name.split_once('-').is_some_and(|(of, _)| of == text)
+        })
+        .collect();
+    if kinds.is_empty() {
+        let names: Vec<_> = crate::views::kinds().map(crate::views::kind_name).collect();
+        return Err(format!(
+            "no such kind; there are template, worker, {}",
+            names.join(", ")
+        ));
+    }
+    Ok(kinds)
+}
+
+/// How often to look: not so often that looking is what keeps the daemon busy.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    const SHORTEST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_secs(24 * 3600);
+    let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if (SHORTEST..=LONGEST).contains(&interval) {
+        Ok(interval)
+    } else {
+        Err("expected a time from 100ms to 1day".to_owned())
+    }
+}
+
 /// JSON.
 pub(crate) fn json(text: &str) -> Result<serde_json::Value, serde_json::Error> {
     serde_json::from_str(text)
@@ -121,6 +155,27 @@ mod tests {
         assert_eq!(umask("027"), Ok(0o27));
         assert!(umask("8").is_err());
         assert!(umask("1000").is_err());
+    }
+
+    #[test]
+    fn intervals() {
+        assert_eq!(interval("2s"), Ok(Duration::from_secs(2)));
+        for wrong in ["0s", "99ms", "1000days", "soon"] {
+            assert!(interval(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn kinds_of_events() {
+        use mpfork_proto::v1::EventKind;
+        assert_eq!(
+            event_kinds("template-warm"),
+            Ok(vec![EventKind::TemplateWarm])
+        );
+        assert_eq!(event_kinds("worker").unwrap().len(), 3);
+        assert_eq!(event_kinds("template").unwrap().len(), 7);
+        assert!(event_kinds("x").unwrap_err().contains("worker-exited"));
+        assert!(event_kinds("").is_err());
     }
 
     #[test]

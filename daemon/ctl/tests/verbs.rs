@@ -5,7 +5,9 @@
 mod common;
 
 use common::{Daemon, Outcome, eventually, probe};
+use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
+use std::time::Duration;
 
 #[test]
 fn a_detached_worker_is_started_listed_waited_for() {
@@ -210,4 +212,141 @@ fn a_reader_that_goes_away_is_no_error() {
     drop(command);
     assert_eq!(common::wait(&mut child).code(), Some(0));
     daemon.end();
+}
+
+#[test]
+fn events_are_shown_as_they_happen_and_afterwards() {
+    let daemon = Daemon::start();
+    let mut follower = daemon.mpctl(&["--json", "events", "--kind", "worker"]);
+    let mut follower = follower.spawn().unwrap();
+    // It watches once it has its stream; what happens before that is not for it.
+    let mut told = BufReader::new(follower.stdout.take().unwrap());
+    let (send, lines) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        while told.read_line(&mut line).is_ok_and(|count| count > 0) {
+            let _ = send.send(std::mem::take(&mut line));
+        }
+    });
+    let line = eventually("an event is told", || {
+        assert_eq!(daemon.run(&["run", "command", "--", "false"]).code(), 1);
+        lines.recv_timeout(Duration::from_millis(200)).ok()
+    });
+    let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(event["kind"], "worker-started");
+    assert_eq!(event["template"], "command");
+    let id = event["id"].as_str().unwrap().to_owned();
+    common::kill(i32::try_from(follower.id()).unwrap(), 15);
+    assert_eq!(common::wait(&mut follower).code(), None);
+
+    let page = daemon
+        .run(&["events", "--no-follow", "--since", &id])
+        .stdout;
+    let first = page.lines().next().unwrap();
+    assert!(
+        first.contains("worker-exited") && first.ends_with("false: exit 1"),
+        "{page}"
+    );
+    let all = daemon.run(&["events", "--no-follow"]).stdout;
+    assert!(
+        all.lines().next().unwrap().contains("template-registered"),
+        "{all}"
+    );
+    assert!(all.ends_with(&page), "{all}");
+    let outcome = daemon.run(&["events", "--since", "99999"]);
+    assert_eq!(outcome.code(), 64, "{outcome:?}");
+    let outcome = daemon.run(&["events", "--no-follow", "--since", "1f-99999"]);
+    assert!(
+        outcome
+            .stdout
+            .starts_with("-- what followed event 99999 of run 1f")
+    );
+    daemon.end();
+}
+
+#[test]
+fn the_daemon_is_drained_and_takes_starts_again() {
+    let daemon = Daemon::start();
+    let outcome = daemon.run(&["start", "command", "--", "sleep", "100"]);
+    let id = outcome.stdout.trim();
+    let outcome = daemon.run(&["drain", "--no-wait"]);
+    assert_eq!(
+        (outcome.code(), outcome.stdout.as_str()),
+        (0, "draining: 1 worker is left\n")
+    );
+    let page = daemon.run(&["status"]).stdout;
+    assert!(
+        page.lines().next().unwrap().ends_with("   DRAINING"),
+        "{page}"
+    );
+    assert_eq!(daemon.json(&["status"])["draining"], true);
+    let outcome = daemon.run(&["run", "command", "--", "true"]);
+    assert_eq!(outcome.code(), 85, "{outcome:?}");
+    assert!(outcome.stderr.contains("mpctl drain --undo"), "{outcome:?}");
+    let outcome = daemon.run(&["drain", "--undo"]);
+    assert_eq!(
+        (outcome.code(), outcome.stdout.as_str()),
+        (0, "starts are taken again\n")
+    );
+    assert_eq!(daemon.run(&["run", "command", "--", "true"]).code(), 0);
+    // Now for good: what still runs is ended, and then the daemon.
+    let drained = daemon.json(&["drain", "--deadline", "10ms", "--exit"]);
+    assert_eq!(
+        drained,
+        serde_json::json!({"state": "drained", "workers": 0})
+    );
+    assert!(!id.is_empty());
+    daemon.ended();
+}
+
+#[test]
+fn the_log_filter_is_shown_and_changed() {
+    let daemon = Daemon::start();
+    let shown = |args: &[&str]| daemon.run(&[&["log-filter"], args].concat()).stdout;
+    assert_eq!(shown(&[]), "info\n");
+    assert_eq!(shown(&["mpforkd=debug"]), "mpforkd=debug\n");
+    assert_eq!(
+        daemon.json(&["status"])["log_filter"]["filter"],
+        "mpforkd=debug"
+    );
+    let text = shown(&["trace", "--for", "1h"]);
+    assert!(
+        text.starts_with("trace   for ") && text.ends_with(", then mpforkd=debug\n"),
+        "{text}"
+    );
+    let filter = daemon.json(&["log-filter"]);
+    assert_eq!(filter["afterwards"], "mpforkd=debug");
+    assert!(filter["left_seconds"].as_f64().unwrap() > 3000.0);
+    assert_eq!(shown(&["--reset"]), "info\n");
+    let outcome = daemon.run(&["log-filter", "mpforkd=loud"]);
+    assert_eq!(outcome.code(), 64, "{outcome:?}");
+    assert_eq!(daemon.run(&["log-filter", "--for", "1s"]).code(), 64);
+    daemon.end();
+}
+
+#[test]
+fn completions_need_no_daemon() {
+    let run = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mpctl"));
+        command.args(args).env("MPFORKD_SOCKET", "/nowhere");
+        command.stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Outcome::of(command.spawn().unwrap())
+    };
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let outcome = run(&["completions", shell]);
+        assert_eq!(outcome.code(), 0, "{outcome:?}");
+        assert!(outcome.stdout.contains("log-filter"), "{shell}");
+    }
+    assert_eq!(run(&["completions", "tcsh"]).code(), 64);
+    // What is printed is a script that bash can read, and that completes verbs.
+    let script = format!(
+        "{}\nCOMP_WORDS=(mpctl templ); COMP_CWORD=1; _mpctl mpctl templ mpctl; echo \"${{COMPREPLY[@]}}\"",
+        run(&["completions", "bash"]).stdout
+    );
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["--norc", "-c", &script]).stdin(Stdio::null());
+    bash.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let outcome = Outcome::of(bash.spawn().unwrap());
+    assert_eq!(outcome.stdout, "template\n", "{outcome:?}");
 }

@@ -6,6 +6,7 @@ use crate::daemon::Daemon;
 use crate::zygote::{Zygote, launch::launch};
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
+use mpfork_proto::v1::EventKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A zygote that lived this long did not fail for what made the ones before it fail.
 const STABLE: Duration = Duration::from_secs(30);
+
+/// Why a zygote drains.
+const REBUILT: &str = "its program was rebuilt";
 
 /// The pause after so many failures in a row.
 fn pause(failures: u32) -> Duration {
@@ -77,6 +81,7 @@ impl Template {
         self.follow_program(daemon);
         let mut waiting = None;
         let mut ending = daemon.ending.subscribe();
+        let mut drain = daemon.drain.subscribe();
         loop {
             // A zygote that gets ready now is let go at once: nothing to wait for.
             daemon.accepting()?;
@@ -121,6 +126,7 @@ impl Template {
             tokio::select! {
                 _ = changed.changed() => {}
                 _ = ending.changed() => {}
+                _ = drain.changed() => {}
                 () = pause => {}
             }
         }
@@ -130,6 +136,7 @@ impl Template {
     fn launch(self: &Arc<Self>, daemon: &Arc<Daemon>, spec: Spec) {
         self.set_progress(None);
         self.notify();
+        self.publish(daemon, EventKind::TemplateWarming, |event| event);
         let (template, daemon) = (Arc::clone(self), Arc::clone(daemon));
         tokio::spawn(async move {
             let result = launch(&daemon, &template, &spec).await;
@@ -143,30 +150,34 @@ impl Template {
             // A reload was faster: its zygote serves.
             drop(state);
             if let Ok(zygote) = result {
-                self.drain(daemon, &zygote);
+                self.drain(daemon, &zygote, "a reloaded zygote was faster");
             }
             return;
         }
         let ready = match result {
-            Ok(zygote) if state.removed || daemon.is_shutting_down() => {
+            Ok(zygote) if state.removed || daemon.accepting().is_err() => {
                 state.phase = Phase::Cold;
                 drop(state);
-                self.drain(daemon, &zygote);
+                self.drain(daemon, &zygote, "it is not needed any more");
                 self.notify();
                 return;
             }
             Ok(zygote) => {
                 state.phase = Phase::Warm(Arc::clone(&zygote));
-                Some(zygote)
+                Ok(zygote)
             }
             Err(problem) => {
-                state.failed(problem, false);
-                None
+                state.failed(problem.clone(), false);
+                Err(problem)
             }
         };
         drop(state);
         self.notify();
-        if let Some(zygote) = ready {
+        match &ready {
+            Ok(zygote) => self.publish_warm(daemon, zygote),
+            Err(problem) => self.publish_failed(daemon, 0, problem),
+        }
+        if let Ok(zygote) = ready {
             daemon.sample_memory(self, zygote.child.pid);
             if zygote.is_leaving() {
                 // It died before it was made the template's.
@@ -188,6 +199,7 @@ impl Template {
             .draining
             .retain(|draining| !Arc::ptr_eq(draining, zygote));
         let current = matches!(&state.phase, Phase::Warm(warm) if Arc::ptr_eq(warm, zygote));
+        let mut failed = None;
         if current && asked {
             state.phase = Phase::Cold;
         } else if current {
@@ -203,7 +215,8 @@ impl Template {
             .with("template", name)
             .with("message", message)
             .with("output", zygote.output());
-            state.failed(problem, true);
+            state.failed(problem.clone(), true);
+            failed = Some(problem);
         }
         let until = match &state.phase {
             Phase::Backoff {
@@ -215,6 +228,9 @@ impl Template {
         };
         drop(state);
         self.notify();
+        if let Some(problem) = failed {
+            self.publish_failed(daemon, zygote.child.pid, &problem);
+        }
         if let Some(until) = until.filter(|_| current && !daemon.is_shutting_down()) {
             let (template, daemon) = (Arc::clone(self), Arc::clone(daemon));
             tokio::spawn(async move {
@@ -226,7 +242,8 @@ impl Template {
 
     fn relaunch(self: &Arc<Self>, daemon: &Arc<Daemon>) {
         let mut state = self.state();
-        if state.removed || state.superseded || !matches!(state.phase, Phase::Backoff { .. }) {
+        let due = matches!(state.phase, Phase::Backoff { .. });
+        if !due || state.removed || state.superseded || daemon.accepting().is_err() {
             return;
         }
         let spec = state.begin();
@@ -267,6 +284,7 @@ impl Template {
         }
         // In a task of its own: a caller that gives up must not leave `reloading` set.
         let (template, shared) = (Arc::clone(self), Arc::clone(daemon));
+        self.publish(daemon, EventKind::TemplateWarming, |event| event);
         let reloaded = tokio::spawn(async move {
             let result = launch(&shared, &template, &spec).await;
             template.reloaded(&shared, spec, result)
@@ -288,12 +306,14 @@ impl Template {
             Ok(zygote) => zygote,
             Err(problem) => {
                 state.last_error = Some(problem.clone());
+                drop(state);
+                self.publish_failed(daemon, 0, &problem);
                 return Err(problem);
             }
         };
-        if state.removed || daemon.is_shutting_down() {
+        if state.removed || daemon.accepting().is_err() {
             drop(state);
-            self.drain(daemon, &zygote);
+            self.drain(daemon, &zygote, "it is not needed any more");
             daemon.accepting()?;
             return Err(super::table::unknown(&self.label));
         }
@@ -301,11 +321,12 @@ impl Template {
         state.superseded = false;
         state.spec = spec;
         let pid = zygote.child.pid;
-        let old = std::mem::replace(&mut state.phase, Phase::Warm(zygote));
+        let old = std::mem::replace(&mut state.phase, Phase::Warm(Arc::clone(&zygote)));
         drop(state);
         self.notify();
+        self.publish_warm(daemon, &zygote);
         if let Phase::Warm(old) = old {
-            self.drain(daemon, &old);
+            self.drain(daemon, &old, "a reloaded zygote has taken over");
         }
         daemon.sample_memory(self, pid);
         Ok(())
@@ -319,7 +340,15 @@ impl Template {
     }
 
     /// Tells a zygote to leave when its workers have ended, and sees to it that it does.
-    fn drain(self: &Arc<Self>, daemon: &Arc<Daemon>, zygote: &Arc<Zygote>) {
+    fn drain(self: &Arc<Self>, daemon: &Arc<Daemon>, zygote: &Arc<Zygote>, why: &str) {
+        let pid = zygote.child.pid;
+        self.publish(daemon, EventKind::TemplateDraining, |event| {
+            event.zygote(pid).because(why)
+        });
+        self.let_go(daemon, zygote);
+    }
+
+    fn let_go(self: &Arc<Self>, daemon: &Arc<Daemon>, zygote: &Arc<Zygote>) {
         zygote.retire();
         self.state().draining.push(Arc::clone(zygote));
         let (zygote, grace) = (Arc::clone(zygote), daemon.config.timeouts.grace);
@@ -343,16 +372,24 @@ impl Template {
     }
 
     /// Lets the warm zygote go.
-    pub(crate) fn cool(self: &Arc<Self>, daemon: &Arc<Daemon>) {
-        let mut state = self.state();
-        if let Phase::Warm(zygote) = &state.phase {
-            let zygote = Arc::clone(zygote);
-            state.phase = Phase::Cold;
-            state.failures = 0;
-            drop(state);
-            self.notify();
-            self.drain(daemon, &zygote);
+    pub(crate) fn cool(self: &Arc<Self>, daemon: &Arc<Daemon>, why: &str) {
+        if let Some(zygote) = self.take_warm() {
+            self.drain(daemon, &zygote, why);
         }
+    }
+
+    /// The warm zygote, which is the template's no more.
+    fn take_warm(&self) -> Option<Arc<Zygote>> {
+        let mut state = self.state();
+        let Phase::Warm(zygote) = &state.phase else {
+            return None;
+        };
+        let zygote = Arc::clone(zygote);
+        state.phase = Phase::Cold;
+        state.failures = 0;
+        drop(state);
+        self.notify();
+        Some(zygote)
     }
 
     /// Lets the zygote go when it has been idle for long, or at once when it is superseded.
@@ -370,9 +407,13 @@ impl Template {
                 && self.stats.placed() == 0
                 && state.last_used.elapsed() >= longest
         };
-        if idle {
+        if idle && let Some(zygote) = self.take_warm() {
             tracing::info!(template = self.display, "idle, its zygote is let go");
-            self.cool(daemon);
+            let pid = zygote.child.pid;
+            self.publish(daemon, EventKind::TemplateRetired, |event| {
+                event.zygote(pid)
+            });
+            self.let_go(daemon, &zygote);
         }
     }
 
@@ -387,17 +428,22 @@ impl Template {
     }
 
     /// Another build of its program was registered: it leaves when idle.
-    pub(crate) fn supersede(&self) {
+    pub(crate) fn supersede(&self, daemon: &Daemon) {
         self.state().superseded = true;
         self.notify();
+        let pid = self.warm_pid().unwrap_or(0);
+        self.publish(daemon, EventKind::TemplateDraining, |event| {
+            event.zygote(pid).because(REBUILT)
+        });
     }
 
     /// Forgets everything but what runs.
     pub(crate) fn remove(self: &Arc<Self>, daemon: &Arc<Daemon>) {
         self.state().removed = true;
         self.output.close();
-        self.cool(daemon);
+        self.cool(daemon, "the template was removed");
         self.notify();
+        self.publish(daemon, EventKind::TemplateRemoved, |event| event);
     }
 
     /// A configured template whose program was rebuilt gets a new zygote; the old one drains.
@@ -428,7 +474,7 @@ impl Template {
                 drop(state);
                 if rebuilt {
                     tracing::info!(template = self.display, "its program was rebuilt");
-                    self.cool(daemon);
+                    self.cool(daemon, REBUILT);
                 }
             }
             Err(problem) => {

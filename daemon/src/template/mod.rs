@@ -16,6 +16,7 @@
 
 pub(crate) mod identity;
 pub(crate) mod lifecycle;
+mod report;
 pub(crate) mod rlimits;
 pub(crate) mod spec;
 pub(crate) mod stats;

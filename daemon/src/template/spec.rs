@@ -8,11 +8,10 @@ use mpfork_proto::v1::TemplateSpec;
 use mpfork_sys::arguments::ROOM;
 use mpfork_sys::limits::Rlimit;
 use mpfork_transport::Connection;
-use rustix::fs::{Mode, OFlags};
 use sha2::{Digest as _, Sha256};
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, OsStr};
 use std::fs::File;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,22 +39,24 @@ pub(crate) struct Spec {
     pub(crate) room: usize,
 }
 
-/// Opens the program of a client that can't send it, which may be another one by now.
+/// Opens the program of a client that can't send it. It may be another one by now: what it must be is
+/// told by the hash of the file, when there is one.
 fn by_path(path: &[u8], sha256: &[u8]) -> Result<File, Problem> {
     let path = Path::new(OsStr::from_bytes(path));
+    if !path.is_absolute() {
+        let detail = "no descriptor is named, so this must be an absolute path";
+        return Err(Problem::bad_request("spec.program_path", detail));
+    }
+    let program = open(path)?;
+    if sha256.is_empty() {
+        return Ok(program);
+    }
     let refused = |detail: String| {
         let text = format!("can't take {}: {detail}", path.display());
         Problem::new(Reason::ProgramRefused, text)
             .with("program", path.display())
             .with("detail", detail)
     };
-    if !path.is_absolute() {
-        return Err(Problem::bad_request("spec.program_path", "not absolute"));
-    }
-    // Opening a pipe would wait for somebody to write to it.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let program = rustix::fs::open(path, flags, Mode::empty());
-    let program = File::from(program.map_err(|error| refused(error.to_string()))?);
     let metadata = program.metadata();
     let metadata = metadata.map_err(|error| refused(error.to_string()))?;
     if !metadata.is_file() {
@@ -78,7 +79,8 @@ pub(crate) fn is_digest(name: &str) -> bool {
 }
 
 impl Spec {
-    /// From a client. Claims the program's descriptor before anything can fail.
+    /// From a client. Claims the program's descriptor before anything can fail; without one, the
+    /// program is opened.
     pub(crate) fn from_wire(
         spec: TemplateSpec,
         connection: &Connection,
@@ -86,12 +88,6 @@ impl Spec {
     ) -> Result<Self, Problem> {
         let program = match &spec.program {
             Some(reference) => File::from(connection.claim(reference)?),
-            None if spec.program_sha256.is_empty() => {
-                return Err(Problem::bad_request(
-                    "spec.program",
-                    "no descriptor is named",
-                ));
-            }
             None => by_path(&spec.program_path, &spec.program_sha256)?,
         };
         let counts = [
@@ -118,7 +114,7 @@ impl Spec {
         let rlimits = crate::worker::request::rlimits("spec.rlimits", &spec.rlimits)?;
         Self::new(
             program,
-            PathBuf::from(OsString::from_vec(spec.program_path)),
+            OsStr::from_bytes(&spec.program_path).into(),
             args,
             (!spec.all_preloads).then_some(spec.preloads),
             env,
@@ -133,14 +129,7 @@ impl Spec {
         identities: &Identities,
     ) -> Result<Self, Problem> {
         let path = config.program.clone();
-        let program = File::open(&path).map_err(|error| {
-            Problem::new(
-                Reason::ProgramRefused,
-                format!("can't open {}: {error}", path.display()),
-            )
-            .with("program", path.display())
-            .with("detail", error)
-        })?;
+        let program = open(&path)?;
         let args = config
             .args
             .iter()
@@ -275,6 +264,23 @@ impl Spec {
         argv.extend(self.args.iter().cloned());
         argv
     }
+}
+
+/// Opens a program. What is no file, such as a named pipe, is refused later, and does not block here.
+fn open(path: &Path) -> Result<File, Problem> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let opened = File::options()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(path);
+    opened.map_err(|error| {
+        Problem::new(
+            Reason::ProgramRefused,
+            format!("can't open {}: {error}", path.display()),
+        )
+        .with("program", path.display())
+        .with("detail", error)
+    })
 }
 
 fn nul(field: &str) -> Problem {

@@ -3,8 +3,10 @@
 use super::Template;
 use super::spec::Spec;
 use crate::daemon::Daemon;
+use crate::events::Record;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
+use mpfork_proto::v1::EventKind;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,6 +15,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(crate) struct Templates {
     limit: usize,
     table: Mutex<HashMap<String, Arc<Template>>>,
+}
+
+/// Whether a text is enough of a digest's beginning to stand for it.
+pub(crate) fn is_beginning(text: &str, digest: &str) -> bool {
+    const SHORTEST: usize = 6;
+    text.len() >= SHORTEST
+        && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+        && digest.starts_with(text)
 }
 
 /// The problem of a template nobody knows.
@@ -54,7 +64,9 @@ impl Templates {
     }
 
     /// A template known from the start.
-    pub(crate) fn configure(&self, template: Template) {
+    pub(crate) fn configure(&self, daemon: &Daemon, template: Template) {
+        let registered = Record::of_template(EventKind::TemplateRegistered, &template);
+        daemon.events.publish(registered);
         let label = template.label.clone();
         self.table().insert(label, Arc::new(template));
     }
@@ -62,7 +74,6 @@ impl Templates {
     /// By name, by digest, by the beginning of a digest that only one has, or by the name of a
     /// registered program that only one has.
     pub(crate) fn get(&self, name: &str) -> Result<Arc<Template>, Problem> {
-        const SHORTEST: usize = 6;
         let table = self.table();
         if let Some(template) = table.get(name) {
             return Ok(Arc::clone(template));
@@ -71,10 +82,7 @@ impl Templates {
             let matching = table.values().filter(|template| matches(template));
             matching.cloned().collect()
         };
-        let mut found = Vec::new();
-        if name.len() >= SHORTEST && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            found = matching(&|template| template.spec().digest.starts_with(name));
-        }
+        let mut found = matching(&|template| is_beginning(name, &template.spec().digest));
         if found.is_empty() {
             found = matching(&|template| !template.configured && template.display == name);
         }
@@ -125,13 +133,15 @@ impl Templates {
         ));
         table.insert(template.label.clone(), Arc::clone(&template));
         drop(table);
+        let registered = Record::of_template(EventKind::TemplateRegistered, &template);
+        daemon.events.publish(registered);
         for other in superseded {
             tracing::info!(
                 template = other.display,
                 digest = other.label,
                 "its program was rebuilt: it drains"
             );
-            other.supersede();
+            other.supersede(daemon);
         }
         Ok((template, true))
     }

@@ -27,6 +27,8 @@ pub(super) async fn serve(call: Call<GetStatusRequest>) -> Result<GetStatusRespo
         workers: Some(daemon.workers.totals()),
         connections: u32::try_from(daemon.peers.len()).unwrap_or(u32::MAX),
         strangers_reaped: daemon.children.strangers(),
+        draining: daemon.is_draining(),
+        log_filter: Some(daemon.log.describe()),
     })
 }
 
@@ -54,6 +56,7 @@ fn limits(daemon: &Daemon) -> Vec<Limit> {
             limits.kept_output_total,
             Some(daemon.kept.used()),
         ),
+        limit("retained_events", limits.retained_events, None),
         limit("descriptor_credit", limits.descriptor_credit as usize, None),
     ];
     if let Ok(files) = mpfork_sys::limits::get(mpfork_sys::limits::NOFILE) {

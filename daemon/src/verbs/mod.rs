@@ -2,6 +2,7 @@
 
 mod attach;
 mod deadline;
+mod drain;
 mod get_status;
 mod get_template;
 mod get_worker;
@@ -13,16 +14,19 @@ mod register_template;
 mod reload_template;
 mod remove_template;
 mod run_worker;
+mod set_log_filter;
 mod shutdown;
 mod signal_worker;
 mod start_worker;
 mod wait_worker;
 mod warm_template;
+mod watch_events;
 
 use crate::daemon::Daemon;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::admin_server::Admin;
 use mpfork_proto::v1::connection_server::Connection as ConnectionService;
+use mpfork_proto::v1::events_server::Events;
 use mpfork_proto::v1::fork_server_server::ForkServer;
 use mpfork_proto::v1::logs_server::Logs;
 use mpfork_proto::v1::templates_server::Templates;
@@ -38,7 +42,7 @@ pub(crate) struct Api(pub(crate) Arc<Daemon>);
 
 type Streamed<T> = Pin<Box<dyn tokio_stream::Stream<Item = Result<T, Status>> + Send>>;
 
-/// A request with the connection it came on, which is checked first.
+/// A request with the connection it came on, which was checked when it came.
 struct Call<T> {
     daemon: Arc<Daemon>,
     connection: Connection,
@@ -48,7 +52,6 @@ struct Call<T> {
 impl Api {
     fn call<T>(&self, request: Request<T>) -> Result<Call<T>, Problem> {
         let connection = Connection::of(&request)?.clone();
-        self.0.peers.check(&connection)?;
         Ok(Call {
             daemon: Arc::clone(&self.0),
             connection,
@@ -57,7 +60,7 @@ impl Api {
     }
 }
 
-/// Serves a verb: checks the caller, runs the verb's `serve`, turns problems into statuses.
+/// Serves a verb: runs the verb's `serve`, turns problems into statuses.
 macro_rules! verb {
     ($name:ident, $request:ty, $response:ty) => {
         fn $name<'life, 'future>(
@@ -141,7 +144,17 @@ impl Logs for Api {
     verb!(read_logs, ReadLogsRequest, Self::ReadLogsStream);
 }
 
+impl Events for Api {
+    type WatchEventsStream = Streamed<WatchEventsResponse>;
+
+    verb!(watch_events, WatchEventsRequest, Self::WatchEventsStream);
+}
+
 impl Admin for Api {
+    type DrainStream = Streamed<DrainResponse>;
+
     verb!(get_status, GetStatusRequest, GetStatusResponse);
     verb!(shutdown, ShutdownRequest, ShutdownResponse);
+    verb!(drain, DrainRequest, Self::DrainStream);
+    verb!(set_log_filter, SetLogFilterRequest, SetLogFilterResponse);
 }

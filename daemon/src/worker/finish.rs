@@ -4,6 +4,7 @@ use super::Worker;
 use super::control::{Control, Reports};
 use crate::convert::to_wire;
 use crate::daemon::Daemon;
+use crate::events::Record;
 use crate::features::Feature;
 use mpfork_proto::Message as _;
 use mpfork_proto::exit;
@@ -71,6 +72,9 @@ pub(crate) fn finish(daemon: &Daemon, worker: &Arc<Worker>, ended: Ended) {
     drop(place);
     daemon.workers.ended(worker, exit.encoded_len());
     daemon.peers.disown(worker);
+    if !worker.is_provisional() {
+        daemon.events.publish(Record::worker_exited(worker, &exit));
+    }
     worker.exit.send_replace(Some(Arc::new(exit)));
 }
 

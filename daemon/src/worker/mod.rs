@@ -93,7 +93,8 @@ pub(crate) struct Worker {
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) template: String,
-    template_name: String,
+    /// What people call the template.
+    pub(crate) template_name: String,
     pub(crate) keep: bool,
     pub(crate) grace: Duration,
     pub(crate) started: SystemTime,

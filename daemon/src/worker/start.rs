@@ -7,6 +7,7 @@ use super::streams::Streams;
 use super::table::{Outcome, Request};
 use super::{Claim, Owner, Seed, Worker};
 use crate::daemon::Daemon;
+use crate::events::Record;
 use crate::template::Template;
 use crate::zygote::{ForkReply, Zygote};
 use mpfork_proto::link::Assignment;
@@ -32,7 +33,10 @@ pub(crate) async fn start(
     owner: Option<Owner>,
     decoded: Instant,
 ) -> Result<StartedWorker, Problem> {
-    daemon.accepting()?;
+    // Repeating a start begins nothing.
+    if !daemon.workers.knows(&request.request_id) {
+        daemon.accepting()?;
+    }
     match daemon
         .workers
         .request(&request.request_id, request.fingerprint, owner)?
@@ -49,10 +53,14 @@ pub(crate) async fn start(
         }
         Request::New(sender, claim) => {
             let daemon = Arc::clone(daemon);
+            let mut request = request;
             let started = tokio::spawn(async move {
                 let request_id = request.request_id.clone();
-                let result = start_new(&daemon, request, claim, decoded).await;
-                if result.is_err() {
+                let result = start_new(&daemon, &mut request, claim, decoded).await;
+                if let Err(problem) = &result {
+                    let template = daemon.templates.get(&request.template).ok();
+                    let failed = Record::start_failed(&request, template.as_deref(), problem);
+                    daemon.events.publish(failed);
                     daemon.workers.count_failed();
                     daemon.workers.forget_request(&request_id);
                 }
@@ -81,7 +89,7 @@ fn interrupted() -> Problem {
 
 async fn start_new(
     daemon: &Arc<Daemon>,
-    request: StartRequest,
+    request: &mut StartRequest,
     claim: Claim,
     decoded: Instant,
 ) -> Result<(Arc<Worker>, Arc<OwnedFd>), Problem> {
@@ -103,19 +111,19 @@ async fn start_new(
 async fn start_in(
     daemon: &Arc<Daemon>,
     template: &Arc<Template>,
-    mut request: StartRequest,
+    request: &mut StartRequest,
     claim: &Claim,
 ) -> Result<(Arc<Worker>, Arc<OwnedFd>), Problem> {
     for _ in 0..TRIES {
         let place = daemon.workers.place(template)?;
         let zygote = template.zygote(daemon).await?;
         daemon.accepting()?;
-        check_targets(&request, &zygote)?;
-        check_function(&request, template, &zygote)?;
-        check_owner(daemon, &request, claim.owner())?;
-        let streams = Streams::open(daemon, &mut request)?;
+        check_targets(request, &zygote)?;
+        check_function(request, template, &zygote)?;
+        check_owner(daemon, request, claim.owner())?;
+        let streams = Streams::open(daemon, request)?;
         let id = daemon.workers.next_id();
-        let (control, theirs) = assign(&request, id)?;
+        let (control, theirs) = assign(request, id)?;
         let seed = Box::new(Seed {
             id,
             request_id: request.request_id.clone(),
@@ -157,7 +165,10 @@ async fn start_in(
 async fn executed(daemon: &Daemon, worker: &Arc<Worker>) -> Result<(), Problem> {
     let result = check_executed(worker).await;
     match &result {
-        Ok(()) => daemon.workers.confirm(worker),
+        Ok(()) => {
+            daemon.workers.confirm(worker);
+            daemon.events.publish(Record::worker_started(worker));
+        }
         Err(_) => daemon.workers.discard(worker),
     }
     if let Some(ended) = worker.settle() {

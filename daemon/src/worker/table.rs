@@ -6,7 +6,7 @@ use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::{WorkerId, WorkerTotals};
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
@@ -27,7 +27,7 @@ pub(crate) struct Workers {
     limit: usize,
     per_template: usize,
     retained: usize,
-    live: Arc<AtomicUsize>,
+    live: Arc<watch::Sender<usize>>,
     started: AtomicU64,
     exited: AtomicU64,
     failed: AtomicU64,
@@ -54,7 +54,7 @@ struct KnownRequest {
 /// A place among the running workers, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
-    live: Arc<AtomicUsize>,
+    live: Arc<watch::Sender<usize>>,
     template: Arc<Template>,
     forked: bool,
 }
@@ -69,7 +69,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.live.fetch_sub(1, Ordering::Relaxed);
+        self.live.send_modify(|live| *live -= 1);
         self.template.stats.placed.fetch_sub(1, Ordering::Relaxed);
         if self.forked {
             self.template.stats.running.fetch_sub(1, Ordering::Relaxed);
@@ -95,7 +95,7 @@ impl Workers {
             limit: limits.workers,
             per_template: limits.workers_per_template,
             retained: limits.retained_exits,
-            live: Arc::default(),
+            live: Arc::new(watch::Sender::new(0)),
             started: AtomicU64::new(0),
             exited: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -105,8 +105,12 @@ impl Workers {
 
     /// A place for one more worker.
     pub(crate) fn place(&self, template: &Arc<Template>) -> Result<Place, Problem> {
-        if self.live.fetch_add(1, Ordering::Relaxed) >= self.limit {
-            self.live.fetch_sub(1, Ordering::Relaxed);
+        let placed = self.live.send_if_modified(|live| {
+            let free = *live < self.limit;
+            *live += usize::from(free);
+            free
+        });
+        if !placed {
             return Err(Problem::limit("limits.workers", self.limit));
         }
         template.stats.placed.fetch_add(1, Ordering::Relaxed);
@@ -292,7 +296,23 @@ impl Workers {
 
     /// Running or being started.
     pub(crate) fn live(&self) -> usize {
-        self.live.load(Ordering::Relaxed)
+        *self.live.borrow()
+    }
+
+    /// The same, as it changes.
+    pub(crate) fn watch_live(&self) -> watch::Receiver<usize> {
+        self.live.subscribe()
+    }
+
+    /// Waits until none runs or is being started.
+    pub(crate) async fn none_live(&self) {
+        // The sender lives in `self`, so the wait can't fail.
+        let _ = self.watch_live().wait_for(|live| *live == 0).await;
+    }
+
+    /// Whether a start was asked for under this id.
+    pub(crate) fn knows(&self, request_id: &[u8]) -> bool {
+        self.table().requests.contains_key(request_id)
     }
 
     pub(crate) fn totals(&self) -> WorkerTotals {

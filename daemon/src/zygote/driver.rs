@@ -4,6 +4,7 @@ use super::link::Incoming;
 use super::{ForkReply, Gone, Pending, Zygote};
 use crate::children::adopt;
 use crate::daemon::Daemon;
+use crate::events::Record;
 use crate::template::Template;
 use crate::worker::Worker;
 use crate::worker::finish::{Ended, Status, finish};
@@ -88,6 +89,9 @@ fn enroll(daemon: &Arc<Daemon>, pending: Pending, pid: i32, pidfd: OwnedFd) -> A
         streams.begin();
     }
     daemon.workers.insert(&worker);
+    if !worker.is_provisional() {
+        daemon.events.publish(Record::worker_started(&worker));
+    }
     if let Some(owner) = owner {
         daemon.peers.own(daemon, owner, &worker);
     }

@@ -12,6 +12,7 @@
 //! ```
 #![allow(clippy::unwrap_used)] // A test may panic.
 
+pub mod another_user;
 pub mod attach;
 pub mod cgroup;
 mod client;
@@ -22,6 +23,7 @@ mod leaks;
 pub mod privileges;
 pub mod process;
 pub mod programs;
+pub mod python;
 pub mod refusal;
 pub mod relay;
 pub mod spec;

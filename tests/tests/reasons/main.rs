@@ -41,6 +41,7 @@ reasons! {
     LimitReached => limits::limit_reached;
     DeadlineExceeded => requests::deadline_exceeded;
     ShuttingDown => starts::shutting_down;
+    Draining => starts::draining;
     ProgramRefused => templates::program_refused;
     TemplateBusy => templates::template_busy;
     AlreadyAttached => output::already_attached;

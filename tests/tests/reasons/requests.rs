@@ -3,35 +3,12 @@
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::connection_client::ConnectionClient;
 use mpfork_proto::v1::{self, Descriptor, WorkerId, WorkerSpec};
-use mpfork_tests::harness::programs;
+use mpfork_tests::harness::another_user::{channel_of_nobody, for_everybody};
 use mpfork_tests::harness::spec::{self, command, function, shell};
-use mpfork_tests::harness::{Daemon, Setup, check, open_to_everybody, refused, skip_unless_root};
-use std::os::fd::AsFd as _;
-use std::os::unix::net::UnixStream;
+use mpfork_tests::harness::{Setup, check, refused, skip_unless_root};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::Duration;
-use tonic::transport::Channel;
-
-/// A connection that a process of another user made, and this one uses.
-async fn as_another_user(program: &std::path::Path, daemon: &Daemon) -> ConnectionClient<Channel> {
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    let status = Command::new(program)
-        .arg("connect")
-        .arg(daemon.socket())
-        .stdin(std::os::fd::OwnedFd::from(theirs))
-        .uid(65534)
-        .gid(65534)
-        .status();
-    assert!(status.unwrap().success());
-    let mut received = Vec::new();
-    mpfork_sys::fdpass::receive(ours.as_fd(), &mut [0], &mut received).unwrap();
-    let socket = UnixStream::from(received.pop().unwrap());
-    socket.set_nonblocking(true).unwrap();
-    let socket = tokio::net::UnixStream::from_std(socket).unwrap();
-    let (channel, _) = mpfork_transport::channel_over(socket).await.unwrap();
-    ConnectionClient::new(channel)
-}
 
 pub(super) fn bad_request() {
     check(Setup::new(), async |daemon| {
@@ -77,9 +54,7 @@ pub(super) fn permission_denied() {
         return;
     }
     check(Setup::new(), async |daemon| {
-        open_to_everybody(daemon);
-        let program = daemon.path("client");
-        programs::copy(&program);
+        let program = for_everybody(daemon);
         let output = Command::new(&program)
             .arg("status")
             .arg(daemon.socket())
@@ -93,7 +68,7 @@ pub(super) fn permission_denied() {
         assert!(!output.status.success());
         // On the wire, with its code and its facts: a process of the other user holds a
         // connection for this test.
-        let mut relayed = as_another_user(&program, daemon).await;
+        let mut relayed = ConnectionClient::new(channel_of_nobody(&program, daemon).await);
         let status = relayed.handshake(v1::HandshakeRequest::default()).await;
         let problem = refused(status, Reason::PermissionDenied);
         assert!(problem.get("detail").contains("65534"), "{problem}");

@@ -166,6 +166,22 @@ pub(super) fn worker_lost() {
     });
 }
 
+pub(super) fn draining() {
+    check(Setup::new(), async |daemon| {
+        let client = daemon.connect().await;
+        let request = v1::DrainRequest::default();
+        client.admin().drain(request).await.unwrap();
+        let problem = refused(client.try_run(shell("exit 0")).await, Reason::Draining);
+        assert!(problem.metadata.is_empty());
+        let request = v1::DrainRequest {
+            undo: true,
+            ..request
+        };
+        client.admin().drain(request).await.unwrap();
+        assert!(client.exit_of(shell("exit 0")).await.success());
+    });
+}
+
 pub(super) fn shutting_down() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test may panic.
 
 mod crates;
+mod generated;
 mod layout;
 mod readme;
 mod sources;

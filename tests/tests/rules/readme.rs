@@ -166,9 +166,11 @@ fn program_knows(program: &str, args: &[&str]) -> bool {
         return ["cd", "export", "git"].contains(&program);
     }
     // The verb, and that of templates.
-    let verbs = args
-        .iter()
-        .take_while(|arg| arg.chars().all(|c| c.is_ascii_lowercase()));
+    let is_verb = |arg: &str| {
+        arg.starts_with(|c: char| c.is_ascii_lowercase())
+            && arg.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+    };
+    let verbs = args.iter().take_while(|arg| is_verb(arg));
     let verbs: Vec<_> = match args {
         ["template", ..] => verbs.take(2).copied().collect(),
         _ => verbs.take(1).copied().collect(),

@@ -2,9 +2,9 @@
 
 mod pty;
 mod pump;
-mod raw;
-mod signals;
-mod suspend;
+pub(crate) mod raw;
+pub(crate) mod signals;
+pub(crate) mod suspend;
 
 pub(crate) use pty::Pty;
 

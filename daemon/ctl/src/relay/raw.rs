@@ -13,7 +13,7 @@ fn before() -> MutexGuard<'static, Option<Termios>> {
 }
 
 /// Makes the terminal raw, unless it is already or belongs to another job. True when it did.
-pub(super) fn enter() -> bool {
+pub(crate) fn enter() -> bool {
     restore_on_panic();
     let terminal = rustix::stdio::stdin();
     let mut before = before();
@@ -36,7 +36,7 @@ pub(super) fn enter() -> bool {
 }
 
 /// Restores the modes. Those of a terminal that belongs to another job by now are that job's.
-pub(super) fn leave() {
+pub(crate) fn leave() {
     let Some(modes) = before().take() else {
         return;
     };
@@ -48,13 +48,13 @@ pub(super) fn leave() {
 }
 
 /// Whether the terminal is raw now.
-pub(super) fn is_on() -> bool {
+pub(crate) fn is_on() -> bool {
     before().is_some()
 }
 
 /// Whether another job has the terminal: changing its modes would stop this process. One that is not
 /// the controlling terminal has no jobs.
-fn is_background() -> bool {
+pub(crate) fn is_background() -> bool {
     tcgetpgrp(rustix::stdio::stdin()).is_ok_and(|group| group != getpgrp())
 }
 

@@ -35,17 +35,17 @@ const FATAL: &[Signal] = &[
 ];
 
 /// Whether a signal is this process's own end, of no concern to the worker.
-pub(super) fn is_fatal(signal: Signal) -> bool {
+pub(crate) fn is_fatal(signal: Signal) -> bool {
     FATAL.contains(&signal)
 }
 
 /// The signals, as they come.
 #[derive(Debug)]
-pub(super) struct Signals(Vec<(Signal, unix::Signal)>);
+pub(crate) struct Signals(Vec<(Signal, unix::Signal)>);
 
 impl Signals {
     /// Begins to listen. What this process was told to ignore it goes on ignoring.
-    pub(super) fn listen(fatal: bool) -> io::Result<Self> {
+    pub(crate) fn listen(fatal: bool) -> io::Result<Self> {
         let fatal = FATAL.iter().filter(|_| fatal);
         let mut streams = Vec::new();
         for &signal in RELAYED.iter().chain(fatal) {
@@ -58,7 +58,7 @@ impl Signals {
     }
 
     /// Waits for the next.
-    pub(super) async fn next(&mut self) -> Signal {
+    pub(crate) async fn next(&mut self) -> Signal {
         std::future::poll_fn(|context| {
             for (signal, stream) in &mut self.0 {
                 if stream.poll_recv(context).is_ready() {
@@ -71,7 +71,7 @@ impl Signals {
     }
 
     /// Waits for one that asks this process to end.
-    pub(super) async fn end(&mut self) {
+    pub(crate) async fn end(&mut self) {
         loop {
             if matches!(
                 self.next().await,

@@ -37,11 +37,12 @@ pub(crate) fn status(status: &StatusView) -> String {
     lines.join("\n")
 }
 
-fn head(status: &StatusView) -> String {
-    let ending = if status.shutting_down {
-        "   SHUTTING DOWN"
-    } else {
-        ""
+/// What the page is about.
+pub(super) fn head(status: &StatusView) -> String {
+    let ending = match (status.shutting_down, status.draining) {
+        (true, _) => "   SHUTTING DOWN",
+        (false, true) => "   DRAINING",
+        (false, false) => "",
     };
     format!(
         "mpforkd {}   pid {}   up {}   user {}   instance {}{ending}",

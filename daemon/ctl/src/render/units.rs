@@ -107,6 +107,19 @@ pub(crate) fn count(count: u64) -> String {
     format!("{value:.1}{}", unit.unwrap_or(&""))
 }
 
+/// How often in a second, at most six characters: `0`, `0.5`, `150`.
+pub(crate) fn rate(per_second: f64) -> String {
+    if per_second <= 0.0 {
+        "0".to_owned()
+    } else if per_second < 9.95 {
+        format!("{per_second:.1}")
+    } else if per_second < 999_999.5 {
+        format!("{per_second:.0}")
+    } else {
+        format!("{:.1}M", per_second / 1e6)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,5 +176,15 @@ mod tests {
         assert_eq!(count(1_234_567), "1.2M");
         assert_eq!(count(1_234_567_890), "1.2G");
         assert_eq!(count(u64::MAX), "18.4E");
+        for (per_second, text) in [
+            (0.0, "0"),
+            (0.5, "0.5"),
+            (9.94, "9.9"),
+            (9.96, "10"),
+            (150.4, "150"),
+            (999_999.9, "1.0M"),
+        ] {
+            assert_eq!(rate(per_second), text);
+        }
     }
 }

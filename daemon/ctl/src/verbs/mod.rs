@@ -1,6 +1,8 @@
 //! What mpctl does: one file for each verb of the API.
 
 pub(crate) mod attach;
+pub(crate) mod completions;
+pub(crate) mod drain;
 pub(crate) mod get_status;
 pub(crate) mod get_template;
 pub(crate) mod list_templates;
@@ -9,11 +11,14 @@ pub(crate) mod read_logs;
 pub(crate) mod reload_template;
 pub(crate) mod remove_template;
 pub(crate) mod run_worker;
+pub(crate) mod set_log_filter;
 pub(crate) mod shutdown;
 pub(crate) mod signal_worker;
 pub(crate) mod start_worker;
+pub(crate) mod top;
 pub(crate) mod wait_worker;
 pub(crate) mod warm_template;
+pub(crate) mod watch_events;
 
 mod assignment;
 

@@ -1,10 +1,12 @@
 //! What is shown, as JSON and as text: made once from the daemon's messages.
 
+mod event;
 mod status;
 mod template;
 mod worker;
 
-pub(crate) use status::StatusView;
+pub(crate) use event::{EventView, NewsView, kind_name, kinds};
+pub(crate) use status::{LogFilterView, StatusView};
 pub(crate) use template::TemplateView;
 pub(crate) use worker::{ExitView, WorkerView};
 

@@ -14,12 +14,35 @@ pub(crate) struct StatusView {
     pub(crate) instance: String,
     pub(crate) uid: u32,
     pub(crate) shutting_down: bool,
+    /// No starts are taken, until that is undone.
+    pub(crate) draining: bool,
+    pub(crate) log_filter: LogFilterView,
     pub(crate) limits: Vec<LimitView>,
     pub(crate) features: Vec<FeatureView>,
     pub(crate) templates: Vec<TemplateView>,
     pub(crate) workers: WorkersView,
     pub(crate) connections: u32,
     pub(crate) strangers_reaped: u64,
+}
+
+/// What the daemon logs.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct LogFilterView {
+    pub(crate) filter: String,
+    /// How long it holds; until it is changed when absent.
+    pub(crate) left_seconds: Option<f64>,
+    /// The one that holds then.
+    pub(crate) afterwards: Option<String>,
+}
+
+impl LogFilterView {
+    pub(crate) fn new(filter: v1::LogFilter) -> Self {
+        Self {
+            left_seconds: seconds!(filter.left),
+            filter: filter.filter,
+            afterwards: super::some(filter.afterwards),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -66,6 +89,8 @@ impl StatusView {
             instance: format!("{:x}", status.instance),
             uid: status.uid,
             shutting_down: status.shutting_down,
+            draining: status.draining,
+            log_filter: LogFilterView::new(status.log_filter.unwrap_or_default()),
             limits: limits.collect(),
             features: features.collect(),
             templates: templates.map(|t| TemplateView::new(t, now)).collect(),

@@ -1,0 +1,104 @@
+//! What has happened lately: a ring of events that anybody may follow at a pace of their own.
+//!
+//! Nothing is kept for a follower but its place in the ring. So a slow one can't hold up the daemon
+//! nor take its memory; it is overtaken, and told what it missed.
+
+mod record;
+mod ring;
+
+pub(crate) use record::Record;
+
+use crate::config::Limits;
+use mpfork_proto::v1::{Event, Gap};
+use ring::Ring;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+use tokio::sync::watch;
+
+/// So many events are taken from the ring at a time.
+const BATCH: usize = 64;
+
+/// All events of this run.
+#[derive(Debug)]
+pub(crate) struct Events {
+    instance: u64,
+    ring: Mutex<Ring>,
+    /// The last event's number.
+    news: watch::Sender<u64>,
+    over: watch::Sender<bool>,
+}
+
+/// What a follower finds when it looks.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) gap: Option<Gap>,
+    pub(crate) events: Vec<Arc<Event>>,
+}
+
+impl Events {
+    pub(crate) fn new(instance: u64, limits: &Limits) -> Self {
+        Self {
+            instance,
+            ring: Mutex::new(Ring::new(
+                limits.retained_events,
+                limits.retained_event_bytes,
+            )),
+            news: watch::Sender::new(0),
+            over: watch::Sender::new(false),
+        }
+    }
+
+    /// This run of the daemon.
+    pub(crate) fn instance(&self) -> u64 {
+        self.instance
+    }
+
+    /// Something has happened.
+    pub(crate) fn publish(&self, record: Record) {
+        let mut event = record.0;
+        event.instance = self.instance;
+        event.time = Some(crate::convert::timestamp(SystemTime::now()));
+        let last = self.ring().push(event);
+        self.news.send_replace(last);
+    }
+
+    /// The last event's number; 0 when there has been none.
+    pub(crate) fn last(&self) -> u64 {
+        *self.news.borrow()
+    }
+
+    /// No more events: followers leave when they have seen all.
+    pub(crate) fn end(&self) {
+        self.over.send_replace(true);
+    }
+
+    /// What follows an event: at most some, in order.
+    pub(crate) fn after(&self, sequence: u64) -> Found {
+        let ring = self.ring();
+        let first = ring.first();
+        let wanted = sequence.saturating_add(1);
+        let gap = (wanted < first).then(|| Gap {
+            instance: self.instance,
+            first_missed: wanted,
+            last_missed: Some(first - 1),
+        });
+        let events = ring.from(wanted.max(first)).take(BATCH).cloned().collect();
+        drop(ring);
+        Found { gap, events }
+    }
+
+    /// Waits until there is something after an event. False: there never will be.
+    pub(crate) async fn more(&self, sequence: u64) -> bool {
+        let (mut news, mut over) = (self.news.subscribe(), self.over.subscribe());
+        // The senders live in `self`, so the waits can't fail.
+        tokio::select! {
+            biased;
+            _ = news.wait_for(|last| *last > sequence) => true,
+            _ = over.wait_for(|over| *over) => false,
+        }
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
