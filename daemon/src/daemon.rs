@@ -4,6 +4,7 @@ use crate::children::Children;
 use crate::config::Config;
 use crate::features::Features;
 use crate::peers::Peers;
+use crate::processes::Groups;
 use crate::template::Template;
 use crate::template::identity::Identities;
 use crate::template::table::Templates;
@@ -44,6 +45,7 @@ pub(crate) struct Daemon {
     pub(crate) workers: Workers,
     pub(crate) peers: Peers,
     pub(crate) children: Children,
+    pub(crate) groups: Arc<Groups>,
     pub(crate) ending: watch::Sender<Ending>,
     waiting_starts: Arc<AtomicUsize>,
 }
@@ -78,6 +80,7 @@ impl Daemon {
             original_nofile,
             identities: Identities::default(),
             children: Children::default(),
+            groups: Arc::default(),
             ending: watch::Sender::new(Ending::No),
             waiting_starts: Arc::default(),
         }

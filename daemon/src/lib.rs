@@ -6,6 +6,7 @@
 //! for a worker, and one reaper (`children`) collects what ends.
 #![forbid(unsafe_code)]
 
+mod calls;
 mod children;
 mod cli;
 pub mod config;

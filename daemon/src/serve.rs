@@ -25,6 +25,7 @@ pub(crate) async fn serve(
     let (sender, incoming) = mpsc::channel(16);
     let api = Api(Arc::clone(daemon));
     let router = mpfork_transport::server()
+        .layer(crate::calls::Bounds(Arc::clone(daemon)))
         // Requests are at most 4 MiB, tonic's default and mpfork_proto::MAX_MESSAGE_BYTES.
         .add_service(ConnectionServer::new(api.clone()))
         .add_service(ForkServerServer::new(api.clone()))

@@ -13,12 +13,7 @@ use std::time::Instant;
 
 pub(super) async fn serve(call: Call<StartWorkerRequest>) -> Result<StartWorkerResponse, Problem> {
     let detached = call.message.detached;
-    let spec = call.message.spec;
-    let call = Call {
-        daemon: call.daemon,
-        connection: call.connection,
-        message: spec,
-    };
+    let call = call.with(|request| request.spec);
     let (_, started) = begin(call, detached).await?;
     Ok(StartWorkerResponse {
         started: Some(started),
@@ -34,7 +29,9 @@ pub(super) async fn begin(
     let spec = call
         .message
         .ok_or_else(|| Problem::bad_request("spec", "none is given"))?;
-    let request = StartRequest::parse(spec, &call.connection)?;
+    let mut request = StartRequest::parse(spec, &call.connection)?;
+    request.deadline = call.deadline;
+    request.held = call.held;
     let owner = (!detached).then(|| call.daemon.peers.owner(&call.connection));
     let (worker, pidfd) = start(&call.daemon, request, owner, decoded).await?;
     let pidfd = match pass_pidfd(&call.connection, pidfd).await {

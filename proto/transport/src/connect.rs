@@ -21,8 +21,11 @@ const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
 /// Errors travel as headers, traces of preloads among them; stock limits are 8 and 16 KiB.
 const HEADER_LIST_BYTES: u32 = 64 << 10;
-/// Each running worker has an open stream, and an acknowledgement must never wait for one to end.
-const CONCURRENT_STREAMS: u32 = 1 << 20;
+/// Calls of a connection that HTTP/2 lets a client have open at a time.
+///
+/// Each running worker may have one, and an acknowledgement must never wait for one to end: a server
+/// is to bound the calls it serves to half of this, and to refuse the rest at once.
+pub const CONCURRENT_STREAMS: u32 = 1 << 16;
 
 /// There is no connection.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,241 @@
+//! What one connection may have under way: a flood from it must be its own trouble.
+//!
+//! Each call takes one of its connection's places until the last byte of its answer is sent, and what
+//! is read of its request is counted as long as the daemon holds it. Past a bound the call is refused
+//! by the limit's name. Calls whose answers can be long and that nothing else bounds wait for each
+//! other: a client that does not read its answers has few of them made.
+
+use crate::daemon::Daemon;
+use http_body::{Frame, SizeHint};
+use mpfork_proto::problem::Problem;
+use mpfork_transport::Connection;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::{Bytes, Service, http};
+
+/// So many long answers of a connection are made at a time.
+const LONG_ANSWERS: usize = 8;
+/// The calls that have them.
+const LONG: [&str; 5] = [
+    "/ListWorkers",
+    "/GetWorker",
+    "/ListTemplates",
+    "/GetTemplate",
+    "/GetStatus",
+];
+
+/// What a connection has under way.
+#[derive(Debug)]
+pub(crate) struct Usage {
+    calls: AtomicUsize,
+    bytes: AtomicUsize,
+    long_answers: Arc<Semaphore>,
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self {
+            calls: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            long_answers: Arc::new(Semaphore::new(LONG_ANSWERS)),
+        }
+    }
+}
+
+/// A call's place; free again when dropped.
+#[derive(Debug)]
+struct Place(Arc<Usage>);
+
+impl Place {
+    fn take(usage: &Arc<Usage>, most: usize) -> Result<Self, Problem> {
+        let before = usage.calls.fetch_add(1, Ordering::Relaxed);
+        let place = Self(Arc::clone(usage));
+        if before >= most {
+            return Err(Problem::limit("limits.calls_per_connection", most));
+        }
+        Ok(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The bytes of one request, counted until the last copy is dropped: whoever keeps the request keeps
+/// one of these.
+#[derive(Debug, Clone)]
+pub(crate) struct Held(Arc<HeldBytes>);
+
+#[derive(Debug)]
+struct HeldBytes {
+    usage: Arc<Usage>,
+    bytes: AtomicUsize,
+}
+
+impl Held {
+    fn new(usage: Arc<Usage>) -> Self {
+        let bytes = AtomicUsize::new(0);
+        Self(Arc::new(HeldBytes { usage, bytes }))
+    }
+
+    fn add(&self, count: usize, most: usize) -> Result<(), Problem> {
+        self.0.bytes.fetch_add(count, Ordering::Relaxed);
+        let before = self.0.usage.bytes.fetch_add(count, Ordering::Relaxed);
+        if before.saturating_add(count) > most {
+            return Err(Problem::limit("limits.request_bytes_per_connection", most));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for HeldBytes {
+    fn drop(&mut self) {
+        let count = *self.bytes.get_mut();
+        self.usage.bytes.fetch_sub(count, Ordering::Relaxed);
+    }
+}
+
+/// Puts the bounds around the services.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounds(pub(crate) Arc<Daemon>);
+
+impl<S> tower::Layer<S> for Bounds {
+    type Service = Bounded<S>;
+
+    fn layer(&self, inner: S) -> Bounded<S> {
+        Bounded {
+            daemon: Arc::clone(&self.0),
+            inner,
+        }
+    }
+}
+
+/// The services within their bounds.
+#[derive(Debug, Clone)]
+pub(crate) struct Bounded<S> {
+    daemon: Arc<Daemon>,
+    inner: S,
+}
+
+type Answer<E> = Pin<Box<dyn Future<Output = Result<http::Response<Body>, E>> + Send>>;
+
+impl<S> Service<http::Request<Body>> for Bounded<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = S::Error;
+    type Future = Answer<S::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        let connection = request.extensions().get::<Connection>();
+        let Some(usage) = connection.and_then(|c| self.daemon.peers.usage(c)) else {
+            // Its connection has ended, which the verb tells.
+            return Box::pin(self.inner.call(request));
+        };
+        let limits = &self.daemon.config.limits;
+        let place = match Place::take(&usage, limits.calls_per_connection) {
+            Ok(place) => place,
+            Err(problem) => {
+                let refusal = Status::from(problem).into_http();
+                return Box::pin(std::future::ready(Ok(refusal)));
+            }
+        };
+        let held = Held::new(Arc::clone(&usage));
+        request.extensions_mut().insert(held.clone());
+        let most = limits.request_bytes_per_connection;
+        let is_long = LONG.iter().any(|call| request.uri().path().ends_with(call));
+        let request = request.map(|inner| Body::new(Counted { inner, held, most }));
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let turn = if is_long {
+                // It is never closed.
+                Arc::clone(&usage.long_answers).acquire_owned().await.ok()
+            } else {
+                None
+            };
+            let response = answer.await?;
+            Ok(response.map(|inner| {
+                Body::new(Answering {
+                    inner,
+                    _place: place,
+                    _turn: turn,
+                })
+            }))
+        })
+    }
+}
+
+/// A request's body, counted as it is read.
+struct Counted {
+    inner: Body,
+    held: Held,
+    most: usize,
+}
+
+impl http_body::Body for Counted {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+            && let Err(problem) = self.held.add(data.len(), self.most)
+        {
+            return Poll::Ready(Some(Err(problem.into())));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// An answer's body, whose end is the call's.
+struct Answering {
+    inner: Body,
+    _place: Place,
+    _turn: Option<OwnedSemaphorePermit>,
+}
+
+impl http_body::Body for Answering {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.inner).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
