@@ -3,6 +3,8 @@
 
 pub mod bench;
 pub mod harness;
+mod running;
+pub mod soak;
 
 /// The README's programs are compiled as examples.
 #[cfg(doctest)]
