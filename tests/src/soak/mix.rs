@@ -103,6 +103,8 @@ impl Ending {
             Self::Panic => (1, None, Some(FailureKind::Panic)),
             Self::Error => (1, None, Some(FailureKind::Error)),
             Self::TimedOut => (-15, Some(LIMIT), None),
+            // Its limit may have found it before it was deaf.
+            Self::DeafTimedOut if exit.exitcode() == -15 => (-15, Some(LIMIT), None),
             Self::DeafTimedOut => (-9, Some(LIMIT), None),
             Self::Killed => (-9, None, None),
             Self::RealTimeSignal => (-40, None, None),
