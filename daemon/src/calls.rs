@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::{Bytes, Service, http};
+use tonic::{Code, Status};
 
 /// So many long answers of a connection are made at a time.
 const LONG_ANSWERS: usize = 8;
@@ -167,7 +167,7 @@ where
             } else {
                 None
             };
-            let response = answer.await?;
+            let response = typed(answer.await?);
             Ok(response.map(|inner| {
                 Body::new(Answering {
                     inner,
@@ -177,6 +177,30 @@ where
             }))
         })
     }
+}
+
+/// What tonic itself refuses before a verb is asked gets its reason, as everything that is refused has
+/// one. A call that is not known keeps gRPC's own code for that: clients of other versions look for it.
+fn typed(response: http::Response<Body>) -> http::Response<Body> {
+    let headers = response.headers();
+    if !headers.contains_key(Status::GRPC_STATUS)
+        || headers.contains_key(Status::GRPC_STATUS_DETAILS)
+    {
+        return response;
+    }
+    let Some(status) = Status::from_header_map(headers) else {
+        return response;
+    };
+    let problem = match status.code() {
+        Code::Internal => Problem::bad_request("message", status.message()),
+        Code::OutOfRange => {
+            let mut problem = Problem::limit("message bytes", mpfork_proto::MAX_MESSAGE_BYTES);
+            problem.message = status.message().to_owned();
+            problem
+        }
+        _ => return response,
+    };
+    Status::from(problem).into_http()
 }
 
 /// A request's body, counted as it is read.

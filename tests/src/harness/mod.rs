@@ -22,6 +22,7 @@ pub mod privileges;
 pub mod process;
 pub mod programs;
 pub mod refusal;
+mod seed;
 pub mod spec;
 pub mod wait;
 
@@ -29,4 +30,5 @@ pub use client::{Run, TestClient, Workers, template};
 pub use daemon::{Daemon, Ended, Folder, Setup, open_to_everybody};
 pub use frame::{block_on, check, is_root, skip_unless_root};
 pub use refusal::{refused, refused_field};
+pub use seed::{rounds, seed};
 pub use wait::{LIMIT, eventually, eventually_async};
