@@ -94,14 +94,14 @@ pub(crate) fn all_is_read(stream: &mut UnixStream) {
     const MARK: &[u8] = b"all read";
     send(stream, &frame(PING, 0, 0, MARK));
     let answer = frame(PING, ACKNOWLEDGED, 0, MARK);
-    let mut read = Vec::new();
+    let mut read: Vec<u8> = Vec::new();
     while !read.windows(answer.len()).any(|bytes| bytes == answer) {
         let mut bytes = [0; 4096];
         let count = stream.read(&mut bytes).unwrap();
         assert!(count > 0, "hung up");
         // The answer may be cut in two.
-        let keep = read.len().saturating_sub(answer.len());
-        read.drain(..keep);
+        let over = read.len().saturating_sub(answer.len());
+        read.drain(..over);
         read.extend(&bytes[..count]);
     }
 }
