@@ -65,6 +65,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 
     // One thread: launching a zygote ties its life, while it preloads, to the thread that did it.
+    // Where not even one thread can be made nothing works.
+    let thread = std::thread::Builder::new().spawn(|| {});
+    drop(thread.context("can't start a thread: is the limit of processes reached?")?);
     // What may block is done by others, the first of which is there from the start and stays: where no
     // more processes may be made there would be none, and tokio panics.
     let runtime = tokio::runtime::Builder::new_current_thread()
