@@ -142,10 +142,14 @@ where
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
         let connection = request.extensions().get::<Connection>();
-        let Some(usage) = connection.and_then(|c| self.daemon.peers.usage(c)) else {
+        let known = connection.and_then(|c| Some((c, self.daemon.peers.usage(c)?)));
+        let Some((connection, usage)) = known else {
             // Its connection has ended, which the verb tells.
             return Box::pin(self.inner.call(request));
         };
+        if !connection.was_served() && self.daemon.peers.check(connection).is_ok() {
+            connection.served();
+        }
         let limits = &self.daemon.config.limits;
         let place = match Place::take(&usage, limits.calls_per_connection) {
             Ok(place) => place,

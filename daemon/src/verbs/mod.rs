@@ -65,7 +65,6 @@ impl Api {
     fn call<T>(&self, request: Request<T>) -> Result<Call<T>, Problem> {
         let connection = Connection::of(&request)?.clone();
         self.0.peers.check(&connection)?;
-        connection.served();
         Ok(Call {
             daemon: Arc::clone(&self.0),
             connection,

@@ -157,7 +157,9 @@ impl Connection {
         self.shared.served.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn was_served(&self) -> bool {
+    /// Whether one was.
+    #[must_use]
+    pub fn was_served(&self) -> bool {
         self.shared.served.load(Ordering::Relaxed)
     }
 
