@@ -95,7 +95,7 @@ fn workers_and_zygotes_have_only_what_is_their_own() {
                         // What the client reads.
                         1 | 2 => target.starts_with("pipe:"),
                         50 => target == *file,
-                        number if kept.contains(&number) => target == "/etc/passwd",
+                        number if is_function && kept.contains(&number) => target == "/etc/passwd",
                         // Its own socket, and of a command not even that.
                         _ => is_function && target.starts_with("socket:"),
                     };
@@ -120,8 +120,8 @@ fn workers_and_zygotes_have_only_what_is_their_own() {
                 let own = match number {
                     0 => target == "/dev/null",
                     1 | 2 => target.starts_with("pipe:"),
-                    number if kept.contains(number) => {
-                        template == digest && target == "/etc/passwd"
+                    number if template == digest && kept.contains(number) => {
+                        target == "/etc/passwd"
                     }
                     _ => {
                         let own = ["/dev/null", "anon_inode:[signalfd]"];
