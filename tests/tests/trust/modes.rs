@@ -56,6 +56,7 @@ fn nothing_is_open_to_others_at_any_instant_whatever_the_umask() {
         check(setup, async |daemon| {
             daemon.connect().await;
             let (mut made, changed) = watch.seen();
+            drop(watch);
             made.sort();
             assert_eq!(made, ["it.sock", "it.sock.lock"], "{umask:o}");
             assert_eq!(changed, Vec::<String>::new(), "{umask:o}");
@@ -76,6 +77,7 @@ fn folders_are_made_closed_whatever_the_umask() {
         check(setup, async |daemon| {
             daemon.connect().await;
             let (made, changed) = watch.seen();
+            drop(watch);
             assert!(made.contains(&"made".to_owned()), "{made:?}");
             assert!(!changed.contains(&"made".to_owned()), "{changed:?}");
             for name in ["made", "made/by"] {
