@@ -9,11 +9,12 @@ use crate::daemon::Daemon;
 use http_body::{Frame, SizeHint};
 use mpfork_proto::problem::Problem;
 use mpfork_transport::Connection;
+use std::fmt::Debug;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tonic::body::Body;
 use tonic::codegen::{Bytes, Service, http};
 use tonic::{Code, Status};
@@ -68,6 +69,9 @@ impl Drop for Place {
     }
 }
 
+/// A permit of [`Usage::long_answers`], of which only the end matters.
+type Turn = Box<dyn Debug + Send + Sync>;
+
 /// The bytes of one request, counted until the last copy is dropped: whoever keeps the request keeps
 /// one of these.
 #[derive(Debug, Clone)]
@@ -77,12 +81,32 @@ pub(crate) struct Held(Arc<HeldBytes>);
 struct HeldBytes {
     usage: Arc<Usage>,
     bytes: AtomicUsize,
+    /// Taken to make a long answer.
+    turn: Mutex<Option<Turn>>,
 }
 
 impl Held {
     fn new(usage: Arc<Usage>) -> Self {
-        let bytes = AtomicUsize::new(0);
-        Self(Arc::new(HeldBytes { usage, bytes }))
+        Self(Arc::new(HeldBytes {
+            usage,
+            bytes: AtomicUsize::new(0),
+            turn: Mutex::default(),
+        }))
+    }
+
+    /// Waits for this call's turn to make a long answer. It lasts until that is sent.
+    pub(crate) async fn turn(&self) {
+        let turns = Arc::clone(&self.0.usage.long_answers);
+        // It is never closed.
+        if let Ok(permit) = turns.acquire_owned().await {
+            let turn: Turn = Box::new(permit);
+            *self.0.turn.lock().unwrap_or_else(PoisonError::into_inner) = Some(turn);
+        }
+    }
+
+    fn take_turn(&self) -> Option<Turn> {
+        let mut turn = self.0.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        turn.take()
     }
 
     fn add(&self, count: usize, most: usize) -> Result<(), Problem> {
@@ -147,9 +171,9 @@ where
             // Its connection has ended, which the verb tells.
             return Box::pin(self.inner.call(request));
         };
-        if !connection.was_served() && self.daemon.peers.check(connection).is_ok() {
-            connection.served();
-        }
+        // A whole request, or an answer that is no refusal, makes it one to wait for.
+        let first = (!connection.was_served() && self.daemon.peers.check(connection).is_ok())
+            .then(|| connection.clone());
         let limits = &self.daemon.config.limits;
         let place = match Place::take(&usage, limits.calls_per_connection) {
             Ok(place) => place,
@@ -158,20 +182,29 @@ where
                 return Box::pin(std::future::ready(Ok(refusal)));
             }
         };
-        let held = Held::new(Arc::clone(&usage));
-        request.extensions_mut().insert(held.clone());
-        let most = limits.request_bytes_per_connection;
         let is_long = LONG.iter().any(|call| request.uri().path().ends_with(call));
-        let request = request.map(|inner| Body::new(Counted { inner, held, most }));
+        let held = Held::new(usage);
+        request.extensions_mut().insert(held.clone());
+        let body = Counted {
+            inner: std::mem::take(request.body_mut()),
+            held: held.clone(),
+            most: limits.request_bytes_per_connection,
+            whole: first.clone(),
+        };
+        *request.body_mut() = Body::new(body);
         let answer = self.inner.call(request);
         Box::pin(async move {
-            let turn = if is_long {
-                // It is never closed.
-                Arc::clone(&usage.long_answers).acquire_owned().await.ok()
-            } else {
-                None
-            };
+            if is_long {
+                held.turn().await;
+            }
             let response = typed(answer.await?);
+            if let Some(connection) = first
+                && !response.headers().contains_key(Status::GRPC_STATUS)
+            {
+                connection.served();
+            }
+            let turn = held.take_turn();
+            drop(held);
             Ok(response.map(|inner| {
                 Body::new(Answering {
                     inner,
@@ -212,6 +245,8 @@ struct Counted {
     inner: Body,
     held: Held,
     most: usize,
+    /// To be told when it has been read to its end.
+    whole: Option<Connection>,
 }
 
 impl http_body::Body for Counted {
@@ -229,6 +264,11 @@ impl http_body::Body for Counted {
         {
             return Poll::Ready(Some(Err(problem.into())));
         }
+        if self.inner.is_end_stream()
+            && let Some(connection) = self.whole.take()
+        {
+            connection.served();
+        }
         Poll::Ready(frame)
     }
 
@@ -245,7 +285,7 @@ impl http_body::Body for Counted {
 struct Answering {
     inner: Body,
     _place: Place,
-    _turn: Option<OwnedSemaphorePermit>,
+    _turn: Option<Turn>,
 }
 
 impl http_body::Body for Answering {

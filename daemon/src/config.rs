@@ -190,7 +190,15 @@ impl Config {
             path: path.to_owned(),
             source,
         })?;
-        let config = toml::from_str::<Self>(&text).map_err(|source| ConfigError::Parse {
+        Self::parse(&text, path)
+    }
+
+    /// Checks the text of a file.
+    ///
+    /// # Errors
+    /// When it is not valid, or has a value that can't be.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let config = toml::from_str::<Self>(text).map_err(|source| ConfigError::Parse {
             path: path.to_owned(),
             source: Box::new(source),
         })?;

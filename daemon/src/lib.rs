@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 mod calls;
+#[doc(hidden)]
+pub mod checks;
 mod children;
 mod cli;
 pub mod config;

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod fuzz;
 pub mod harness;
 mod running;
 pub mod soak;

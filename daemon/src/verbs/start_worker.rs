@@ -13,8 +13,7 @@ use std::time::Instant;
 
 pub(super) async fn serve(call: Call<StartWorkerRequest>) -> Result<StartWorkerResponse, Problem> {
     let detached = call.message.detached;
-    let call = call.with(|request| request.spec);
-    let (_, started) = begin(call, detached).await?;
+    let (_, started) = begin(call.with(|request| request.spec), detached).await?;
     Ok(StartWorkerResponse {
         started: Some(started),
     })

@@ -3,6 +3,7 @@
 use super::raw;
 use super::{alone, serves, settled};
 use http_body::{Frame, SizeHint};
+use mpfork_proto::Message as _;
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1;
 use mpfork_tests::harness::process::resident_bytes;
@@ -202,6 +203,45 @@ fn answers_that_nobody_reads_are_bounded() {
         assert!(grown < 200 * MIB, "{grown} bytes more");
         drop(stream);
         alone(daemon, &client, descriptors).await;
+    });
+}
+
+#[test]
+fn long_traces_that_nobody_reads_are_bounded() {
+    check(Setup::new(), async |daemon| {
+        const CALLS: u32 = 20_000;
+        let client = daemon.connect().await;
+        let digest = client.test_template(&[]).await;
+        let text = "x".repeat(900_000);
+        let mut run = client.run(function(&digest, "panic", text)).await;
+        let exit = run.exit().await;
+        assert!(exit.failure.unwrap().message.len() > 10_000);
+        let before = resident_bytes(daemon.pid());
+        let wait = v1::WaitWorkerRequest {
+            worker: Some(run.id()),
+            timeout: None,
+        };
+        let (socket, wait) = (daemon.socket().to_owned(), wait.encode_to_vec());
+        let flood = tokio::task::spawn_blocking(move || {
+            let mut stream = raw::connect(&socket);
+            raw::send(&mut stream, &raw::greeting(Some(0)));
+            for call in 0..CALLS {
+                let call = raw::call(2 * call + 1, "/mpfork.v1.ForkServer/WaitWorker", &wait);
+                raw::send(&mut stream, &call);
+            }
+            raw::all_is_read(&mut stream);
+            stream
+        });
+        let stream = flood.await.unwrap();
+        serves(&client).await;
+        let grown = resident_bytes(daemon.pid()).saturating_sub(before);
+        println!("{CALLS} traces that nobody reads: {} MiB", grown / MIB);
+        assert!(grown < 150 * MIB, "{grown} bytes more");
+        drop(stream);
+        // Who reads is told, as often as it likes.
+        for _ in 0..20 {
+            assert_eq!(client.wait(Some(run.id())).await.unwrap().exitcode(), 1);
+        }
     });
 }
 

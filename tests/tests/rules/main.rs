@@ -5,5 +5,6 @@
 mod crates;
 mod layout;
 mod readme;
+mod security;
 mod sources;
 mod verbs;
