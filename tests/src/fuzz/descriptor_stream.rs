@@ -23,7 +23,7 @@ pub fn descriptor_stream(data: &[u8]) {
         let (ours, theirs) = StdUnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         theirs.set_nonblocking(true).unwrap();
-        let stream = FdStream::server(UnixStream::from_std(ours).unwrap());
+        let stream = FdStream::server(UnixStream::from_std(ours).unwrap()).unwrap();
         let mut peer = Peer {
             connection: stream.connection(),
             socket: theirs,

@@ -32,6 +32,6 @@ pub fn requests(data: &[u8]) {
 fn connection() -> Connection {
     super::block_on(async {
         let (socket, _) = UnixStream::pair().unwrap();
-        FdStream::server(socket).connection()
+        FdStream::server(socket).unwrap().connection()
     })
 }

@@ -126,13 +126,6 @@ impl Setup {
         self
     }
 
-    /// Starts it under this file mode creation mask.
-    #[must_use]
-    pub fn umask(mut self, mask: u32) -> Self {
-        self.prelude.push_str(&format!("umask {mask:o}; "));
-        self
-    }
-
     /// Adds an argument.
     #[must_use]
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {

@@ -52,7 +52,9 @@ fn nothing_is_open_to_others_at_any_instant_whatever_the_umask() {
         std::fs::set_permissions(&home, PermissionsExt::from_mode(0o700)).unwrap();
         let watch = Watch::of(&[&home]);
         let socket = home.join("it.sock");
-        let setup = Setup::within(&folder).socket(&socket).umask(umask);
+        let setup = Setup::within(&folder)
+            .socket(&socket)
+            .prelude(&format!("umask {umask:o}"));
         check(setup, async |daemon| {
             daemon.connect().await;
             let (mut made, changed) = watch.seen();
@@ -73,7 +75,9 @@ fn folders_are_made_closed_whatever_the_umask() {
         let folder = Folder::new();
         let watch = Watch::of(&[folder.path()]);
         let socket = folder.join("made/by/it.sock");
-        let setup = Setup::within(&folder).socket(&socket).umask(umask);
+        let setup = Setup::within(&folder)
+            .socket(&socket)
+            .prelude(&format!("umask {umask:o}"));
         check(setup, async |daemon| {
             daemon.connect().await;
             let (made, changed) = watch.seen();
