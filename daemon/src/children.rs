@@ -7,10 +7,8 @@ use crate::worker::Worker;
 use crate::worker::finish::{self, Status, finish};
 use mpfork_proto::exit::Ended;
 use mpfork_proto::v1::Rusage;
-use mpfork_sys::wait::{Reaped, reap};
-use nix::errno::Errno;
+use mpfork_sys::wait::{Reaped, ended_child, reap};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -136,24 +134,13 @@ impl Children {
 
 /// Whether there is any child, dead or alive.
 pub(crate) fn any() -> bool {
-    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    waitid(Id::All, peek) != Err(Errno::ECHILD)
+    !ended_child().is_err_and(|error| error.raw_os_error() == Some(nix::libc::ECHILD))
 }
 
 /// Reaps every child that has ended.
-pub(crate) fn reap_all(daemon: &Daemon) {
-    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    loop {
-        let pid = match waitid(Id::All, peek) {
-            Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) => pid.as_raw(),
-            // Ended by a real-time signal, which has no name: it hides those behind it.
-            Err(Errno::EINVAL) => match crate::processes::ended_child() {
-                Some(pid) => pid,
-                None => return,
-            },
-            // Nothing more, or no children at all.
-            _ => return,
-        };
+pub(crate) fn reap_all(daemon: &Arc<Daemon>) {
+    // Nothing more, or no children at all, ends it.
+    while let Ok(Some(pid)) = ended_child() {
         if !reap_one(daemon, pid) {
             return;
         }
@@ -161,7 +148,7 @@ pub(crate) fn reap_all(daemon: &Daemon) {
 }
 
 /// Reaps a child that has ended; false when that can't be.
-fn reap_one(daemon: &Daemon, pid: i32) -> bool {
+fn reap_one(daemon: &Arc<Daemon>, pid: i32) -> bool {
     // While it is a zombie its number is its own.
     let worker = daemon
         .workers
@@ -189,7 +176,7 @@ fn reap_one(daemon: &Daemon, pid: i32) -> bool {
 }
 
 fn reaped_one(
-    daemon: &Daemon,
+    daemon: &Arc<Daemon>,
     pid: i32,
     reaped: Reaped,
     worker: Option<Arc<Worker>>,
@@ -243,7 +230,7 @@ fn rusage(reaped: &Reaped) -> Rusage {
 /// The zygote of a running worker is gone: mpforkd is its parent now and reaps it, or has already.
 ///
 /// A worker that its zygote reaped without reporting it is no child of mpforkd; its pidfd then tells.
-pub(crate) fn adopt(daemon: &Daemon, worker: &Arc<Worker>) {
+pub(crate) fn adopt(daemon: &Arc<Daemon>, worker: &Arc<Worker>) {
     if !worker.is_running() {
         return;
     }

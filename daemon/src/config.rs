@@ -56,6 +56,10 @@ pub struct Limits {
     pub templates: usize,
     /// Connections at a time.
     pub connections: usize,
+    /// Calls that one connection may have under way: each running worker may be waited for by one.
+    pub calls_per_connection: usize,
+    /// Bytes of requests of one connection that the daemon holds at a time, half-sent ones included.
+    pub request_bytes_per_connection: usize,
     /// Ended workers remembered for `WaitWorker` and `GetWorker`.
     pub retained_exits: usize,
     /// Bytes kept of what one worker writes to streams nobody was given; 0: nothing, they are the null
@@ -79,6 +83,8 @@ impl Default for Limits {
             waiting_starts: 10_000,
             templates: 256,
             connections: 1_000,
+            calls_per_connection: 32_768,
+            request_bytes_per_connection: 64 << 20,
             retained_exits: 10_000,
             kept_output: 64 << 10,
             kept_output_total: 64 << 20,
@@ -93,6 +99,9 @@ impl Default for Limits {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
+    /// From connecting to the first call; a connection that is silent for longer is closed.
+    #[serde(with = "humantime_serde")]
+    pub first_call: Duration,
     /// From executing a program to its first answer on the link.
     #[serde(with = "humantime_serde")]
     pub hello: Duration,
@@ -113,6 +122,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
+            first_call: Duration::from_secs(30),
             hello: Duration::from_secs(10),
             preload: Duration::from_secs(300),
             fork: Duration::from_secs(10),
@@ -193,7 +203,15 @@ impl Config {
             path: path.to_owned(),
             source,
         })?;
-        let config = toml::from_str::<Self>(&text).map_err(|source| ConfigError::Parse {
+        Self::parse(&text, path)
+    }
+
+    /// Checks the text of a file.
+    ///
+    /// # Errors
+    /// When it is not valid, or has a value that can't be.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let config = toml::from_str::<Self>(text).map_err(|source| ConfigError::Parse {
             path: path.to_owned(),
             source: Box::new(source),
         })?;
@@ -217,10 +235,24 @@ impl Config {
             ("limits.connections", limits.connections),
             ("limits.retained_events", limits.retained_events),
             ("limits.retained_event_bytes", limits.retained_event_bytes),
+            ("limits.calls_per_connection", limits.calls_per_connection),
         ] {
             if value == 0 {
                 return wrong(name, "must be at least 1");
             }
+        }
+        let most = mpfork_transport::CONCURRENT_STREAMS as usize / 2;
+        if limits.calls_per_connection > most {
+            return wrong(
+                "limits.calls_per_connection",
+                &format!("must be at most {most}"),
+            );
+        }
+        if limits.request_bytes_per_connection < mpfork_proto::MAX_MESSAGE_BYTES {
+            return wrong(
+                "limits.request_bytes_per_connection",
+                &format!("must be at least {}", mpfork_proto::MAX_MESSAGE_BYTES),
+            );
         }
         if !(8..=mpfork_transport::MAX_CREDIT).contains(&limits.descriptor_credit) {
             return wrong(

@@ -8,6 +8,7 @@ use crate::features::Features;
 use crate::kept::Total;
 use crate::logging::LogFilter;
 use crate::peers::Peers;
+use crate::processes::Groups;
 use crate::template::Template;
 use crate::template::identity::Identities;
 use crate::template::table::Templates;
@@ -54,6 +55,7 @@ pub(crate) struct Daemon {
     /// What workers and the streams mpforkd holds of them may have open.
     pub(crate) files: Files,
     pub(crate) events: Events,
+    pub(crate) groups: Arc<Groups>,
     pub(crate) ending: watch::Sender<Ending>,
     pub(crate) drain: Drain,
     pub(crate) log: LogFilter,
@@ -94,6 +96,7 @@ impl Daemon {
             original_nofile,
             identities: Identities::default(),
             children: Children::default(),
+            groups: Arc::default(),
             ending: watch::Sender::new(Ending::No),
             drain: Drain::default(),
             log,

@@ -6,6 +6,9 @@
 //! for a worker, and one reaper (`children`) collects what ends.
 #![forbid(unsafe_code)]
 
+mod calls;
+#[doc(hidden)]
+pub mod checks;
 mod children;
 mod cli;
 pub mod config;

@@ -1,5 +1,6 @@
 //! Who is connected: whether they may be, and what they own.
 
+use crate::calls::Usage;
 use crate::daemon::Daemon;
 use crate::features::Feature;
 use crate::worker::{Owner, Worker, end};
@@ -12,7 +13,7 @@ use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::UnixStream;
 
-/// So many connections over the limit are told why they are refused; others are just closed.
+/// So many connections that are refused at a time are told why; others are just closed.
 const TOLD: usize = 64;
 
 /// All connections.
@@ -30,6 +31,7 @@ struct Peer {
     /// The client itself has ended, though something may hold its socket.
     gone: bool,
     owned: HashSet<u64>,
+    usage: Arc<Usage>,
 }
 
 impl Peers {
@@ -40,16 +42,15 @@ impl Peers {
         }
     }
 
+    /// How many are served.
     pub(crate) fn len(&self) -> usize {
-        self.table().len()
+        let table = self.table();
+        table.values().filter(|peer| peer.refused.is_none()).count()
     }
 
     /// A new connection: its peer is looked at, and its end awaited. `None` when there are far too
     /// many already.
     pub(crate) fn admit(&self, daemon: &Arc<Daemon>, socket: UnixStream) -> Option<FdStream> {
-        if self.len() >= self.limit.saturating_add(TOLD) {
-            return None;
-        }
         let (pid, mut refused) = match socket.peer_cred() {
             Ok(credentials) => (
                 credentials.pid().unwrap_or(0),
@@ -60,9 +61,18 @@ impl Peers {
                 Some(denied(format!("the peer's user is not known: {error}"))),
             ),
         };
+        // Those refused take no place of those served: another user's can't keep this one's out.
+        let served = self.len();
+        if served >= self.limit && refused.is_none() {
+            refused = Some(Problem::limit("limits.connections", self.limit));
+        }
+        if refused.is_some() && self.table().len() - served >= TOLD {
+            return None;
+        }
         let process = open_peer(daemon, &socket, pid);
         let stream = match FdStream::server(socket) {
-            Ok(stream) => stream,
+            // No call of one that is refused counts as served: it is closed in any case.
+            Ok(stream) => stream.first_call_within(daemon.config.timeouts.first_call),
             Err(error) => {
                 tracing::error!(pid, %error, "connection given up: it can't be awaited");
                 return None;
@@ -71,9 +81,6 @@ impl Peers {
         let connection = stream.connection();
         let id = connection.id();
         let mut table = self.table();
-        if table.len() >= self.limit && refused.is_none() {
-            refused = Some(Problem::limit("limits.connections", self.limit));
-        }
         if let Some(problem) = &refused {
             tracing::warn!(pid, %problem, "connection refused");
         }
@@ -82,6 +89,7 @@ impl Peers {
             refused,
             gone: false,
             owned: HashSet::new(),
+            usage: Arc::default(),
         };
         table.insert(id, peer);
         drop(table);
@@ -117,6 +125,13 @@ impl Peers {
             }) => Err(problem.clone()),
             None => Err(denied("the connection has ended".to_owned())),
         }
+    }
+
+    /// What a connection has under way; `None` when it has ended.
+    pub(crate) fn usage(&self, connection: &Connection) -> Option<Arc<Usage>> {
+        self.table()
+            .get(&connection.id())
+            .map(|peer| Arc::clone(&peer.usage))
     }
 
     /// The owner that a worker started on this connection gets.

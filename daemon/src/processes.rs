@@ -1,51 +1,111 @@
 //! What /proc tells of processes.
 
 use mpfork_proto::v1::{Memory, Process};
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
+use tokio::sync::oneshot;
 
-/// The live processes of a process group; at most so many.
-pub(crate) fn of_group(group: i32, most: usize) -> Vec<Process> {
-    let Ok(entries) = std::fs::read_dir("/proc") else {
-        return Vec::new();
-    };
-    entries
-        .filter_map(Result::ok)
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter_map(|pid| {
-            // A name may hold any bytes.
-            let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-            let stat = String::from_utf8_lossy(&stat);
-            let stat = Stat::parse(&stat)?;
-            let alive = !matches!(stat.state, 'Z' | 'X');
-            (alive && stat.group == group).then(|| Process {
-                pid,
-                comm: stat.comm.to_owned(),
-            })
-        })
-        .take(most)
-        .collect()
+/// The most processes of a group that are named.
+const NAMED: usize = 64;
+
+/// Finds the live processes of process groups. That reads what `/proc` has of every process of the
+/// machine, so it is done on a thread that may block, and all who ask meanwhile share the next round.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    waiting: Mutex<Waiting>,
 }
 
-/// A child of this process that has ended and is not reaped yet.
-pub(crate) fn ended_child() -> Option<i32> {
-    let own = i32::try_from(std::process::id()).ok()?;
-    std::fs::read_dir("/proc")
-        .ok()?
+#[derive(Debug, Default)]
+struct Waiting {
+    asked: HashMap<i32, oneshot::Sender<Vec<Process>>>,
+    searching: bool,
+}
+
+impl Groups {
+    /// The live processes of a group, some of them when there are very many; none when they can't be
+    /// found.
+    pub(crate) async fn members(self: &Arc<Self>, group: i32) -> Vec<Process> {
+        let (answer, searching) = self.ask(group);
+        if !searching {
+            tokio::spawn(Arc::clone(self).search());
+        }
+        answer.await.unwrap_or_default()
+    }
+
+    /// Puts a question; tells whether somebody searches already.
+    fn ask(&self, group: i32) -> (oneshot::Receiver<Vec<Process>>, bool) {
+        let (found, answer) = oneshot::channel();
+        let mut waiting = self.waiting();
+        waiting.asked.insert(group, found);
+        let searching = std::mem::replace(&mut waiting.searching, true);
+        drop(waiting);
+        (answer, searching)
+    }
+
+    /// Answers all who ask, until nobody does.
+    async fn search(self: Arc<Self>) {
+        loop {
+            let asked = self.next_round();
+            if asked.is_empty() {
+                return;
+            }
+            let groups = asked.keys().map(|group| (*group, Vec::new())).collect();
+            let found = tokio::task::spawn_blocking(move || members(groups)).await;
+            let mut found = found.unwrap_or_default();
+            for (group, answer) in asked {
+                // Who does not wait any more needs no answer.
+                let _ = answer.send(found.remove(&group).unwrap_or_default());
+            }
+        }
+    }
+
+    /// All who ask now; when nobody does the search is over.
+    fn next_round(&self) -> HashMap<i32, oneshot::Sender<Vec<Process>>> {
+        let mut waiting = self.waiting();
+        let asked = std::mem::take(&mut waiting.asked);
+        waiting.searching = !asked.is_empty();
+        asked
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn members(mut groups: HashMap<i32, Vec<Process>>) -> HashMap<i32, Vec<Process>> {
+    let Ok(entries) = std::fs::read_dir("/proc") else {
+        return groups;
+    };
+    let pids = entries
         .filter_map(Result::ok)
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .find(|pid| {
-            std::fs::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
-                Stat::parse(&String::from_utf8_lossy(&stat))
-                    .is_some_and(|stat| stat.state == 'Z' && stat.parent == own)
-            })
-        })
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    for pid in pids {
+        // It may have ended meanwhile. A name may hold any bytes.
+        let Ok(stat) = std::fs::read(format!("/proc/{pid}/stat")) else {
+            continue;
+        };
+        let stat = String::from_utf8_lossy(&stat);
+        let Some(stat) = Stat::parse(&stat) else {
+            continue;
+        };
+        let group = groups.get_mut(&stat.group);
+        if let Some(group) = group.filter(|group| group.len() < NAMED)
+            && !matches!(stat.state, 'Z' | 'X')
+        {
+            group.push(Process {
+                pid,
+                comm: stat.comm.to_owned(),
+            });
+        }
+    }
+    groups
 }
 
 struct Stat<'a> {
     comm: &'a str,
     state: char,
-    parent: i32,
     group: i32,
 }
 
@@ -58,8 +118,7 @@ impl<'a> Stat<'a> {
         Some(Self {
             comm: text.get(open + 1..close)?,
             state: rest.next()?.chars().next()?,
-            parent: rest.next()?.parse().ok()?,
-            group: rest.next()?.parse().ok()?,
+            group: rest.nth(1)?.parse().ok()?,
         })
     }
 }
@@ -94,16 +153,42 @@ mod tests {
     fn a_name_may_hold_anything() {
         let stat = Stat::parse("12 (a) b (c)) S 1 34 5 6").unwrap();
         assert_eq!((stat.comm, stat.state), ("a) b (c)", 'S'));
-        assert_eq!((stat.parent, stat.group), (1, 34));
+        assert_eq!(stat.group, 34);
         assert!(Stat::parse("12").is_none());
         assert!(Stat::parse(") (").is_none());
     }
 
     #[test]
-    fn this_process_has_memory_and_a_group() {
+    fn this_process_has_memory() {
         let pid = i32::try_from(std::process::id()).unwrap();
         assert!(memory(pid).unwrap().rss_bytes > 0);
-        let group = nix::unistd::getpgrp().as_raw();
-        assert!(!of_group(group, 64).is_empty());
+    }
+
+    #[test]
+    fn all_who_ask_for_members_are_answered() {
+        use std::os::unix::process::CommandExt as _;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("600")
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let groups = Arc::new(Groups::default());
+        let (one, none) = runtime.block_on(async {
+            // The last is asked for while the first round goes on.
+            let later = async {
+                tokio::task::yield_now().await;
+                groups.members(i32::MAX).await
+            };
+            tokio::join!(groups.members(pid), later)
+        });
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(one.iter().map(|p| p.pid).collect::<Vec<_>>(), [pid]);
+        assert_eq!(none, []);
+        assert!(!groups.waiting().searching);
     }
 }

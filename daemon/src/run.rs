@@ -80,10 +80,18 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 
     // One thread: launching a zygote ties its life, while it preloads, to the thread that did it.
+    // Where not even one thread can be made nothing works.
+    let thread = std::thread::Builder::new().spawn(|| {});
+    drop(thread.context("can't start a thread: is the limit of processes reached?")?);
+    // What may block is done by others, the first of which is there from the start and stays: where no
+    // more processes may be made there would be none, and tokio panics.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_keep_alive(FOR_EVER)
         .build()
         .context("can't start the runtime")?;
+    drop(runtime.spawn_blocking(|| {}));
     let code = runtime.block_on(serve(config, socket, features, original_nofile, log))?;
     // Reading a zygote's memory must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(200));
@@ -125,6 +133,11 @@ async fn serve(
         ExitCode::SUCCESS
     })
 }
+
+/// Programs being read, memory being sampled, groups being searched.
+const BLOCKING_THREADS: usize = 8;
+/// Longer than any daemon runs.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// Raises the soft limit of open files to the hard one; returns what it was.
 fn raise_open_files() -> std::io::Result<limits::Rlimit> {

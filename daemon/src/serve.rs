@@ -58,6 +58,7 @@ pub(crate) async fn serve(daemon: &Arc<Daemon>, listener: &UnixListener) -> Resu
     };
     let router = mpfork_transport::server()
         .layer(InterceptorLayer::new(check))
+        .layer(crate::calls::Bounds(Arc::clone(daemon)))
         .add_service(health.service())
         .add_service(reflection().build_v1()?)
         // What Python's grpcio-reflection and other clients of some age ask for.

@@ -2,7 +2,10 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod fuzz;
 pub mod harness;
+mod running;
+pub mod soak;
 
 /// The README's programs are compiled as examples.
 #[cfg(doctest)]

@@ -71,7 +71,11 @@ impl Client {
                     _ => Outcome::Denied(error.to_string()),
                 });
             }
-            Err(error @ (ConnectError::Http(_) | ConnectError::Reactor(_))) => {
+            Err(
+                error @ (ConnectError::Foreign { .. }
+                | ConnectError::Http(_)
+                | ConnectError::Reactor(_)),
+            ) => {
                 return Err(Outcome::Denied(error.to_string()));
             }
         };

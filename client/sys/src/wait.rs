@@ -31,6 +31,24 @@ pub struct Usage {
     pub involuntary_switches: u64,
 }
 
+/// A child that has ended and is not reaped yet, whatever ended it; `None` while all run.
+///
+/// # Errors
+/// ECHILD when there is no child at all.
+pub fn ended_child() -> io::Result<Option<i32>> {
+    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: info is ours and outlives the call.
+    if unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a structure of integers and pointers, zeroed before the call filled it.
+    let info = unsafe { info.assume_init() };
+    // SAFETY: after waitid the pid is there; it is 0 when no child has ended.
+    let pid = unsafe { info.si_pid() };
+    Ok((pid > 0).then_some(pid))
+}
+
 /// Reaps a child if it has ended; `None` while it runs.
 ///
 /// # Errors
@@ -95,8 +113,13 @@ mod tests {
             .unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         assert_eq!(reap(pid).unwrap(), None);
+        assert_ne!(ended_child().unwrap(), Some(pid));
         drop(child.stdin.take());
         let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        while ended_child().unwrap() != Some(pid) {
+            assert!(std::time::Instant::now() < deadline);
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let reaped = loop {
             if let Some(reaped) = reap(pid).unwrap() {
                 break reaped;

@@ -1,17 +1,16 @@
 //! A worker's standard streams over a call.
 
 use super::{Call, Streamed, start_worker};
-use crate::daemon::Daemon;
 use crate::worker::Worker;
 use crate::worker::stdio::Session;
 use crate::worker::streams::{Attachment, Refused};
 use futures_util::stream::{self, StreamExt as _};
+use mpfork_proto::Message as _;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::attach_request::{Message, Start};
 use mpfork_proto::v1::attach_response::Event;
 use mpfork_proto::v1::{AttachRequest, AttachResponse, StartWay, Started};
-use mpfork_transport::Connection;
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::Streaming;
@@ -22,11 +21,26 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) async fn serve(
     call: Call<Streaming<AttachRequest>>,
 ) -> Result<Streamed<AttachResponse>, Problem> {
-    let mut messages = call.message;
+    let Call {
+        daemon,
+        connection,
+        deadline,
+        held,
+        message: mut messages,
+    } = call;
     let (worker, attachment, started) = match first(&mut messages).await? {
-        Message::Start(request) => start(&call.daemon, &call.connection, request).await?,
+        Message::Start(message) => {
+            let call = Call {
+                daemon,
+                connection,
+                deadline,
+                held,
+                message,
+            };
+            start(call).await?
+        }
         Message::Worker(id) => {
-            let worker = call.daemon.workers.get(Some(id))?;
+            let worker = daemon.workers.get(Some(id))?;
             let attachment = attachment(&worker)?;
             let attachment = attachment.ok_or_else(|| {
                 let detail = "it was not started with streams to attach to";
@@ -71,17 +85,20 @@ async fn first(messages: &mut Streaming<AttachRequest>) -> Result<Message, Probl
     }
 }
 
-async fn start(
-    daemon: &Arc<Daemon>,
-    connection: &Connection,
-    request: Start,
-) -> Result<(Arc<Worker>, Option<Attachment>, Started), Problem> {
-    let (spec, detached) = (request.spec, request.detached);
-    let (worker, pidfd) = start_worker::from_spec(daemon, connection, spec, detached, true).await?;
+async fn start(call: Call<Start>) -> Result<(Arc<Worker>, Option<Attachment>, Started), Problem> {
+    if let Some(held) = &call.held {
+        // The one message of this call that is kept while others come first.
+        let most = call.daemon.config.limits.request_bytes_per_connection;
+        held.add(call.message.encoded_len(), most)?;
+    }
+    let (daemon, connection) = (Arc::clone(&call.daemon), call.connection.clone());
+    let detached = call.message.detached;
+    let call = call.with(|start| start.spec);
+    let (worker, pidfd) = start_worker::from_spec(call, detached, true).await?;
     // Before the pidfd is on its way: what is sent must be named. A repeated request may find that
     // everything was passed on already; it is told how the worker ended.
     let attachment = attachment(&worker)?;
-    let started = start_worker::told(daemon, connection, &worker, pidfd).await?;
+    let started = start_worker::told(&daemon, &connection, &worker, pidfd).await?;
     Ok((worker, attachment, started))
 }
 

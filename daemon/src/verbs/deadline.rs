@@ -2,7 +2,7 @@
 
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tonic::metadata::MetadataMap;
 
 const HEADER: &str = "grpc-timeout";
@@ -11,11 +11,21 @@ const HEADER: &str = "grpc-timeout";
 const SHARE: u32 = 10;
 const EARLIEST: Duration = Duration::from_millis(100);
 
-/// How long a call may take, if it says so.
-pub(super) fn of(metadata: &MetadataMap) -> Option<Duration> {
+/// Until when a call is to be answered, if it says so.
+pub(super) fn of(metadata: &MetadataMap) -> Option<Instant> {
     let text = metadata.get(HEADER)?.to_str().ok()?;
     let deadline = parse(text)?;
-    Some(deadline - (deadline / SHARE).min(EARLIEST))
+    // One beyond what a clock can hold is none.
+    Instant::now().checked_add(deadline - (deadline / SHARE).min(EARLIEST))
+}
+
+/// The deadline of a call has passed.
+pub(crate) fn passed(what: &str) -> Problem {
+    Problem::new(
+        Reason::DeadlineExceeded,
+        format!("the call's own deadline passed: {what}"),
+    )
+    .with("what", what)
 }
 
 /// A number of at most eight digits and its unit.
@@ -38,20 +48,16 @@ fn parse(text: &str) -> Option<Duration> {
 
 /// Runs a call no longer than it may take. What it has begun goes on.
 pub(super) async fn within<T>(
-    deadline: Option<Duration>,
+    deadline: Option<Instant>,
     verb: &str,
     call: impl Future<Output = Result<T, Problem>>,
 ) -> Result<T, Problem> {
     let Some(deadline) = deadline else {
         return call.await;
     };
-    match tokio::time::timeout(deadline, call).await {
+    match tokio::time::timeout_at(deadline.into(), call).await {
         Ok(result) => result,
-        Err(_) => Err(Problem::new(
-            Reason::DeadlineExceeded,
-            format!("the call's own deadline passed: {verb}"),
-        )
-        .with("what", verb)),
+        Err(_) => Err(passed(verb)),
     }
 }
 

@@ -49,6 +49,12 @@ fn limits(daemon: &Daemon) -> Vec<Limit> {
         ),
         limit("templates", limits.templates, Some(daemon.templates.len())),
         limit("connections", limits.connections, Some(daemon.peers.len())),
+        limit("calls_per_connection", limits.calls_per_connection, None),
+        limit(
+            "request_bytes_per_connection",
+            limits.request_bytes_per_connection,
+            None,
+        ),
         limit("retained_exits", limits.retained_exits, None),
         limit("kept_output", limits.kept_output, None),
         limit(

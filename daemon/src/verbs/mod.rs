@@ -1,7 +1,7 @@
 //! The API: one file for each verb, each a check, a step of the daemon, an answer.
 
 mod attach;
-mod deadline;
+pub(crate) mod deadline;
 mod drain;
 mod get_status;
 mod get_template;
@@ -22,6 +22,7 @@ mod wait_worker;
 mod warm_template;
 mod watch_events;
 
+use crate::calls::Held;
 use crate::daemon::Daemon;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::admin_server::Admin;
@@ -34,6 +35,7 @@ use mpfork_proto::v1::*;
 use mpfork_transport::Connection;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
 /// The services, on top of the daemon.
@@ -46,7 +48,24 @@ type Streamed<T> = Pin<Box<dyn tokio_stream::Stream<Item = Result<T, Status>> + 
 struct Call<T> {
     daemon: Arc<Daemon>,
     connection: Connection,
+    /// When the caller no longer waits for the answer.
+    deadline: Option<Instant>,
+    /// Counts the request as held by its connection.
+    held: Option<Held>,
     message: T,
+}
+
+impl<T> Call<T> {
+    /// The same call with a part of its message, or another one.
+    fn with<U>(self, message: impl FnOnce(T) -> U) -> Call<U> {
+        Call {
+            daemon: self.daemon,
+            connection: self.connection,
+            deadline: self.deadline,
+            held: self.held,
+            message: message(self.message),
+        }
+    }
 }
 
 impl Api {
@@ -55,6 +74,8 @@ impl Api {
         Ok(Call {
             daemon: Arc::clone(&self.0),
             connection,
+            deadline: deadline::of(request.metadata()),
+            held: request.extensions().get::<Held>().cloned(),
             message: request.into_inner(),
         })
     }
@@ -71,10 +92,11 @@ macro_rules! verb {
             'life: 'future,
             Self: 'future,
         {
-            let deadline = deadline::of(request.metadata());
             let call = self.call(request);
             Box::pin(async move {
-                let served = $name::serve(call?);
+                let call = call?;
+                let deadline = call.deadline;
+                let served = $name::serve(call);
                 let response = deadline::within(deadline, stringify!($name), served).await?;
                 Ok(Response::new(response))
             })

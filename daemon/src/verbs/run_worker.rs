@@ -8,12 +8,7 @@ use mpfork_proto::v1::{RunWorkerRequest, RunWorkerResponse, run_worker_response:
 pub(super) async fn serve(
     call: Call<RunWorkerRequest>,
 ) -> Result<Streamed<RunWorkerResponse>, Problem> {
-    let call = Call {
-        daemon: call.daemon,
-        connection: call.connection,
-        message: call.message.spec,
-    };
-    let (worker, started) = start_worker::begin(call, false).await?;
+    let (worker, started) = start_worker::begin(call.with(|request| request.spec), false).await?;
     let event = |event| Ok(RunWorkerResponse { event: Some(event) });
     let exited = async move {
         let exit = worker.ended().await;

@@ -14,13 +14,7 @@ use std::time::Instant;
 
 pub(super) async fn serve(call: Call<StartWorkerRequest>) -> Result<StartWorkerResponse, Problem> {
     let detached = call.message.detached;
-    let spec = call.message.spec;
-    let call = Call {
-        daemon: call.daemon,
-        connection: call.connection,
-        message: spec,
-    };
-    let (_, started) = begin(call, detached).await?;
+    let (_, started) = begin(call.with(|request| request.spec), detached).await?;
     Ok(StartWorkerResponse {
         started: Some(started),
     })
@@ -31,25 +25,27 @@ pub(super) async fn begin(
     call: Call<Option<WorkerSpec>>,
     detached: bool,
 ) -> Result<(Arc<Worker>, Started), Problem> {
-    let (daemon, connection) = (&call.daemon, &call.connection);
-    let (worker, pidfd) = from_spec(daemon, connection, call.message, detached, false).await?;
-    let started = told(daemon, connection, &worker, pidfd).await?;
+    let (daemon, connection) = (Arc::clone(&call.daemon), call.connection.clone());
+    let (worker, pidfd) = from_spec(call, detached, false).await?;
+    let started = told(&daemon, &connection, &worker, pidfd).await?;
     Ok((worker, started))
 }
 
 /// Starts what a client asks for, `attaching` to it at the same time or not.
 pub(super) async fn from_spec(
-    daemon: &Arc<Daemon>,
-    connection: &Connection,
-    spec: Option<WorkerSpec>,
+    call: Call<Option<WorkerSpec>>,
     detached: bool,
     attaching: bool,
 ) -> Result<StartedWorker, Problem> {
     let decoded = Instant::now();
-    let spec = spec.ok_or_else(|| Problem::bad_request("spec", "none is given"))?;
-    let request = StartRequest::parse(spec, connection, attaching)?;
-    let owner = (!detached).then(|| daemon.peers.owner(connection));
-    start(daemon, request, owner, decoded).await
+    let spec = call
+        .message
+        .ok_or_else(|| Problem::bad_request("spec", "none is given"))?;
+    let mut request = StartRequest::parse(spec, &call.connection, attaching)?;
+    request.deadline = call.deadline;
+    request.held = call.held;
+    let owner = (!detached).then(|| call.daemon.peers.owner(&call.connection));
+    start(&call.daemon, request, owner, decoded).await
 }
 
 /// What a client is told of a worker that was started for it.

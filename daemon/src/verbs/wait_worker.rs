@@ -14,6 +14,10 @@ pub(super) async fn serve(call: Call<WaitWorkerRequest>) -> Result<WaitWorkerRes
             tokio::time::timeout(timeout, worker.ended()).await.ok()
         }
     };
+    // What failed may have a long trace, and thousands may wait for the same worker.
+    if let (Some(_), Some(held)) = (&exit, &call.held) {
+        held.turn().await;
+    }
     Ok(WaitWorkerResponse {
         exit: exit.map(|exit| (*exit).clone()),
     })

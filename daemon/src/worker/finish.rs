@@ -2,6 +2,7 @@
 
 use super::Worker;
 use super::control::{Control, Reports};
+use super::table::Place;
 use crate::convert::to_wire;
 use crate::daemon::Daemon;
 use crate::events::Record;
@@ -31,21 +32,22 @@ pub(crate) struct Ended {
     pub(crate) leftovers: bool,
 }
 
-/// The most processes of a group that are named.
-const NAMED: usize = 64;
-
 /// A worker has ended and was reaped.
-pub(crate) fn finish(daemon: &Daemon, worker: &Arc<Worker>, ended: Ended) {
+pub(crate) fn finish(daemon: &Arc<Daemon>, worker: &Arc<Worker>, ended: Ended) {
     if !worker.is_running() {
         return;
     }
     let (control, place, timed_out) = {
         let mut state = worker.state();
+        if state.ending {
+            return;
+        }
         if state.executing {
             // Whoever started it is reading its reports.
             state.deferred = Some(ended);
             return;
         }
+        state.ending = true;
         (state.control.take(), state.place.take(), state.timed_out)
     };
     if let Some(streams) = &worker.streams {
@@ -53,17 +55,36 @@ pub(crate) fn finish(daemon: &Daemon, worker: &Arc<Worker>, ended: Ended) {
     }
     let Ended { status, leftovers } = ended;
     let reports = control.map_or_else(Reports::default, Control::into_reports);
-    let exit = Exit {
+    let mut exit = Exit {
         how: Some(how(daemon, worker, &status, timed_out)),
         rusage: match status {
             Status::Raw(_, rusage) => rusage,
             Status::Unknown => None,
         },
         failure: failure(&reports),
-        leftovers: end_group(daemon, worker, leftovers),
+        leftovers: Vec::new(),
         run_time: Some(to_wire(worker.forked_at.elapsed())),
         not_applied: reports.applied.map_or_else(Vec::new, |a| a.not_applied),
     };
+    if !daemon.features.has(Feature::GroupSignal) {
+        if leftovers {
+            // The zygote has killed them, and told that there were some.
+            exit.leftovers.push(Process::default());
+        }
+        conclude(daemon, worker, exit, place);
+    } else if has_group(worker) {
+        let (daemon, worker) = (Arc::clone(daemon), Arc::clone(worker));
+        tokio::spawn(async move {
+            exit.leftovers = end_group(&daemon, &worker).await;
+            conclude(&daemon, &worker, exit, place);
+        });
+    } else {
+        conclude(daemon, worker, exit, place);
+    }
+}
+
+/// Everything is known of a worker's end: it is told.
+fn conclude(daemon: &Daemon, worker: &Worker, exit: Exit, place: Option<Place>) {
     tracing::debug!(worker = %worker.id, pid = worker.pid, %exit, "worker ended");
     if !exit.leftovers.is_empty() {
         let leftovers = exit.leftovers.len();
@@ -120,24 +141,17 @@ fn failure(reports: &Reports) -> Option<Failure> {
     })
 }
 
+/// Whether anything is left of an ended worker's group.
+fn has_group(worker: &Worker) -> bool {
+    let pidfd = worker.pidfd();
+    pidfd.is_some_and(|fd| pidfd::signal_group(fd.as_fd(), 0).is_ok())
+}
+
 /// Kills what is left of the worker's group and tells what it was.
-fn end_group(daemon: &Daemon, worker: &Worker, told: bool) -> Vec<Process> {
-    if !daemon.features.has(Feature::GroupSignal) {
-        // The zygote has killed them, and told that there were some.
-        return if told {
-            vec![Process::default()]
-        } else {
-            Vec::new()
-        };
-    }
-    let Some(fd) = worker.pidfd() else {
-        return Vec::new();
-    };
-    if pidfd::signal_group(fd.as_fd(), 0).is_err() {
-        return Vec::new();
-    }
-    let processes = crate::processes::of_group(worker.pid, NAMED);
-    if let Err(error) = pidfd::signal_group(fd.as_fd(), SIGKILL)
+async fn end_group(daemon: &Daemon, worker: &Worker) -> Vec<Process> {
+    let processes = daemon.groups.members(worker.pid).await;
+    if let Some(fd) = worker.pidfd()
+        && let Err(error) = pidfd::signal_group(fd.as_fd(), SIGKILL)
         && error.raw_os_error() != Some(nix::libc::ESRCH)
     {
         tracing::warn!(worker = %worker.id, %error, "can't kill what is left of its group");

@@ -118,6 +118,8 @@ struct State {
     timed_out: Option<Duration>,
     /// A command that is being executed: its end waits until that has come out.
     executing: bool,
+    /// It has ended; what its group left is being looked for.
+    ending: bool,
     deferred: Option<finish::Ended>,
 }
 
@@ -148,6 +150,7 @@ impl Worker {
                 place: Some(seed.place),
                 timed_out: None,
                 executing: seed.command,
+                ending: false,
                 deferred: None,
             }),
             exit: watch::Sender::new(None),

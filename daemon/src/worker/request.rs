@@ -1,6 +1,7 @@
 //! A start request, checked once at the edge: from the wire to what a worker gets.
 
 use super::streams::Plan;
+use crate::calls::Held;
 use crate::convert::from_wire;
 use mpfork_proto::environment;
 use mpfork_proto::link::{AssignedState, AssignedTask, assigned_state, assigned_task};
@@ -12,7 +13,7 @@ use mpfork_sys::limits::{RESOURCES, Rlimit};
 use mpfork_transport::Connection;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const MAX_REQUEST_ID: usize = 64;
 const MAX_NAME: usize = 256;
@@ -41,6 +42,10 @@ pub(crate) struct StartRequest {
     pub(crate) grace: Option<Duration>,
     /// For people.
     pub(crate) description: String,
+    /// Until when the template is waited for.
+    pub(crate) deadline: Option<Instant>,
+    /// Counts the request as held by its connection.
+    pub(crate) held: Option<Held>,
 }
 
 impl StartRequest {
@@ -101,6 +106,8 @@ impl StartRequest {
             time_limit,
             grace: duration("spec.grace", spec.grace)?,
             description,
+            deadline: None,
+            held: None,
         })
     }
 

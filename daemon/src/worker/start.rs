@@ -116,7 +116,7 @@ async fn start_in(
 ) -> Result<(Arc<Worker>, Arc<OwnedFd>), Problem> {
     for _ in 0..TRIES {
         let place = daemon.workers.place(template)?;
-        let zygote = template.zygote(daemon).await?;
+        let zygote = warm_zygote(daemon, template, request).await?;
         daemon.accepting()?;
         check_targets(request, &zygote)?;
         check_function(request, template, &zygote)?;
@@ -161,8 +161,24 @@ async fn start_in(
     .with("output", ""))
 }
 
+/// The template's zygote. A start that waits for it past its call's deadline is not begun.
+async fn warm_zygote(
+    daemon: &Arc<Daemon>,
+    template: &Arc<Template>,
+    request: &StartRequest,
+) -> Result<Arc<Zygote>, Problem> {
+    let zygote = template.zygote(daemon);
+    match request.deadline {
+        None => zygote.await,
+        Some(deadline) => match tokio::time::timeout_at(deadline.into(), zygote).await {
+            Ok(zygote) => zygote,
+            Err(_) => Err(crate::verbs::deadline::passed("waiting for the template")),
+        },
+    }
+}
+
 /// A command's worker is one once the program is executed; until then failures are the start's.
-async fn executed(daemon: &Daemon, worker: &Arc<Worker>) -> Result<(), Problem> {
+async fn executed(daemon: &Arc<Daemon>, worker: &Arc<Worker>) -> Result<(), Problem> {
     let result = check_executed(worker).await;
     match &result {
         Ok(()) => {
@@ -286,7 +302,11 @@ fn assign(
         let delivery = control
             .delivery()
             .map_err(|error| Problem::limit("open files of mpforkd", error))?;
-        tokio::spawn(delivery.run());
+        let held = request.held.clone();
+        tokio::spawn(async move {
+            delivery.run().await;
+            drop(held);
+        });
     }
     Ok((control, theirs))
 }

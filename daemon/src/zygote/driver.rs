@@ -139,7 +139,7 @@ fn on_fork_failed(template: &Template, zygote: &Zygote, failed: ForkFailed) {
     let _ = pending.reply.send(ForkReply::Failed(problem));
 }
 
-fn on_exited(daemon: &Daemon, zygote: &Zygote, exited: &Exited) {
+fn on_exited(daemon: &Arc<Daemon>, zygote: &Zygote, exited: &Exited) {
     let mut state = zygote.state();
     let Some(worker) = state.running.remove(&exited.worker) else {
         return;

@@ -21,8 +21,11 @@ const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
 /// Errors travel as headers, traces of preloads among them; stock limits are 8 and 16 KiB.
 const HEADER_LIST_BYTES: u32 = 64 << 10;
-/// Each running worker has an open stream, and an acknowledgement must never wait for one to end.
-const CONCURRENT_STREAMS: u32 = 1 << 20;
+/// Calls of a connection that HTTP/2 lets a client have open at a time.
+///
+/// Each running worker may have one, and an acknowledgement must never wait for one to end: a server
+/// is to bound the calls it serves to half of this, and to refuse the rest at once.
+pub const CONCURRENT_STREAMS: u32 = 1 << 16;
 
 /// There is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +42,14 @@ pub enum ConnectError {
     /// The socket can't be awaited.
     #[error("can't await the socket: {0}")]
     Reactor(#[source] io::Error),
+    /// It is served by a user who may not have what a client gives away.
+    #[error("{} is served by user {uid}: not used", path.display())]
+    Foreign {
+        /// The path tried.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
     /// HTTP/2 could not be started on it.
     #[error("can't speak HTTP/2 on the socket")]
     Http(#[from] tonic::transport::Error),
@@ -47,15 +58,22 @@ pub enum ConnectError {
 /// Connects to the daemon's socket, however long its path.
 ///
 /// # Errors
-/// When nobody listens there, or access is denied.
+/// When nobody listens there, access is denied, or whoever listens is neither this user nor root:
+/// descriptors and environments are not for them.
 pub async fn connect(path: &Path) -> Result<(Channel, Connection), ConnectError> {
-    match socket(path).await {
-        Ok(socket) => channel_over(socket).await,
-        Err(error) => Err(ConnectError::Socket {
+    let failed = |error| ConnectError::Socket {
+        path: path.to_owned(),
+        error,
+    };
+    let socket = socket(path).await.map_err(failed)?;
+    let uid = socket.peer_cred().map_err(failed)?.uid();
+    if uid != 0 && uid != rustix::process::geteuid().as_raw() {
+        return Err(ConnectError::Foreign {
             path: path.to_owned(),
-            error,
-        }),
+            uid,
+        });
     }
+    channel_over(socket).await
 }
 
 /// A client's channel over a socket that is connected. The channel never reconnects.

@@ -8,6 +8,7 @@ use mpfork_proto::v1::{AcknowledgeRequest, Descriptor};
 use mpfork_sys::fdpass;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, watch};
 
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     /// The credit left for sending.
     pub(crate) credit: Arc<Semaphore>,
     closed: watch::Sender<bool>,
+    served: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -85,6 +87,7 @@ impl Connection {
                 }),
                 credit: Arc::new(Semaphore::new(0)),
                 closed: watch::Sender::new(false),
+                served: AtomicBool::new(false),
             }),
         }
     }
@@ -147,6 +150,17 @@ impl Connection {
     ) -> Result<Vec<OwnedFd>, Problem> {
         let claims: Vec<_> = references.into_iter().map(|r| self.claim(r)).collect();
         claims.into_iter().collect()
+    }
+
+    /// A call that is not refused was made: the peer is one to wait for.
+    pub fn served(&self) {
+        self.shared.served.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one was.
+    #[must_use]
+    pub fn was_served(&self) -> bool {
+        self.shared.served.load(Ordering::Relaxed)
     }
 
     /// Resolves when the connection has ended. Why: [`Self::failure`].

@@ -36,6 +36,12 @@ pub enum Failure {
         /// How many may.
         allowed: usize,
     },
+    /// The peer connected and made no call.
+    #[error("no call was made within {waited:?} of connecting")]
+    Silent {
+        /// How long one was awaited.
+        waited: Duration,
+    },
     /// The socket failed otherwise; mostly the peer is gone.
     #[error("{doing} the socket failed: {message}")]
     Socket {
@@ -62,6 +68,7 @@ impl Failure {
         let kind = match &self {
             Self::DescriptorsLost | Self::Flooded { .. } => io::ErrorKind::InvalidData,
             Self::TooManyInFlight { .. } => io::ErrorKind::QuotaExceeded,
+            Self::Silent { .. } => io::ErrorKind::TimedOut,
             Self::Socket { kind, .. } => *kind,
         };
         io::Error::new(kind, self)
@@ -81,6 +88,9 @@ impl From<&Failure> for Problem {
             Failure::Flooded { allowed, .. } => Self::new(Reason::LimitReached, text)
                 .with("limit", "descriptors outstanding")
                 .with("value", allowed),
+            Failure::Silent { waited } => {
+                Self::new(Reason::DeadlineExceeded, text).with("what", format!("{waited:?}"))
+            }
             Failure::Socket { .. } => {
                 Self::new(Reason::DescriptorMissing, text.clone()).with("detail", text)
             }

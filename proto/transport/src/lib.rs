@@ -60,7 +60,7 @@ pub mod search;
 mod sending;
 mod stream;
 
-pub use connect::{ConnectError, channel_over, connect, server};
+pub use connect::{CONCURRENT_STREAMS, ConnectError, channel_over, connect, server};
 pub use connection::Connection;
 pub use failure::Failure;
 pub use handshake::{Handshake, acknowledge, answer_handshake, client_handshake};

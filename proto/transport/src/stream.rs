@@ -38,6 +38,15 @@ pub struct FdStream {
     sent: usize,
     /// How long `outgoing` was when a flush was last put off.
     put_off: usize,
+    /// Until the first call.
+    silence: Option<Silence>,
+}
+
+/// How long the peer may be connected without a call.
+#[derive(Debug)]
+struct Silence {
+    limit: Duration,
+    end: Pin<Box<Sleep>>,
 }
 
 /// Sending waits for the socket to take more.
@@ -64,6 +73,30 @@ impl FdStream {
         Self::new(socket, Side::Server)
     }
 
+    /// Ends the connection unless a call is [served](Connection::served) within this time.
+    #[must_use]
+    pub fn first_call_within(mut self, limit: Duration) -> Self {
+        self.silence = Some(Silence {
+            limit,
+            end: Box::pin(sleep(limit)),
+        });
+        self
+    }
+
+    /// Whether the peer has been silent for too long.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(silence) = &mut self.silence else {
+            return Ok(());
+        };
+        if self.connection.was_served() {
+            self.silence = None;
+        } else if silence.end.as_mut().poll(cx).is_ready() {
+            let waited = silence.limit;
+            return Err(self.fail(Failure::Silent { waited }));
+        }
+        Ok(())
+    }
+
     pub(crate) fn client(socket: UnixStream) -> io::Result<Self> {
         Self::new(socket, Side::Client)
     }
@@ -78,6 +111,7 @@ impl FdStream {
             outgoing: Vec::new(),
             sent: 0,
             put_off: 0,
+            silence: None,
         })
     }
 
@@ -181,6 +215,7 @@ impl AsyncRead for FdStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.poll_silence(cx)?;
         let (socket, arrived) = (&this.socket, &mut this.arrived);
         let room = buffer.initialize_unfilled();
         let received = socket.poll_read(cx, |socket| fdpass::receive(socket, room, arrived));

@@ -4,13 +4,13 @@
 //! turns in small batches, so that whatever else the machine does meanwhile hits all of them alike.
 
 mod contender;
-mod daemon;
 mod helper;
 mod host;
 mod mpforkd;
 mod report;
 mod stats;
 
+use crate::running;
 use clap::Parser;
 use contender::{Batch, Contender};
 use std::path::PathBuf;
@@ -73,10 +73,10 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     }
     let program = match &cli.mpforkd {
         Some(program) => program.clone(),
-        None => daemon::build()?,
+        None => running::build()?,
     };
     let watch = host::Watch::start();
-    let daemon = daemon::Daemon::start(&program)?;
+    let daemon = running::Daemon::start(&program, "")?;
     let mut contenders: Vec<Box<dyn Contender>> = vec![
         Box::new(helper::Helper::start(helper::Way::Fork)?),
         Box::new(helper::Helper::start(helper::Way::PosixSpawn)?),

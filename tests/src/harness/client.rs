@@ -113,6 +113,14 @@ impl TestClient {
     /// When there is nobody.
     pub async fn try_connect(socket: &Path) -> Result<Self, Status> {
         let (channel, connection) = mpfork_transport::connect(socket).await.unwrap();
+        Self::over(channel, connection).await
+    }
+
+    /// Shakes hands on a connection that is there.
+    ///
+    /// # Errors
+    /// What the handshake says.
+    pub async fn over(channel: Channel, connection: Connection) -> Result<Self, Status> {
         let name = "mpfork-tests";
         let handshake =
             client_handshake(channel.clone(), &connection, name, DEFAULT_CREDIT).await?;
@@ -402,8 +410,16 @@ impl TestClient {
     /// # Panics
     /// When it does not tell.
     pub async fn status(&self) -> v1::GetStatusResponse {
-        let answer = self.admin().get_status(v1::GetStatusRequest {}).await;
-        answer.unwrap().into_inner()
+        self.try_status().await.unwrap()
+    }
+
+    /// The daemon's status.
+    ///
+    /// # Errors
+    /// What the daemon says.
+    pub async fn try_status(&self) -> Result<v1::GetStatusResponse, Status> {
+        let answer = self.admin().get_status(v1::GetStatusRequest {}).await?;
+        Ok(answer.into_inner())
     }
 }
 

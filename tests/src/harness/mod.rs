@@ -26,6 +26,7 @@ pub mod programs;
 pub mod python;
 pub mod refusal;
 pub mod relay;
+mod seed;
 pub mod spec;
 pub mod wait;
 
@@ -33,4 +34,5 @@ pub use client::{Run, TestClient, Workers, template};
 pub use daemon::{Daemon, Ended, Folder, Setup, open_to_everybody};
 pub use frame::{block_on, check, is_root, skip_unless_root};
 pub use refusal::{refused, refused_field};
+pub use seed::{rounds, seed};
 pub use wait::{LIMIT, eventually, eventually_async};

@@ -109,6 +109,20 @@ pub fn kill(pid: i32) {
     super::eventually("the process ends", || (!lives(pid)).then_some(()));
 }
 
+/// A process's resident memory, in bytes.
+///
+/// # Panics
+/// When there is no such process.
+#[must_use]
+pub fn resident_bytes(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line
+        .and_then(|line| line.split_whitespace().next())
+        .unwrap();
+    kilobytes.parse::<u64>().unwrap() * 1024
+}
+
 /// How many descriptors a process has open.
 #[must_use]
 pub fn open_descriptors(pid: i32) -> usize {

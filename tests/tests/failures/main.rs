@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod client;
+mod exhausted;
 mod lost_answer;
 mod mpforkd;
 mod preload;
+mod stopped;
 mod worker;
 mod zygote;
 

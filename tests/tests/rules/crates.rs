@@ -36,12 +36,16 @@ const ARROWS: [(&str, &[&str]); 7] = [
 /// The crate that may have unsafe code.
 const UNSAFE: &str = "client/sys";
 
+/// A workspace of its own, as it needs a C++ compiler and a nightly toolchain.
+const FUZZ: &str = "tests/fuzz/Cargo.toml";
+
 /// The workspace's crates: folder and manifest by name.
 fn crates() -> BTreeMap<String, (PathBuf, Table)> {
     let manifests = files("", &["toml"]);
-    let manifests = manifests
-        .into_iter()
-        .filter(|path| path.ends_with("Cargo.toml") && path != Path::new("Cargo.toml"));
+    let manifests = manifests.into_iter().filter(|path| {
+        let others = [Path::new("Cargo.toml"), Path::new(FUZZ)];
+        path.ends_with("Cargo.toml") && !others.contains(&path.as_path())
+    });
     manifests
         .map(|path| {
             let manifest: Table = read(&path).parse().unwrap();
@@ -179,5 +183,23 @@ fn every_crate_is_in_the_workspace_by_name() {
         let folder = folder.to_str().unwrap();
         let member = members.iter().any(|member| member.as_str() == Some(folder));
         assert!(member, "{name} in {folder}");
+    }
+}
+
+/// Each function that is tried with any bytes has its target, and the ordinary tests try it too.
+#[test]
+fn what_is_fuzzed_is_fuzzed_and_tested() {
+    let manifest: Table = read(FUZZ).parse().unwrap();
+    let targets = manifest["bin"].as_array().unwrap();
+    let mut targets: Vec<_> = targets
+        .iter()
+        .map(|bin| bin["name"].as_str().unwrap())
+        .collect();
+    targets.sort_unstable();
+    assert_eq!(targets, super::sources::modules("tests/src/fuzz"));
+    assert_eq!(targets, super::sources::modules("tests/fuzz/targets"));
+    let tests = read("tests/tests/fuzz.rs");
+    for target in targets {
+        assert!(tests.contains(&format!("fuzz::{target}(&")), "{target}");
     }
 }

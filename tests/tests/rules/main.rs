@@ -6,5 +6,6 @@ mod crates;
 mod generated;
 mod layout;
 mod readme;
+mod security;
 mod sources;
 mod verbs;

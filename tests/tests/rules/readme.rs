@@ -134,6 +134,18 @@ fn its_commands_exist() {
             .collect();
         let exists = match words.as_slice() {
             ["cargo", "run" | "build" | "test" | "install", args @ ..] => cargo_knows(args),
+            [
+                "cargo",
+                "+nightly",
+                "fuzz",
+                "run",
+                "--fuzz-dir",
+                folder,
+                target,
+            ] => {
+                let target = root().join(folder).join("targets").join(target);
+                target.with_extension("rs").exists()
+            }
             [program, args @ ..] if program.starts_with("./target/") || !program.contains('/') => {
                 program_knows(program.rsplit('/').next().unwrap(), args)
             }
@@ -153,8 +165,10 @@ fn cargo_knows(args: &[&str]) -> bool {
     let after = |flag: &str| args.iter().skip_while(|arg| **arg != flag).nth(1).copied();
     let file = |flag, folders: &[&str]| {
         after(flag).is_none_or(|name| {
-            let exists =
-                |folder: &&str| root().join(folder).join(name).with_extension("rs").exists();
+            let exists = |folder: &&str| {
+                let path = root().join(folder).join(name);
+                path.with_extension("rs").exists() || path.join("main.rs").exists()
+            };
             folders.iter().any(exists) || ["mpforkd", "mpctl"].contains(&name)
         })
     };

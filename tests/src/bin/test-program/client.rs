@@ -15,6 +15,7 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
     let done = match words {
         ["status", socket] => status(Path::new(socket)),
         ["connect", socket] => connect(Path::new(socket)),
+        ["listen", socket] => listen(Path::new(socket)),
         ["own", socket, what] => own(Path::new(socket), what),
         ["value", socket, ..] => value(Path::new(socket)),
         _ => Err(format!("can't do {words:?}").into()),
@@ -42,6 +43,14 @@ fn connect(socket: &Path) -> Result<(), BoxError> {
     let connected = UnixStream::connect(socket)?;
     let stdin = std::io::stdin();
     mpfork_sys::fdpass::send(stdin.as_fd(), b"x", &[connected.as_fd()])?;
+    Ok(())
+}
+
+/// Listens until standard input ends.
+fn listen(socket: &Path) -> Result<(), BoxError> {
+    let _listener = std::os::unix::net::UnixListener::bind(socket)?;
+    println!("listening");
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
     Ok(())
 }
 

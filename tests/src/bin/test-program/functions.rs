@@ -21,6 +21,7 @@ mpfork::register!("hang", announce_and_hang);
 mpfork::register!("ignore-term", ignore_term);
 mpfork::register!("holder", leave_holder);
 mpfork::register!("start-state", || println!("{}", start_state::report()));
+mpfork::register!("environment", list_environment);
 mpfork::register!("print", || print!("no newline"));
 mpfork::register!("flattened", |flat: Flat| flat);
 mpfork_zygote::register_entry!("code", |argument| Returned::Code(
@@ -99,6 +100,15 @@ fn exit(code: i32) {
 
 fn raise_signal(number: i32) -> Result<(), nix::Error> {
     raise(Signal::try_from(number)?)
+}
+
+/// The names of all variables, sorted.
+fn list_environment() {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    let names: std::collections::BTreeSet<_> = names.collect();
+    for name in names {
+        println!("{}", name.display());
+    }
 }
 
 fn announce_and_hang() {

@@ -1,14 +1,15 @@
-//! A mpforkd of the bench's own.
+//! A mpforkd of a bench's or a soak's own.
 
 use anyhow::{Context as _, bail, ensure};
 use mpfork::api::{Client, block_on};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Builds mpforkd as this program was built, which takes a moment when that was done before, and says
 /// where it is.
-pub(super) fn build() -> anyhow::Result<PathBuf> {
+pub(crate) fn build() -> anyhow::Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
@@ -32,21 +33,25 @@ pub(super) fn build() -> anyhow::Result<PathBuf> {
 }
 
 /// A running mpforkd, ended when this is dropped.
-pub(super) struct Daemon {
+pub(crate) struct Daemon {
     process: Child,
     socket: PathBuf,
     _folder: tempfile::TempDir,
 }
 
 impl Daemon {
-    /// Starts it on a socket of its own and waits until it serves.
-    pub(super) fn start(program: &Path) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("mpfork-bench-").tempdir()?;
+    /// Starts it with a configuration, on a socket of its own, and waits until it serves.
+    pub(crate) fn start(program: &Path, config: &str) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("mpfork-tests-").tempdir()?;
         let socket = folder.path().join("mpforkd.sock");
+        let config_file = folder.path().join("mpforkd.toml");
+        std::fs::write(&config_file, config)?;
         let process = Command::new(program)
             .arg("--socket")
             .arg(&socket)
-            .args(["--log", "warn"])
+            .arg("--config")
+            .arg(&config_file)
+            .args(["--log", "error"])
             .stdin(Stdio::null())
             .spawn()
             .with_context(|| format!("can't start {}", program.display()))?;
@@ -65,7 +70,7 @@ impl Daemon {
             if let Some(status) = self.process.try_wait()? {
                 bail!("mpforkd ended: {status}");
             }
-            match block_on(Client::connect(Some(&self.socket))) {
+            match UnixStream::connect(&self.socket) {
                 Ok(_) => return Ok(()),
                 Err(error) if Instant::now() > deadline => {
                     return Err(error).context("mpforkd does not serve");
@@ -75,12 +80,16 @@ impl Daemon {
         }
     }
 
-    pub(super) fn socket(&self) -> &Path {
+    pub(crate) fn pid(&self) -> i32 {
+        i32::try_from(self.process.id()).unwrap_or(0)
+    }
+
+    pub(crate) fn socket(&self) -> &Path {
         &self.socket
     }
 
     /// Ends it in order.
-    pub(super) fn shut_down(mut self) -> anyhow::Result<()> {
+    pub(crate) fn shut_down(mut self) -> anyhow::Result<()> {
         let client = block_on(Client::connect(Some(&self.socket)))?;
         block_on(client.shutdown(None))?;
         let status = self.process.wait()?;
