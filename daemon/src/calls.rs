@@ -179,7 +179,8 @@ where
         // A whole request, or an answer that is no refusal, makes it one to wait for.
         let first = (!connection.was_served() && self.daemon.peers.check(connection).is_ok())
             .then(|| connection.clone());
-        let limits = &self.daemon.config.limits;
+        let config = self.daemon.config();
+        let limits = &config.limits;
         let place = match Place::take(&usage, limits.calls_per_connection) {
             Ok(place) => place,
             Err(problem) => {

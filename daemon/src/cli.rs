@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 /// Keeps preloaded processes warm and forks workers from them.
 ///
-/// Runs in the foreground until SIGTERM or `mpctl shutdown`; a second SIGTERM ends it at once.
+/// Runs in the foreground until SIGTERM or `mpctl shutdown`; a second SIGTERM ends it at once. SIGHUP
+/// reads the configuration again: templates, limits and times.
 #[derive(Debug, Parser)]
 #[command(name = "mpforkd", version)]
 pub(crate) struct Cli {

@@ -2,17 +2,21 @@
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Everything a configuration file may say. Unknown keys are refused.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The socket to serve on.
     pub socket: Option<PathBuf>,
     /// Logging.
     pub log: Log,
+    /// Metrics.
+    pub metrics: Metrics,
     /// Bounds of everything.
     pub limits: Limits,
     /// How long things may take.
@@ -22,28 +26,81 @@ pub struct Config {
 }
 
 /// Logging.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// A level, or directives such as `mpforkd=debug`.
     pub filter: Option<String>,
-    /// Text or JSON.
-    pub format: LogFormat,
+    /// How records are written. By itself: to the journal where standard error goes there, else text.
+    pub format: Option<LogFormat>,
 }
 
 /// How records are written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// A line for people.
-    #[default]
     Text,
     /// A JSON object a line.
     Json,
+    /// Entries of systemd's journal, each field by name.
+    Journal,
+}
+
+/// Metrics, in the text format of OpenMetrics, which Prometheus reads.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// Where they are served; nowhere when absent.
+    pub listen: Option<MetricsAddress>,
+}
+
+/// Where metrics are served: `unix:/path`, or a port of the loopback interface.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum MetricsAddress {
+    /// A Unix socket, by the same rules as the daemon's own.
+    Unix(PathBuf),
+    /// An address that only this machine reaches.
+    Loopback(SocketAddr),
+}
+
+impl TryFrom<String> for MetricsAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = PathBuf::from(path);
+            return if path.is_absolute() {
+                Ok(Self::Unix(path))
+            } else {
+                Err(format!("{text:?}: the path must be absolute"))
+            };
+        }
+        let address: SocketAddr = text.parse().map_err(|_| {
+            format!("{text:?} is neither unix:/PATH nor an address such as 127.0.0.1:9464")
+        })?;
+        if address.ip().is_loopback() {
+            Ok(Self::Loopback(address))
+        } else {
+            Err(format!(
+                "{text:?} can be reached from other machines: use a loopback address or unix:/PATH"
+            ))
+        }
+    }
+}
+
+impl fmt::Display for MetricsAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Loopback(address) => address.fmt(f),
+        }
+    }
 }
 
 /// Bounds. Past one of them a request is refused with the limit's name.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Workers that run or are being started.
@@ -96,7 +153,7 @@ impl Default for Limits {
 }
 
 /// How long things may take.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
     /// From connecting to the first call; a connection that is silent for longer is closed.
@@ -133,7 +190,7 @@ impl Default for Timeouts {
 }
 
 /// One template.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TemplateConfig {
     /// The program: an absolute path to one that calls `freeze_support()` first thing in main.
@@ -155,7 +212,7 @@ pub struct TemplateConfig {
 }
 
 /// A limit: one number for soft and hard, or two.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum RlimitConfig {
     /// Both the same.
@@ -191,6 +248,23 @@ pub enum ConfigError {
         /// What is wrong with its value.
         detail: String,
     },
+}
+
+impl ConfigError {
+    /// In one line: what is wrong and where, without an excerpt of the file.
+    #[must_use]
+    pub fn in_one_line(&self) -> String {
+        match self {
+            Self::Parse { path, source } => {
+                let text = source.to_string();
+                let place = text.lines().next().unwrap_or_default();
+                let (path, message) = (path.display(), source.message());
+                format!("the configuration {path} is wrong: {place}: {message}")
+            }
+            Self::Read { source, .. } => format!("{self}: {source}"),
+            Self::Value { .. } => self.to_string(),
+        }
+    }
 }
 
 impl Config {
@@ -390,6 +464,9 @@ mod tests {
                 "equals sign",
             ),
             ("[log]\nformat = \"xml\"", "xml"),
+            ("[metrics]\nlisten = \"0.0.0.0:9464\"", "loopback"),
+            ("[metrics]\nlisten = \"localhost:9464\"", "127.0.0.1:9464"),
+            ("[metrics]\nlisten = \"unix:m.sock\"", "absolute"),
             ("[limits]\ndescriptor_credit = 1", "descriptor_credit"),
             ("[limits]\nkept_output_total = 1000", "kept_output"),
         ] {

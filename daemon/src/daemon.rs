@@ -9,6 +9,8 @@ use crate::kept::Total;
 use crate::logging::LogFilter;
 use crate::peers::Peers;
 use crate::processes::Groups;
+use crate::service::manager::Manager;
+use crate::settings::Settings;
 use crate::template::Template;
 use crate::template::identity::Identities;
 use crate::template::table::Templates;
@@ -37,7 +39,8 @@ pub(crate) enum Ending {
 /// One running daemon.
 #[derive(Debug)]
 pub(crate) struct Daemon {
-    pub(crate) config: Config,
+    pub(crate) settings: Settings,
+    pub(crate) manager: Manager,
     pub(crate) socket: PathBuf,
     /// Tells this run from others.
     pub(crate) instance: u64,
@@ -74,13 +77,15 @@ impl Drop for Waiting {
 
 impl Daemon {
     pub(crate) fn new(
-        config: Config,
+        settings: Settings,
+        manager: Manager,
         socket: PathBuf,
         features: Features,
         original_nofile: Rlimit,
         log: LogFilter,
     ) -> Self {
         let instance = rand::random();
+        let config = settings.config();
         Self {
             templates: Templates::new(config.limits.templates),
             workers: Workers::new(instance, &config.limits),
@@ -88,7 +93,8 @@ impl Daemon {
             files: Files::new(),
             kept: Arc::new(Total::new(config.limits.kept_output_total)),
             events: Events::new(instance, &config.limits),
-            config,
+            settings,
+            manager,
             socket,
             instance,
             started: Instant::now(),
@@ -102,6 +108,11 @@ impl Daemon {
             log,
             waiting_starts: Arc::default(),
         }
+    }
+
+    /// The configuration in force.
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.settings.config()
     }
 
     pub(crate) fn is_shutting_down(&self) -> bool {
@@ -136,7 +147,7 @@ impl Daemon {
 
     /// A place among those who wait for a template to be warm.
     pub(crate) fn wait_for_template(&self) -> Result<Waiting, Problem> {
-        let limit = self.config.limits.waiting_starts;
+        let limit = self.config().limits.waiting_starts;
         let before = self.waiting_starts.fetch_add(1, Ordering::Relaxed);
         let waiting = Waiting(Arc::clone(&self.waiting_starts));
         if before >= limit {

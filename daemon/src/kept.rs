@@ -1,6 +1,7 @@
 //! Output that is kept, the newest of it: in rings of bounded size, which together take a bounded size.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::watch;
 
@@ -167,7 +168,7 @@ impl Bytes {
 /// What all rings of a kind take together: those that are closed make room first, the oldest first.
 #[derive(Debug)]
 pub(crate) struct Total {
-    limit: usize,
+    limit: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -180,9 +181,14 @@ struct State {
 impl Total {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            limit,
+            limit: AtomicUsize::new(limit),
             state: Mutex::default(),
         }
+    }
+
+    /// Holds from the next output on.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     pub(crate) fn used(&self) -> usize {
@@ -192,9 +198,10 @@ impl Total {
     fn grew(&self, ring: &Ring, by: usize) {
         // Dropped when the lock is not held: the last one of a ring takes it.
         let mut emptied = Vec::new();
+        let limit = self.limit.load(Ordering::Relaxed);
         let mut state = self.state();
         state.used += by;
-        while state.used > self.limit {
+        while state.used > limit {
             let Some(oldest) = state.closed.pop_front() else {
                 break;
             };
@@ -203,7 +210,7 @@ impl Total {
                 emptied.push(oldest);
             }
         }
-        let over = state.used.saturating_sub(self.limit);
+        let over = state.used.saturating_sub(limit);
         if over > 0 {
             state.used = state.used.saturating_sub(ring.shrink(over));
         }

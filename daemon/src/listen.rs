@@ -1,5 +1,6 @@
 //! The socket: one daemon for each, open to its user alone from the first instant.
 
+use crate::service::activation::Passed;
 use rustix::fs::{FileType, Mode, OFlags};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -36,6 +37,12 @@ pub enum ListenError {
         /// The path.
         socket: PathBuf,
     },
+    /// The socket that the service manager passed can't be served.
+    #[error("can't serve the socket that was passed (LISTEN_FDS): {detail}")]
+    Passed {
+        /// What is wrong with it, and what to do.
+        detail: String,
+    },
     /// A system call failed.
     #[error("can't {doing} {path}")]
     System {
@@ -52,13 +59,19 @@ pub enum ListenError {
 #[derive(Debug)]
 pub(crate) struct Listening {
     pub(crate) listener: UnixListener,
+    pub(crate) socket: PathBuf,
     folder: OwnedFd,
     name: PathBuf,
+    /// The service manager made the socket, and keeps it for the next mpforkd.
+    passed: bool,
     _lock: File,
 }
 
 impl Drop for Listening {
     fn drop(&mut self) {
+        if self.passed {
+            return;
+        }
         // The lock file stays: removing it would let two daemons lock two files of the same name.
         let _ = rustix::fs::unlinkat(&self.folder, &self.name, rustix::fs::AtFlags::empty());
     }
@@ -66,25 +79,7 @@ impl Drop for Listening {
 
 /// Takes the lock, removes a stale socket, and listens.
 pub(crate) fn listen(socket: &Path) -> Result<Listening, ListenError> {
-    let system = |doing: &'static str, path: &Path| {
-        let path = path.to_owned();
-        move |source: io::Error| ListenError::System {
-            doing,
-            path,
-            source,
-        }
-    };
-    let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
-        return Err(system("use as a socket", socket)(
-            io::ErrorKind::InvalidInput.into(),
-        ));
-    };
-    let folder = if folder.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        folder
-    };
-    let name = PathBuf::from(name);
+    let (folder, name) = split(socket)?;
     if !folder.exists() {
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true).mode(0o700);
@@ -98,10 +93,84 @@ pub(crate) fn listen(socket: &Path) -> Result<Listening, ListenError> {
     let listener = bind(&handle, &name, socket).map_err(system("listen on", socket))?;
     Ok(Listening {
         listener,
+        socket: socket.to_owned(),
         folder: handle,
         name,
+        passed: false,
         _lock: lock,
     })
+}
+
+/// Listens on a socket that was passed, by the same rules: a folder and a socket of the user's alone, and
+/// one daemon.
+pub(crate) fn adopt(passed: Passed) -> Result<Listening, ListenError> {
+    let socket = passed.path.as_path();
+    let (folder, name) = split(socket)?;
+    let handle = open_folder(folder)?;
+    check_socket(&handle, &name, socket)?;
+    let lock = lock(&handle, &name, socket)?;
+    let listener = passed
+        .listener
+        .set_nonblocking(true)
+        .and_then(|()| UnixListener::from_std(passed.listener))
+        .map_err(system("listen on", socket))?;
+    Ok(Listening {
+        listener,
+        socket: socket.to_owned(),
+        folder: handle,
+        name,
+        passed: true,
+        _lock: lock,
+    })
+}
+
+fn system(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> ListenError + use<> {
+    let path = path.to_owned();
+    move |source| ListenError::System {
+        doing,
+        path: path.clone(),
+        source,
+    }
+}
+
+/// The socket's folder, and its name there.
+fn split(socket: &Path) -> Result<(&Path, PathBuf), ListenError> {
+    let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
+        return Err(system("use as a socket", socket)(
+            io::ErrorKind::InvalidInput.into(),
+        ));
+    };
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    Ok((folder, PathBuf::from(name)))
+}
+
+/// A socket that somebody else made is as safe as one of ours.
+fn check_socket(folder: &OwnedFd, name: &Path, socket: &Path) -> Result<(), ListenError> {
+    let wrong = |detail: String| ListenError::Passed { detail };
+    let path = socket.display();
+    let stat = rustix::fs::statat(folder, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(|error| wrong(format!("{path}: {}", io::Error::from(error))))?;
+    let own = nix::unistd::geteuid().as_raw();
+    if !FileType::from_raw_mode(stat.st_mode).is_socket() {
+        Err(wrong(format!("{path} is no socket any more")))
+    } else if stat.st_uid != own {
+        Err(wrong(format!(
+            "{path} belongs to user {}, and this is user {own}: set SocketUser= to it",
+            stat.st_uid
+        )))
+    } else if stat.st_mode & 0o022 != 0 {
+        // Whoever may write to a socket may connect to it.
+        Err(wrong(format!(
+            "others may connect to {path} (mode {:o}): set SocketMode=0600",
+            stat.st_mode & 0o7777
+        )))
+    } else {
+        Ok(())
+    }
 }
 
 /// Opens the socket's folder and checks that nobody else can put things there.

@@ -1,9 +1,9 @@
-//! Records go to standard error, as text or JSON; the newest are kept for `ReadLogs`. Which ones there
-//! are can be changed while it runs.
+//! What is logged; it can be changed while it runs. The newest records are kept for `ReadLogs`.
 
 use crate::config::LogFormat;
 use crate::convert::to_wire;
 use crate::kept::Ring;
+use crate::service::records;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1;
@@ -51,26 +51,28 @@ struct Passing {
     until: Instant,
 }
 
-/// Sets up logging for the whole process.
+/// Sets up logging for the whole process. Without a format: to the journal where standard error goes
+/// there, else text.
 ///
 /// # Errors
-/// When the filter can't be understood.
-pub(crate) fn init(filter: &str, format: LogFormat) -> Result<LogFilter, String> {
+/// When the filter can't be understood, or the journal that was asked for can't be reached.
+pub(crate) fn init(filter: &str, format: Option<LogFormat>) -> Result<LogFilter, String> {
     let parsed =
         parse(filter).map_err(|error| format!("the log filter {filter:?} is wrong: {error}"))?;
     let (layer, handle) = reload::Layer::new(parsed);
-    let stderr = fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
+    let (records, warning) = records::layer(format)?;
     let kept = fmt::layer().with_writer(|| Records).with_ansi(false);
-    let (stderr, kept) = match format {
-        LogFormat::Text => (stderr.boxed(), kept.boxed()),
-        LogFormat::Json => (stderr.json().boxed(), kept.json().boxed()),
+    let kept = match format {
+        Some(LogFormat::Json) => kept.json().boxed(),
+        _ => kept.boxed(),
     };
     tracing_subscriber::registry()
         .with(layer)
-        .with(stderr.and_then(kept))
+        .with(records.and_then(kept))
         .init();
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
+    }
     Ok(LogFilter {
         handle,
         state: Arc::new(Mutex::new(State {

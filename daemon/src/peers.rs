@@ -10,6 +10,7 @@ use mpfork_sys::{pidfd, reactor::Readable};
 use mpfork_transport::{Connection, FdStream};
 use std::collections::{HashMap, HashSet};
 use std::os::fd::AsFd as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::UnixStream;
 
@@ -19,7 +20,7 @@ const TOLD: usize = 64;
 /// All connections.
 #[derive(Debug)]
 pub(crate) struct Peers {
-    limit: usize,
+    limit: AtomicUsize,
     table: Mutex<HashMap<u64, Peer>>,
 }
 
@@ -37,9 +38,13 @@ struct Peer {
 impl Peers {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            limit,
+            limit: AtomicUsize::new(limit),
             table: Mutex::default(),
         }
+    }
+
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// How many are served.
@@ -63,8 +68,9 @@ impl Peers {
         };
         // Those refused take no place of those served: another user's can't keep this one's out.
         let served = self.len();
-        if served >= self.limit && refused.is_none() {
-            refused = Some(Problem::limit("limits.connections", self.limit));
+        let limit = self.limit.load(Ordering::Relaxed);
+        if served >= limit && refused.is_none() {
+            refused = Some(Problem::limit("limits.connections", limit));
         }
         if refused.is_some() && self.table().len() - served >= TOLD {
             return None;
@@ -72,7 +78,7 @@ impl Peers {
         let process = open_peer(daemon, &socket, pid);
         let stream = match FdStream::server(socket) {
             // No call of one that is refused counts as served: it is closed in any case.
-            Ok(stream) => stream.first_call_within(daemon.config.timeouts.first_call),
+            Ok(stream) => stream.first_call_within(daemon.config().timeouts.first_call),
             Err(error) => {
                 tracing::error!(pid, %error, "connection given up: it can't be awaited");
                 return None;
@@ -215,7 +221,8 @@ fn open_peer(daemon: &Daemon, socket: &UnixStream, pid: i32) -> Option<Readable>
     pidfd.and_then(Readable::new).ok()
 }
 
-fn check_user(uid: u32) -> Result<(), Problem> {
+/// Whether this daemon serves a user.
+pub(crate) fn check_user(uid: u32) -> Result<(), Problem> {
     let own = nix::unistd::geteuid().as_raw();
     if uid == own {
         Ok(())

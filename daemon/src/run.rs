@@ -4,13 +4,16 @@ use crate::cli::Cli;
 use crate::config::Config;
 use crate::daemon::{Daemon, Ending};
 use crate::features::Features;
+use crate::service::activation::{self, Passed};
+use crate::service::manager::{Manager, summary};
+use crate::settings::Settings;
 use crate::shutdown::Signals;
 use crate::template::{Template, identity::Identities, spec::Spec};
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 use mpfork_sys::limits;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +37,45 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
+/// Where mpforkd serves.
+enum Place {
+    /// On a socket of its own making.
+    Path(PathBuf),
+    /// On one that it was passed.
+    Passed(Passed),
+}
+
+impl Place {
+    /// A socket that was passed must be the one that was named, if one was.
+    fn new(named: Option<PathBuf>, passed: Option<Passed>) -> anyhow::Result<Self> {
+        let absolute = |path: &Path| {
+            std::path::absolute(path)
+                .with_context(|| format!("can't use the socket {}", path.display()))
+        };
+        let Some(passed) = passed else {
+            let path = named.unwrap_or_else(|| mpfork_transport::search::default_for_daemon().path);
+            return Ok(Self::Path(absolute(&path)?));
+        };
+        if let Some(named) = named {
+            let named = absolute(&named)?;
+            anyhow::ensure!(
+                named == passed.path,
+                "the socket {} was passed (LISTEN_FDS), but {} is to be served: name the same in ListenStream= and here, or none here",
+                passed.path.display(),
+                named.display()
+            );
+        }
+        Ok(Self::Passed(passed))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Path(path) => path,
+            Self::Passed(passed) => &passed.path,
+        }
+    }
+}
+
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Some(shell) = cli.completions {
         let mut script = Vec::new();
@@ -43,7 +85,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             .context("can't print")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut config = match &cli.config {
+    // A reload reads the same file, wherever mpforkd may be by then.
+    let path = cli.config.as_deref().map(std::path::absolute).transpose();
+    let path = path.context("can't find the configuration")?;
+    let mut config = match &path {
         Some(path) => Config::read(path)?,
         None => Config::default(),
     };
@@ -55,16 +100,14 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         println!("the configuration is fine");
         return Ok(ExitCode::SUCCESS);
     }
+    // Before anything else opens what could be taken for it.
+    let passed = activation::take()?;
     let filter = cli.log.or_else(|| config.log.filter.clone());
-    let format = cli.log_format.unwrap_or(config.log.format);
+    let format = cli.log_format.or(config.log.format);
     let log = crate::logging::init(filter.as_deref().unwrap_or("info"), format)
         .map_err(anyhow::Error::msg)?;
-    let socket = cli
-        .socket
-        .or_else(|| config.socket.clone())
-        .unwrap_or_else(|| mpfork_transport::search::default_for_daemon().path);
-    let socket = std::path::absolute(&socket)
-        .with_context(|| format!("can't use the socket {}", socket.display()))?;
+    let named = cli.socket.or_else(|| config.socket.clone());
+    let place = Place::new(named, passed)?;
 
     let original_nofile = raise_open_files().context("can't read the limit of open files")?;
     limit_workers(&mut config);
@@ -92,28 +135,38 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         .build()
         .context("can't start the runtime")?;
     drop(runtime.spawn_blocking(|| {}));
-    let code = runtime.block_on(serve(config, socket, features, original_nofile, log))?;
+    let settings = Settings::new(path, config);
+    let code = runtime.block_on(serve(settings, place, features, original_nofile, log))?;
     // Reading a zygote's memory must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(200));
     Ok(code)
 }
 
 async fn serve(
-    config: Config,
-    socket: PathBuf,
+    settings: Settings,
+    place: Place,
     features: Features,
     original_nofile: limits::Rlimit,
     log: crate::logging::LogFilter,
 ) -> anyhow::Result<ExitCode> {
     let signals = Signals::new().context("can't listen to signals")?;
-    let listening = crate::listen::listen(&socket)?;
-    let daemon = Arc::new(Daemon::new(config, socket, features, original_nofile, log));
+    let socket = place.path().to_owned();
+    let listening = match place {
+        Place::Path(path) => crate::listen::listen(&path)?,
+        Place::Passed(passed) => crate::listen::adopt(passed)?,
+    };
+    let metrics = settings.config().metrics.listen.clone();
+    let metrics = crate::metrics::Listener::bind(metrics.as_ref()).await?;
+    let manager = Manager::from_environment();
+    let daemon = Daemon::new(settings, manager, socket, features, original_nofile, log);
+    let daemon = Arc::new(daemon);
     configure_templates(&daemon)?;
-    let background = [
+    let mut background = vec![
         tokio::spawn(signals.handle(Arc::clone(&daemon))),
         tokio::spawn(retire_idle(Arc::clone(&daemon))),
         tokio::spawn(crate::drain::follow(Arc::clone(&daemon))),
     ];
+    background.extend(metrics.map(|listener| crate::metrics::serve(&daemon, listener)));
     warm_configured(&daemon);
     tracing::info!(
         pid = std::process::id(),
@@ -121,9 +174,12 @@ async fn serve(
         crate::NAME_AND_VERSION,
         daemon.socket.display()
     );
+    daemon.manager.ready(&summary(&daemon));
     let served = crate::serve::serve(&daemon, &listening.listener).await;
     for task in background {
         task.abort();
+        // Ended, and what it held let go.
+        let _ = task.await;
     }
     drop(listening);
     served.context("serving failed")?;
@@ -159,7 +215,7 @@ pub(crate) const OWN_FILES: u64 = 300;
 pub(crate) const FILES_PER_WORKER: usize = 2;
 
 /// Fits the limit of workers to the limit of open files, so that it is the one that is reached.
-fn limit_workers(config: &mut Config) {
+pub(crate) fn limit_workers(config: &mut Config) {
     let Ok(files) = limits::get(limits::NOFILE) else {
         return;
     };
@@ -189,20 +245,20 @@ fn configure_templates(daemon: &Arc<Daemon>) -> anyhow::Result<()> {
         daemon,
         Template::new(name.clone(), name, true, None, builtin),
     );
-    for (name, config) in &daemon.config.templates {
+    for (name, config) in &daemon.config().templates {
         let spec = Spec::from_config(config, &daemon.identities)
             .with_context(|| format!("template {name}"))?;
         let (label, display) = (name.clone(), name.clone());
-        let template = Template::new(label, display, true, Some(config.clone()), spec);
+        let template = Template::new(label, display, true, Some(Arc::new(config.clone())), spec);
         daemon.templates.configure(daemon, template);
     }
     Ok(())
 }
 
-/// Launches the zygotes of templates that are to be warm at all times.
+/// Warms the templates that are to be warm, unless they are.
 pub(crate) fn warm_configured(daemon: &Arc<Daemon>) {
     for template in daemon.templates.all() {
-        if template.keep_warm {
+        if template.keep_warm() {
             let daemon = Arc::clone(daemon);
             tokio::spawn(async move {
                 if let Err(problem) = template.warm(&daemon).await {
@@ -222,6 +278,9 @@ async fn retire_idle(daemon: Arc<Daemon>) {
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for round in 0u32.. {
         timer.tick().await;
+        if !daemon.is_shutting_down() {
+            daemon.manager.status(|| summary(&daemon));
+        }
         for template in daemon.templates.all() {
             template.retire_idle(&daemon);
             if round % SAMPLE_EVERY == 0

@@ -101,8 +101,13 @@ async fn accept(
     /// With no descriptor left, the next try waits until some may be free.
     const PAUSE: Duration = Duration::from_millis(50);
     let mut complained = false;
+    let mut watchdog = daemon.manager.watchdog();
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = watchdog.beat() => continue,
+        };
+        match accepted {
             Ok((socket, _)) => {
                 complained = false;
                 if *daemon.ending.borrow() == Ending::Now {

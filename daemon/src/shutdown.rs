@@ -18,6 +18,7 @@ pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     child: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -26,14 +27,16 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             child: signal(SignalKind::child())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
-    /// Reaps children and turns signals into the end.
+    /// Reaps children, reads the configuration again on SIGHUP, and turns the others into the end.
     pub(crate) async fn handle(mut self, daemon: Arc<Daemon>) {
         loop {
             tokio::select! {
                 _ = self.child.recv() => crate::children::reap_all(&daemon),
+                _ = self.hangup.recv() => crate::reload::reload(&daemon),
                 _ = self.terminate.recv() => on_signal(&daemon, "SIGTERM"),
                 _ = self.interrupt.recv() => on_signal(&daemon, "SIGINT"),
             }
@@ -47,19 +50,22 @@ fn on_signal(daemon: &Daemon, name: &str) {
         daemon.ending.send_replace(Ending::Now);
     } else {
         tracing::info!("{name}: ending in order");
-        begin(daemon, daemon.config.timeouts.grace);
+        begin(daemon, daemon.config().timeouts.grace);
     }
 }
 
 /// Begins to end in order; nothing when it has begun.
 pub(crate) fn begin(daemon: &Daemon, grace: Duration) {
-    daemon.ending.send_if_modified(|ending| {
+    let begun = daemon.ending.send_if_modified(|ending| {
         let first = *ending == Ending::No;
         if first {
             *ending = Ending::InOrder(grace);
         }
         first
     });
+    if begun {
+        daemon.manager.stopping(grace);
+    }
 }
 
 /// Waits until the end was asked for and everything that ran has ended.

@@ -2,7 +2,8 @@ complete -c mpforkd -s c -l config -d 'The configuration file (TOML)' -r -F
 complete -c mpforkd -l socket -d 'The socket to serve on [default: $XDG_RUNTIME_DIR/mpforkd/mpforkd.sock, as root /run/mpforkd/mpforkd.sock, else a folder of the user\'s own under the temporary folder]' -r -F
 complete -c mpforkd -l log -d 'What to log: a level, or directives such as mpforkd=debug' -r
 complete -c mpforkd -l log-format -d 'How to log' -r -f -a "text\t'A line for people'
-json\t'A JSON object a line'"
+json\t'A JSON object a line'
+journal\t'Entries of systemd\'s journal, each field by name'"
 complete -c mpforkd -l completions -d 'Print a script that makes a shell complete this command line, and exit' -r -f -a "bash\t''
 elvish\t''
 fish\t''

@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod fuzz;
 pub mod harness;
+pub mod openmetrics;
 mod running;
 pub mod soak;
 

@@ -48,6 +48,12 @@ impl Events {
         }
     }
 
+    /// Other bounds hold from now on.
+    pub(crate) fn set_limits(&self, limits: &Limits) {
+        self.ring()
+            .bound(limits.retained_events, limits.retained_event_bytes);
+    }
+
     /// This run of the daemon.
     pub(crate) fn instance(&self) -> u64 {
         self.instance

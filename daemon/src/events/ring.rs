@@ -37,13 +37,24 @@ impl Ring {
         let bytes = OVERHEAD + event.encoded_len();
         self.events.push_back((Arc::new(event), bytes));
         self.bytes += bytes;
+        self.make_room();
+        sequence
+    }
+
+    /// Other bounds hold; what is over them is forgotten.
+    pub(super) fn bound(&mut self, most: usize, most_bytes: usize) {
+        self.most = most;
+        self.most_bytes = most_bytes;
+        self.make_room();
+    }
+
+    fn make_room(&mut self) {
         while self.events.len() > self.most || self.bytes > self.most_bytes {
             let Some((_, bytes)) = self.events.pop_front() else {
                 break;
             };
             self.bytes -= bytes;
         }
-        sequence
     }
 
     /// The number of the oldest one that is remembered; of the next one when none is.
@@ -85,6 +96,10 @@ mod tests {
         assert_eq!(seen(5), [5]);
         assert_eq!(seen(6), [0; 0]);
         assert_eq!(seen(u64::MAX), [0; 0]);
+        // Under a lower bound the oldest go at once.
+        ring.bound(1, usize::MAX);
+        assert_eq!((ring.first(), ring.push(event(0))), (5, 6));
+        assert_eq!(ring.first(), 6);
     }
 
     proptest! {

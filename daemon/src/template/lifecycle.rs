@@ -2,6 +2,7 @@
 
 use super::spec::Spec;
 use super::{Phase, State, Template};
+use crate::config::TemplateConfig;
 use crate::daemon::Daemon;
 use crate::zygote::{Zygote, launch::launch};
 use mpfork_proto::problem::Problem;
@@ -140,18 +141,29 @@ impl Template {
         let (template, daemon) = (Arc::clone(self), Arc::clone(daemon));
         tokio::spawn(async move {
             let result = launch(&daemon, &template, &spec).await;
-            template.launched(&daemon, result);
+            template.launched(&daemon, &spec.digest, result);
         });
     }
 
-    fn launched(self: &Arc<Self>, daemon: &Arc<Daemon>, result: Result<Arc<Zygote>, Problem>) {
+    fn launched(
+        self: &Arc<Self>,
+        daemon: &Arc<Daemon>,
+        digest: &str,
+        result: Result<Arc<Zygote>, Problem>,
+    ) {
         let mut state = self.state();
-        if !matches!(state.phase, Phase::Warming) {
-            // A reload was faster: its zygote serves.
+        let overtaken = !matches!(state.phase, Phase::Warming);
+        // By a reload, whose zygote serves; or by another configuration, whose zygote is launched by
+        // whoever waits.
+        if overtaken || state.spec.digest != digest {
+            if !overtaken {
+                state.phase = Phase::Cold;
+            }
             drop(state);
             if let Ok(zygote) = result {
                 self.drain(daemon, &zygote, "a reloaded zygote was faster");
             }
+            self.notify();
             return;
         }
         let ready = match result {
@@ -270,7 +282,8 @@ impl Template {
 
     /// Warms a new zygote beside the present one, which stays when that fails.
     pub(crate) async fn reload(self: &Arc<Self>, daemon: &Arc<Daemon>) -> Result<(), Problem> {
-        let spec = match &self.config {
+        let config = self.config();
+        let spec = match &config {
             Some(config) => Spec::from_config(config, &daemon.identities)?,
             None => self.spec(),
         };
@@ -287,7 +300,7 @@ impl Template {
         self.publish(daemon, EventKind::TemplateWarming, |event| event);
         let reloaded = tokio::spawn(async move {
             let result = launch(&shared, &template, &spec).await;
-            template.reloaded(&shared, spec, result)
+            template.reloaded(&shared, spec, config.as_ref(), result)
         });
         reloaded.await.unwrap_or_else(|error| {
             Err(Problem::new(Reason::Internal, "the reload was interrupted").with("detail", error))
@@ -298,6 +311,7 @@ impl Template {
         self: &Arc<Self>,
         daemon: &Arc<Daemon>,
         spec: Spec,
+        config: Option<&Arc<TemplateConfig>>,
         result: Result<Arc<Zygote>, Problem>,
     ) -> Result<(), Problem> {
         let mut state = self.state();
@@ -316,6 +330,11 @@ impl Template {
             self.drain(daemon, &zygote, "it is not needed any more");
             daemon.accepting()?;
             return Err(super::table::unknown(&self.label));
+        }
+        if state.config.as_ref().map(Arc::as_ptr) != config.map(Arc::as_ptr) {
+            drop(state);
+            self.drain(daemon, &zygote, "its configuration was changed");
+            return Err(self.busy("its configuration was changed meanwhile"));
         }
         state.failures = 0;
         state.superseded = false;
@@ -351,7 +370,7 @@ impl Template {
     fn let_go(self: &Arc<Self>, daemon: &Arc<Daemon>, zygote: &Arc<Zygote>) {
         zygote.retire();
         self.state().draining.push(Arc::clone(zygote));
-        let (zygote, grace) = (Arc::clone(zygote), daemon.config.timeouts.grace);
+        let (zygote, grace) = (Arc::clone(zygote), daemon.config().timeouts.grace);
         let template = Arc::clone(self);
         tokio::spawn(async move {
             zygote.idle().await;
@@ -398,10 +417,10 @@ impl Template {
             let state = self.state();
             let longest = if state.superseded {
                 Duration::from_secs(1)
-            } else if self.keep_warm {
+            } else if state.config.as_ref().is_some_and(|config| config.warm) {
                 return;
             } else {
-                daemon.config.timeouts.idle
+                daemon.config().timeouts.idle
             };
             matches!(state.phase, Phase::Warm(_))
                 && self.stats.placed() == 0
@@ -446,9 +465,33 @@ impl Template {
         self.publish(daemon, EventKind::TemplateRemoved, |event| event);
     }
 
+    /// The configuration says something else of it: a changed recipe gets a new zygote, and the old one
+    /// drains.
+    pub(crate) fn reconfigure(
+        self: &Arc<Self>,
+        daemon: &Arc<Daemon>,
+        config: Arc<TemplateConfig>,
+        spec: Spec,
+    ) {
+        let mut state = self.state();
+        state.config = Some(config);
+        let changed = state.spec.digest != spec.digest;
+        state.spec = spec;
+        // What is being warmed finds the recipe changed when it is ready.
+        if changed && !matches!(state.phase, Phase::Warm(_) | Phase::Warming) {
+            state.phase = Phase::Cold;
+            state.failures = 0;
+        }
+        drop(state);
+        if changed {
+            self.cool(daemon, "its configuration was changed");
+            self.notify();
+        }
+    }
+
     /// A configured template whose program was rebuilt gets a new zygote; the old one drains.
     fn follow_program(self: &Arc<Self>, daemon: &Arc<Daemon>) {
-        let Some(config) = &self.config else {
+        let Some(config) = self.config() else {
             return;
         };
         let Ok(metadata) = std::fs::metadata(&config.program) else {
@@ -458,7 +501,7 @@ impl Template {
         if super::identity::FileVersion::from(&metadata) == self.state().spec.version {
             return;
         }
-        match Spec::from_config(config, &daemon.identities) {
+        match Spec::from_config(&config, &daemon.identities) {
             Ok(spec) => {
                 let mut state = self.state();
                 let rebuilt = state.spec.digest != spec.digest;

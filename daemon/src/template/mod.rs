@@ -14,6 +14,7 @@
 //! ```
 //! A template whose program was rebuilt is superseded: it drains, and leaves when it is idle.
 
+pub(crate) mod buckets;
 pub(crate) mod identity;
 pub(crate) mod lifecycle;
 mod report;
@@ -45,12 +46,8 @@ pub(crate) struct Template {
     pub(crate) label: String,
     /// What people call it.
     pub(crate) display: String,
-    /// Present for a configured template.
-    pub(crate) config: Option<TemplateConfig>,
-    /// Known from the start, not registered by a client.
+    /// Known from the configuration or built in, not registered by a client.
     pub(crate) configured: bool,
-    /// Kept warm when idle.
-    pub(crate) keep_warm: bool,
     pub(crate) stats: Stats,
     /// The newest of what its zygotes have printed.
     pub(crate) output: Arc<Ring>,
@@ -63,6 +60,8 @@ pub(crate) struct Template {
 #[derive(Debug)]
 struct State {
     spec: Spec,
+    /// Present for a configured template.
+    config: Option<Arc<TemplateConfig>>,
     phase: Phase,
     /// Zygotes that finish their workers.
     draining: Vec<Arc<Zygote>>,
@@ -100,19 +99,18 @@ impl Template {
         label: String,
         display: String,
         configured: bool,
-        config: Option<TemplateConfig>,
+        config: Option<Arc<TemplateConfig>>,
         spec: Spec,
     ) -> Self {
         Self {
             label,
             display,
             configured,
-            keep_warm: config.as_ref().is_some_and(|config| config.warm),
-            config,
             stats: Stats::default(),
             output: Arc::new(Ring::new(OUTPUT)),
             state: Mutex::new(State {
                 spec,
+                config,
                 phase: Phase::Cold,
                 draining: Vec::new(),
                 failures: 0,
@@ -141,6 +139,17 @@ impl Template {
         self.state().superseded
     }
 
+    /// What the configuration says of it.
+    pub(crate) fn config(&self) -> Option<Arc<TemplateConfig>> {
+        self.state().config.clone()
+    }
+
+    /// Kept warm when idle.
+    pub(crate) fn keep_warm(&self) -> bool {
+        let state = self.state();
+        state.config.as_ref().is_some_and(|config| config.warm)
+    }
+
     /// It is in use: its idle time begins anew.
     pub(crate) fn touch(&self) {
         self.state().last_used = Instant::now();
@@ -161,6 +170,19 @@ impl Template {
 
     pub(crate) fn set_memory(&self, memory: Memory) {
         self.state().memory = Some(memory);
+    }
+
+    /// The warm zygote's memory, if it was sampled.
+    pub(crate) fn memory(&self) -> Option<Memory> {
+        let state = self.state();
+        match &state.phase {
+            Phase::Warm(_) => state.memory,
+            _ => None,
+        }
+    }
+
+    pub(crate) fn digest(&self) -> String {
+        self.state().spec.digest.clone()
     }
 
     /// The warm zygote's pid.

@@ -8,12 +8,13 @@ use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::EventKind;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// All templates.
 #[derive(Debug)]
 pub(crate) struct Templates {
-    limit: usize,
+    limit: AtomicUsize,
     table: Mutex<HashMap<String, Arc<Template>>>,
 }
 
@@ -58,17 +59,29 @@ fn ambiguous(name: &str, several: &[Arc<Template>]) -> Problem {
 impl Templates {
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            limit,
+            limit: AtomicUsize::new(limit),
             table: Mutex::default(),
         }
     }
 
-    /// A template known from the start.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// A template known from the configuration.
     pub(crate) fn configure(&self, daemon: &Daemon, template: Template) {
         let registered = Record::of_template(EventKind::TemplateRegistered, &template);
         daemon.events.publish(registered);
         let label = template.label.clone();
         self.table().insert(label, Arc::new(template));
+    }
+
+    /// A template that the configuration has no more: it drains.
+    pub(crate) fn unconfigure(&self, daemon: &Arc<Daemon>, name: &str) {
+        let template = self.table().remove(name);
+        if let Some(template) = template {
+            template.remove(daemon);
+        }
     }
 
     /// By name, by digest, by the beginning of a digest that only one has, or by the name of a
@@ -107,7 +120,8 @@ impl Templates {
         if let Some(template) = table.get(&spec.digest) {
             return Ok((Arc::clone(template), false));
         }
-        if table.len() >= self.limit {
+        let limit = self.limit.load(Ordering::Relaxed);
+        if table.len() >= limit {
             // The one that nobody has used for longest makes room: a cold one, or else a warm one.
             let oldest = table
                 .values()
@@ -116,7 +130,7 @@ impl Templates {
                 .max();
             match oldest.and_then(|(_, label)| table.remove(&label)) {
                 Some(evicted) => evicted.remove(daemon),
-                None => return Err(Problem::limit("limits.templates", self.limit)),
+                None => return Err(Problem::limit("limits.templates", limit)),
             }
         }
         let superseded: Vec<_> = table
@@ -150,7 +164,7 @@ impl Templates {
     pub(crate) fn remove(&self, daemon: &Arc<Daemon>, name: &str) -> Result<(), Problem> {
         let template = self.get(name)?;
         if template.configured {
-            let detail = match template.config {
+            let detail = match template.config() {
                 Some(_) => "it is configured: take it out of the configuration",
                 None => "it is built in",
             };

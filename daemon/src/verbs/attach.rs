@@ -88,7 +88,7 @@ async fn first(messages: &mut Streaming<AttachRequest>) -> Result<Message, Probl
 async fn start(call: Call<Start>) -> Result<(Arc<Worker>, Option<Attachment>, Started), Problem> {
     if let Some(held) = &call.held {
         // The one message of this call that is kept while others come first.
-        let most = call.daemon.config.limits.request_bytes_per_connection;
+        let most = call.daemon.config().limits.request_bytes_per_connection;
         held.add(call.message.encoded_len(), most)?;
     }
     let (daemon, connection) = (Arc::clone(&call.daemon), call.connection.clone());

@@ -51,7 +51,7 @@ fn order(daemon: &Arc<Daemon>, request: DrainRequest) -> Result<Option<Order>, P
     });
     let grace = match request.grace {
         Some(grace) => from_wire("grace", grace)?,
-        None => daemon.config.timeouts.grace,
+        None => daemon.config().timeouts.grace,
     };
     Ok(Some(Order {
         deadline: deadline.transpose()?,

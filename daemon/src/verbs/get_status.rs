@@ -4,7 +4,7 @@ use super::Call;
 use crate::convert::to_wire;
 use crate::daemon::Daemon;
 use mpfork_proto::problem::Problem;
-use mpfork_proto::v1::{Feature, GetStatusRequest, GetStatusResponse, Limit};
+use mpfork_proto::v1::{Configuration, Feature, GetStatusRequest, GetStatusResponse, Limit};
 use std::os::unix::ffi::OsStrExt as _;
 
 pub(super) async fn serve(call: Call<GetStatusRequest>) -> Result<GetStatusResponse, Problem> {
@@ -29,11 +29,22 @@ pub(super) async fn serve(call: Call<GetStatusRequest>) -> Result<GetStatusRespo
         strangers_reaped: daemon.children.strangers(),
         draining: daemon.is_draining(),
         log_filter: Some(daemon.log.describe()),
+        configuration: configuration(daemon),
+    })
+}
+
+fn configuration(daemon: &Daemon) -> Option<Configuration> {
+    let path = daemon.settings.path()?;
+    Some(Configuration {
+        path: path.as_os_str().as_bytes().to_vec(),
+        read: Some(daemon.settings.read().into()),
+        error: daemon.settings.error().unwrap_or_default(),
+        pending: daemon.settings.pending(),
     })
 }
 
 fn limits(daemon: &Daemon) -> Vec<Limit> {
-    let limits = &daemon.config.limits;
+    let limits = &daemon.config().limits;
     let limit = |name: &str, value: usize, used: Option<usize>| Limit {
         name: name.to_owned(),
         value: value as u64,

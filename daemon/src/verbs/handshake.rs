@@ -10,6 +10,6 @@ pub(super) async fn serve(call: Call<HandshakeRequest>) -> Result<HandshakeRespo
         &call.message,
         call.daemon.instance,
         crate::NAME_AND_VERSION,
-        call.daemon.config.limits.descriptor_credit,
+        call.daemon.config().limits.descriptor_credit,
     )
 }

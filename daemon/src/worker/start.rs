@@ -61,7 +61,7 @@ pub(crate) async fn start(
                     let template = daemon.templates.get(&request.template).ok();
                     let failed = Record::start_failed(&request, template.as_deref(), problem);
                     daemon.events.publish(failed);
-                    daemon.workers.count_failed();
+                    daemon.workers.count_failed(problem.reason);
                     daemon.workers.forget_request(&request_id);
                 }
                 let (outcome, started) = match result {
@@ -131,7 +131,7 @@ async fn start_in(
             description: request.description.clone(),
             template: Arc::clone(template),
             keep: request.keep,
-            grace: request.grace.unwrap_or(daemon.config.timeouts.grace),
+            grace: request.grace.unwrap_or(daemon.config().timeouts.grace),
             time_limit: request.time_limit,
             owner: claim.clone(),
             command: request.is_command(),
@@ -319,7 +319,7 @@ async fn fork(
 ) -> ForkReply {
     let worker = seed.id.counter;
     let template = Arc::clone(&seed.template);
-    let limit = daemon.config.timeouts.fork;
+    let limit = daemon.config().timeouts.fork;
     let mut answer = match zygote.fork(seed, theirs) {
         Ok(Some(answer)) => answer,
         Ok(None) => return ForkReply::Gone,

@@ -5,8 +5,8 @@ use crate::template::Template;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::{WorkerId, WorkerTotals};
-use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
@@ -24,13 +24,15 @@ const KEPT_DESCRIPTORS: usize = 64;
 pub(crate) struct Workers {
     instance: u64,
     next: AtomicU64,
-    limit: usize,
-    per_template: usize,
-    retained: usize,
+    limit: AtomicUsize,
+    per_template: AtomicUsize,
+    retained: AtomicUsize,
     live: Arc<watch::Sender<usize>>,
     started: AtomicU64,
     exited: AtomicU64,
     failed: AtomicU64,
+    /// Of failed starts: at most as many as there are reasons.
+    reasons: Mutex<BTreeMap<&'static str, u64>>,
     table: Mutex<Table>,
 }
 
@@ -92,26 +94,37 @@ impl Workers {
         Self {
             instance,
             next: AtomicU64::new(1),
-            limit: limits.workers,
-            per_template: limits.workers_per_template,
-            retained: limits.retained_exits,
+            limit: AtomicUsize::new(limits.workers),
+            per_template: AtomicUsize::new(limits.workers_per_template),
+            retained: AtomicUsize::new(limits.retained_exits),
             live: Arc::new(watch::Sender::new(0)),
             started: AtomicU64::new(0),
             exited: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            reasons: Mutex::default(),
             table: Mutex::default(),
         }
     }
 
+    /// Other bounds hold from now on; what is over them already stays.
+    pub(crate) fn set_limits(&self, limits: &crate::config::Limits) {
+        self.limit.store(limits.workers, Ordering::Relaxed);
+        self.per_template
+            .store(limits.workers_per_template, Ordering::Relaxed);
+        self.retained
+            .store(limits.retained_exits, Ordering::Relaxed);
+    }
+
     /// A place for one more worker.
     pub(crate) fn place(&self, template: &Arc<Template>) -> Result<Place, Problem> {
+        let limit = self.limit.load(Ordering::Relaxed);
         let placed = self.live.send_if_modified(|live| {
-            let free = *live < self.limit;
+            let free = *live < limit;
             *live += usize::from(free);
             free
         });
         if !placed {
-            return Err(Problem::limit("limits.workers", self.limit));
+            return Err(Problem::limit("limits.workers", limit));
         }
         template.stats.placed.fetch_add(1, Ordering::Relaxed);
         let place = Place {
@@ -119,11 +132,9 @@ impl Workers {
             template: Arc::clone(template),
             forked: false,
         };
-        if template.stats.placed.load(Ordering::Relaxed) > self.per_template {
-            return Err(Problem::limit(
-                "limits.workers_per_template",
-                self.per_template,
-            ));
+        let limit = self.per_template.load(Ordering::Relaxed);
+        if template.stats.placed.load(Ordering::Relaxed) > limit {
+            return Err(Problem::limit("limits.workers_per_template", limit));
         }
         Ok(place)
     }
@@ -174,8 +185,24 @@ impl Workers {
     }
 
     /// A start that gave no worker.
-    pub(crate) fn count_failed(&self) {
+    pub(crate) fn count_failed(&self, reason: Reason) {
         self.failed.fetch_add(1, Ordering::Relaxed);
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        *reasons.entry(reason.wire_name()).or_default() += 1;
+    }
+
+    /// Starts that gave no worker, by reason, in lower case.
+    pub(crate) fn failures(&self) -> Vec<(String, u64)> {
+        let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        reasons
+            .iter()
+            .map(|(reason, count)| (reason.to_ascii_lowercase(), *count))
+            .collect()
+    }
+
+    /// Ended workers that are remembered.
+    pub(crate) fn remembered(&self) -> usize {
+        self.table().ended.len()
     }
 
     /// A worker was forked.
@@ -216,7 +243,9 @@ impl Workers {
         if let Some(earlier) = earlier.and_then(|(counter, _)| table.workers.get(counter)) {
             earlier.close_descriptors();
         }
-        while table.ended.len() > self.retained || table.ended_bytes > MOST_BYTES {
+        while table.ended.len() > self.retained.load(Ordering::Relaxed)
+            || table.ended_bytes > MOST_BYTES
+        {
             let Some((oldest, bytes)) = table.ended.pop_front() else {
                 break;
             };

@@ -168,7 +168,7 @@ async fn on_gone(daemon: &Arc<Daemon>, template: &Arc<Template>, zygote: &Arc<Zy
     };
     if asked {
         // Its exit handlers run now.
-        let _ = tokio::time::timeout(daemon.config.timeouts.grace, zygote.child.ended()).await;
+        let _ = tokio::time::timeout(daemon.config().timeouts.grace, zygote.child.ended()).await;
     }
     // It may have closed its link only.
     zygote.child.kill();

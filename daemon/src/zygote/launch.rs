@@ -60,6 +60,17 @@ pub(crate) async fn launch(
     template: &Arc<Template>,
     spec: &Spec,
 ) -> Result<Arc<Zygote>, Problem> {
+    let launched = make_ready(daemon, template, spec).await;
+    let ready_after = launched.as_ref().ok().map(|zygote| zygote.preload_time);
+    template.stats.record_launch(ready_after);
+    launched
+}
+
+async fn make_ready(
+    daemon: &Arc<Daemon>,
+    template: &Arc<Template>,
+    spec: &Spec,
+) -> Result<Arc<Zygote>, Problem> {
     let launched_at = Instant::now();
     let mut candidate = execute(daemon, template, spec).map_err(|error| {
         use nix::libc::{EAGAIN, EMFILE, ENFILE, ENOMEM};
@@ -156,7 +167,7 @@ impl Candidate<'_> {
             end_groups: !self.daemon.features.has(Feature::GroupSignal),
         }))
         .await?;
-        let hello = self.daemon.config.timeouts.hello;
+        let hello = self.daemon.config().timeouts.hello;
         let welcome = match tokio::time::timeout(hello, self.receive()).await {
             Ok(Ok(Frame::Welcome(welcome))) => welcome,
             // It has threads already.
@@ -196,7 +207,7 @@ impl Candidate<'_> {
     /// From Preload to Ready, each preload within its limit.
     async fn preload(&mut self) -> Result<wire::Ready, Problem> {
         let begun = Instant::now();
-        let standard = self.daemon.config.timeouts.preload;
+        let standard = self.daemon.config().timeouts.preload;
         let mut current = String::new();
         let mut limit = standard.min(LONGEST);
         let mut deadline = begun + limit;

@@ -11,16 +11,17 @@ use tonic::transport::Channel;
 /// The user that is nobody.
 pub const NOBODY: u32 = 65534;
 
-/// A channel whose peer is [`NOBODY`], to the mpforkd: a process of that user has connected, and
-/// passed its socket here. For root; `program` is a copy of the test program that user can execute.
+/// A connection whose peer is [`NOBODY`]: a process of that user has connected, and passed its socket
+/// here. For root; `program` is a copy of the test program that user can execute.
 ///
 /// # Panics
 /// When it can't be made.
-pub async fn channel_of_nobody(program: &Path, daemon: &Daemon) -> Channel {
+#[must_use]
+pub fn connection_of_nobody(program: &Path, socket: &Path) -> UnixStream {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let status = Command::new(program)
         .arg("connect")
-        .arg(daemon.socket())
+        .arg(socket)
         .stdin(std::os::fd::OwnedFd::from(theirs))
         .uid(NOBODY)
         .gid(NOBODY)
@@ -28,7 +29,15 @@ pub async fn channel_of_nobody(program: &Path, daemon: &Daemon) -> Channel {
     assert!(status.unwrap().success());
     let mut received = Vec::new();
     mpfork_sys::fdpass::receive(ours.as_fd(), &mut [0], &mut received).unwrap();
-    let socket = UnixStream::from(received.pop().unwrap());
+    UnixStream::from(received.pop().unwrap())
+}
+
+/// A channel to the mpforkd whose peer is [`NOBODY`]; see [`connection_of_nobody`].
+///
+/// # Panics
+/// When it can't be made.
+pub async fn channel_of_nobody(program: &Path, daemon: &Daemon) -> Channel {
+    let socket = connection_of_nobody(program, daemon.socket());
     socket.set_nonblocking(true).unwrap();
     let socket = tokio::net::UnixStream::from_std(socket).unwrap();
     let (channel, _) = mpfork_transport::channel_over(socket).await.unwrap();

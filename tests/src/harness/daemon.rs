@@ -53,6 +53,8 @@ pub struct Setup {
     unnamed: bool,
     /// What a shell does before it executes the daemon.
     prelude: String,
+    /// What executes the daemon in its own place.
+    wrapper: Vec<OsString>,
 }
 
 impl Default for Setup {
@@ -79,6 +81,7 @@ impl Setup {
             env: Vec::new(),
             unnamed: false,
             prelude: String::new(),
+            wrapper: Vec::new(),
         }
     }
 
@@ -110,6 +113,21 @@ impl Setup {
         self.unnamed = true;
         let folder = self.folder.path().to_owned();
         self.env("XDG_RUNTIME_DIR", folder)
+    }
+
+    /// Not told where to serve.
+    #[must_use]
+    pub fn unnamed(mut self) -> Self {
+        self.unnamed = true;
+        self
+    }
+
+    /// Executed by another command, which takes the daemon's own as its last arguments and executes it in
+    /// its place.
+    #[must_use]
+    pub fn through(mut self, wrapper: Vec<OsString>) -> Self {
+        self.wrapper = wrapper;
+        self
     }
 
     /// Limits how many files it may have open.
@@ -190,6 +208,7 @@ impl Setup {
             let script = format!("{}exec \"$@\"", self.prelude);
             keeper.args(["/bin/sh", "-c", &script, "sh"]);
         }
+        keeper.args(&self.wrapper);
         keeper.arg(program(DAEMON)).arg("--config").arg(&config);
         if !self.unnamed {
             keeper.arg("--socket").arg(&self.socket);

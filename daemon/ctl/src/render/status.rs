@@ -5,7 +5,7 @@ use super::columns::{Align, Columns, beside};
 use super::template::template_table;
 use super::text::{line, wrap};
 use super::units::{age, grouped};
-use crate::views::StatusView;
+use crate::views::{ConfigurationView, StatusView};
 
 /// Where the right block begins.
 const LEFT: usize = 48;
@@ -14,6 +14,9 @@ const LEFT: usize = 48;
 pub(crate) fn status(status: &StatusView) -> String {
     let mut lines = vec![head(status)];
     lines.extend(wrap(&format!("socket {}", status.socket), WIDTH));
+    if let Some(configuration) = &status.configuration {
+        lines.extend(self::configuration(configuration));
+    }
     lines.push(String::new());
     lines.extend(template_table(&status.templates));
     lines.push(String::new());
@@ -52,6 +55,27 @@ pub(super) fn head(status: &StatusView) -> String {
         status.uid,
         status.instance,
     )
+}
+
+fn configuration(configuration: &ConfigurationView) -> Vec<String> {
+    let read = configuration
+        .age_seconds
+        .map_or_else(String::new, |seconds| {
+            format!(" (read {} ago)", age(seconds))
+        });
+    let mut lines = wrap(&format!("config {}{read}", configuration.path), WIDTH);
+    let mut below = |text: String| {
+        let wrapped = wrap(&text, WIDTH - 2);
+        lines.extend(wrapped.into_iter().map(|line| format!("  {line}")));
+    };
+    if let Some(error) = &configuration.error {
+        below(format!("NOT RELOADED, what was read before holds: {error}"));
+    }
+    if !configuration.pending.is_empty() {
+        let names = configuration.pending.join(", ");
+        below(format!("RESTART to apply: {names}"));
+    }
+    lines
 }
 
 fn limits(status: &StatusView) -> Vec<String> {
@@ -119,6 +143,7 @@ mod tests {
             strangers_reaped: 0,
             uptime: None,
             shutting_down: true,
+            configuration: None,
             features: Vec::new(),
             ..samples::status()
         };
@@ -149,7 +174,12 @@ mod tests {
             seconds: 299,
             nanos: 0,
         });
-        status.features[1].detail = long;
+        status.features[1].detail.clone_from(&long);
+        if let Some(configuration) = &mut status.configuration {
+            configuration.path = long.clone().into_bytes();
+            configuration.error = format!("{long}\n\x1b[31m");
+            configuration.pending = vec![long];
+        }
         let page = page(status);
         for line in page.lines() {
             assert!(line.chars().count() <= WIDTH, "{line}");

@@ -6,7 +6,7 @@ mod template;
 mod worker;
 
 pub(crate) use event::{EventView, NewsView, kind_name, kinds};
-pub(crate) use status::{LogFilterView, StatusView};
+pub(crate) use status::{ConfigurationView, LogFilterView, StatusView};
 pub(crate) use template::TemplateView;
 pub(crate) use worker::{ExitView, WorkerView};
 

@@ -1,6 +1,6 @@
 //! The daemon's status.
 
-use super::{TemplateView, lossy, seconds};
+use super::{TemplateView, lossy, seconds, time};
 use mpfork_proto::v1;
 use serde::Serialize;
 use std::time::SystemTime;
@@ -23,6 +23,7 @@ pub(crate) struct StatusView {
     pub(crate) workers: WorkersView,
     pub(crate) connections: u32,
     pub(crate) strangers_reaped: u64,
+    pub(crate) configuration: Option<ConfigurationView>,
 }
 
 /// What the daemon logs.
@@ -60,6 +61,15 @@ pub(crate) struct FeatureView {
 }
 
 #[derive(Debug, Clone, Serialize)]
+pub(crate) struct ConfigurationView {
+    pub(crate) path: String,
+    /// How long what is in force has been.
+    pub(crate) age_seconds: Option<f64>,
+    pub(crate) error: Option<String>,
+    pub(crate) pending: Vec<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct WorkersView {
     pub(crate) running: u64,
     pub(crate) started: u64,
@@ -78,6 +88,12 @@ impl StatusView {
             name: feature.name,
             available: feature.available,
             detail: super::some(feature.detail),
+        });
+        let configuration = status.configuration.map(|configuration| ConfigurationView {
+            path: lossy(&configuration.path),
+            age_seconds: time!(configuration.read).map(|read| super::age(read, now)),
+            error: super::some(configuration.error),
+            pending: configuration.pending,
         });
         let templates = status.templates.into_iter();
         let workers = status.workers.unwrap_or_default();
@@ -102,6 +118,7 @@ impl StatusView {
             },
             connections: status.connections,
             strangers_reaped: status.strangers_reaped,
+            configuration,
         }
     }
 }
@@ -223,6 +240,16 @@ pub(crate) mod samples {
             }),
             connections: 2,
             strangers_reaped: 1,
+            configuration: Some(v1::Configuration {
+                path: b"/etc/mpforkd/mpforkd.toml".to_vec(),
+                read: Some(prost_types::Timestamp {
+                    seconds: 1_800_000_000 - 90,
+                    nanos: 0,
+                }),
+                error: "TOML parse error at line 3, column 1\n3 | workres = 4\nunknown field"
+                    .to_owned(),
+                pending: vec!["socket".to_owned(), "metrics".to_owned()],
+            }),
             ..v1::GetStatusResponse::default()
         }
     }
@@ -242,6 +269,10 @@ pub(crate) mod samples {
             "/limits/0/used",
             "/features/1/detail",
             "/connections",
+            "/configuration/path",
+            "/configuration/age_seconds",
+            "/configuration/error",
+            "/configuration/pending/1",
         ] {
             assert!(
                 json.pointer(pointer).is_some_and(|v| !v.is_null()),

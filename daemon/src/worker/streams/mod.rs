@@ -48,7 +48,8 @@ impl Streams {
         // An earlier try may have added its own.
         request.descriptors.truncate(plan.descriptors);
         request.state.placed.truncate(plan.placed);
-        let limits = &daemon.config.limits;
+        let config = daemon.config();
+        let limits = &config.limits;
         let keeps = limits.kept_output > 0 && plan.which(Stream::Kept).next().is_some();
         let attached = plan.which(Stream::Attached).count() + usize::from(plan.result);
         let mut opening = Opening { request };
