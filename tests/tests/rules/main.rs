@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used)] // A test may panic.
 
 mod crates;
+mod deploy;
 mod generated;
 mod layout;
 mod readme;
 mod security;
+mod runbook;
 mod sources;
 mod verbs;

@@ -177,7 +177,7 @@ fn cargo_knows(args: &[&str]) -> bool {
 
 fn program_knows(program: &str, args: &[&str]) -> bool {
     if !["mpforkd", "mpctl"].contains(&program) {
-        return ["cd", "export", "git"].contains(&program);
+        return ["cd", "export", "git", "sudo", "systemctl"].contains(&program);
     }
     // The verb, and that of templates.
     let is_verb = |arg: &str| {
