@@ -16,6 +16,9 @@ _mpctl() {
             ",$1")
                 cmd="mpctl"
                 ;;
+            mpctl,attach)
+                cmd="mpctl__subcmd__attach"
+                ;;
             mpctl,completions)
                 cmd="mpctl__subcmd__completions"
                 ;;
@@ -30,6 +33,9 @@ _mpctl() {
                 ;;
             mpctl,log-filter)
                 cmd="mpctl__subcmd__log__subcmd__filter"
+                ;;
+            mpctl,logs)
+                cmd="mpctl__subcmd__logs"
                 ;;
             mpctl,ps)
                 cmd="mpctl__subcmd__ps"
@@ -58,6 +64,9 @@ _mpctl() {
             mpctl,wait)
                 cmd="mpctl__subcmd__wait"
                 ;;
+            mpctl__subcmd__help,attach)
+                cmd="mpctl__subcmd__help__subcmd__attach"
+                ;;
             mpctl__subcmd__help,completions)
                 cmd="mpctl__subcmd__help__subcmd__completions"
                 ;;
@@ -72,6 +81,9 @@ _mpctl() {
                 ;;
             mpctl__subcmd__help,log-filter)
                 cmd="mpctl__subcmd__help__subcmd__log__subcmd__filter"
+                ;;
+            mpctl__subcmd__help,logs)
+                cmd="mpctl__subcmd__help__subcmd__logs"
                 ;;
             mpctl__subcmd__help,ps)
                 cmd="mpctl__subcmd__help__subcmd__ps"
@@ -158,8 +170,26 @@ _mpctl() {
 
     case "${cmd}" in
         mpctl)
-            opts="-h -V --socket --json --help --version status top ps run start wait signal template events drain log-filter shutdown completions help"
+            opts="-h -V --socket --json --help --version status top ps run start wait attach logs signal template events drain log-filter shutdown completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mpctl__subcmd__attach)
+            opts="-h --socket --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -254,8 +284,22 @@ _mpctl() {
             return 0
             ;;
         mpctl__subcmd__help)
-            opts="status top ps run start wait signal template events drain log-filter shutdown completions help"
+            opts="status top ps run start wait attach logs signal template events drain log-filter shutdown completions help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mpctl__subcmd__help__subcmd__attach)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -324,6 +368,20 @@ _mpctl() {
             return 0
             ;;
         mpctl__subcmd__help__subcmd__log__subcmd__filter)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mpctl__subcmd__help__subcmd__logs)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -544,6 +602,24 @@ _mpctl() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mpctl__subcmd__logs)
+            opts="-f -h --follow --socket --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --socket)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

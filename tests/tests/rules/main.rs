@@ -7,7 +7,7 @@ mod deploy;
 mod generated;
 mod layout;
 mod readme;
-mod security;
 mod runbook;
+mod security;
 mod sources;
 mod verbs;
