@@ -30,9 +30,8 @@ const LONG: [&str; 5] = [
     "/GetStatus",
 ];
 
-/// The call whose request goes on for as long as a worker reads: flow control bounds what is held of
-/// it, and its first message counts itself.
-const STREAMED: &str = "/Attach";
+/// Calls whose requests are streams: a message is held until the next one begins, not until the end.
+const STREAMED: [&str; 2] = ["/Attach", "/ServerReflectionInfo"];
 
 /// What a connection has under way.
 #[derive(Debug)]
@@ -113,8 +112,19 @@ impl Held {
         turn.take()
     }
 
-    /// Counts bytes of the request; an error when they are more than the connection may have.
-    pub(crate) fn add(&self, count: usize, most: usize) -> Result<(), Problem> {
+    /// Holds so many bytes more of this call, and no more than that.
+    pub(crate) fn also(&self, count: usize, daemon: &Daemon) -> Result<Self, Problem> {
+        let more = Self::new(Arc::clone(&self.0.usage));
+        more.add(count, daemon.config().limits.request_bytes_per_connection)?;
+        Ok(more)
+    }
+
+    fn release(&self) {
+        let count = self.0.bytes.swap(0, Ordering::Relaxed);
+        self.0.usage.bytes.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    fn add(&self, count: usize, most: usize) -> Result<(), Problem> {
         self.0.bytes.fetch_add(count, Ordering::Relaxed);
         let before = self.0.usage.bytes.fetch_add(count, Ordering::Relaxed);
         if before.saturating_add(count) > most {
@@ -193,9 +203,13 @@ where
         request.extensions_mut().insert(held.clone());
         let body = Counted {
             inner: std::mem::take(request.body_mut()),
-            held: (!request.uri().path().ends_with(STREAMED)).then(|| held.clone()),
+            held: held.clone(),
             most: limits.request_bytes_per_connection,
             whole: first.clone(),
+            cut: STREAMED
+                .iter()
+                .any(|call| request.uri().path().ends_with(call))
+                .then(Cut::default),
         };
         *request.body_mut() = Body::new(body);
         let answer = self.inner.call(request);
@@ -249,11 +263,48 @@ fn typed(response: http::Response<Body>) -> http::Response<Body> {
 /// A request's body, counted as it is read.
 struct Counted {
     inner: Body,
-    /// Where its bytes are counted, if they are.
-    held: Option<Held>,
+    held: Held,
     most: usize,
     /// To be told when it has been read to its end.
     whole: Option<Connection>,
+    /// Of a stream of messages: where its reader is.
+    cut: Option<Cut>,
+}
+
+/// How much of the latest message of a stream has come. Each has five bytes in front of it, the last
+/// four of which are its length.
+#[derive(Debug, Default)]
+struct Cut {
+    front: Vec<u8>,
+    read: usize,
+    left: usize,
+}
+
+impl Cut {
+    const FRONT: usize = 5;
+
+    /// More has come; how much of a message that is not whole there is now.
+    fn unfinished(&mut self, mut data: &[u8]) -> usize {
+        while let Some((first, rest)) = data.split_first() {
+            if self.front.len() < Self::FRONT {
+                self.front.push(*first);
+                data = rest;
+                if let [_, a, b, c, d] = *self.front {
+                    self.left = u32::from_be_bytes([a, b, c, d]) as usize;
+                }
+            } else {
+                let (now, later) = data.split_at(self.left.min(data.len()));
+                self.left -= now.len();
+                self.read += now.len();
+                data = later;
+            }
+            if self.front.len() == Self::FRONT && self.left == 0 {
+                self.front.clear();
+                self.read = 0;
+            }
+        }
+        self.front.len() + self.read
+    }
 }
 
 impl http_body::Body for Counted {
@@ -266,10 +317,19 @@ impl http_body::Body for Counted {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
         if let Some(Ok(frame)) = &frame
-            && let (Some(data), Some(held)) = (frame.data_ref(), &self.held)
-            && let Err(problem) = held.add(data.len(), self.most)
+            && let Some(data) = frame.data_ref()
         {
-            return Poll::Ready(Some(Err(problem.into())));
+            let count = match &mut self.cut {
+                None => data.len(),
+                Some(cut) => {
+                    let unfinished = cut.unfinished(data);
+                    self.held.release();
+                    unfinished
+                }
+            };
+            if let Err(problem) = self.held.add(count, self.most) {
+                return Poll::Ready(Some(Err(problem.into())));
+            }
         }
         if self.inner.is_end_stream()
             && let Some(connection) = self.whole.take()
@@ -312,5 +372,31 @@ impl http_body::Body for Answering {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_stream_only_the_message_that_is_not_whole_counts() {
+        let stream = [
+            &[0, 0, 0, 0, 3][..],
+            b"abc",
+            &[0; 5],
+            &[0, 0, 0, 1, 0],
+            b"much",
+        ]
+        .concat();
+        for step in 1..stream.len() {
+            let mut cut = Cut::default();
+            let counts: Vec<usize> = stream.chunks(step).map(|c| cut.unfinished(c)).collect();
+            assert_eq!(counts.last(), Some(&9), "{step}: {counts:?}");
+            if step == 1 {
+                assert_eq!(counts[..8], [1, 2, 3, 4, 5, 6, 7, 0]);
+                assert_eq!(counts[8..14], [1, 2, 3, 4, 0, 1]);
+            }
+        }
     }
 }

@@ -8,10 +8,14 @@ use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{TemplateSpec, WorkerSpec};
 use mpfork_transport::Connection;
 
-/// What is made of a start's bytes; `None` when they are no message.
-pub fn start(bytes: &[u8], connection: &Connection) -> Option<Result<(), Problem>> {
+/// What is made of a start's bytes, be it one by `Attach` or not; `None` when they are no message.
+pub fn start(
+    bytes: &[u8],
+    attaching: bool,
+    connection: &Connection,
+) -> Option<Result<(), Problem>> {
     let spec = WorkerSpec::decode(bytes).ok()?;
-    Some(StartRequest::parse(spec, connection, false).map(drop))
+    Some(StartRequest::parse(spec, connection, attaching).map(drop))
 }
 
 /// What is made of a recipe's bytes; `None` when they are no message.

@@ -281,7 +281,7 @@ fn the_daemon_is_drained_and_takes_starts_again() {
     );
     assert_eq!(daemon.json(&["status"])["draining"], true);
     let outcome = daemon.run(&["run", "command", "--", "true"]);
-    assert_eq!(outcome.code(), 85, "{outcome:?}");
+    assert_eq!(outcome.code(), 88, "{outcome:?}");
     assert!(outcome.stderr.contains("mpctl drain --undo"), "{outcome:?}");
     let outcome = daemon.run(&["drain", "--undo"]);
     assert_eq!(

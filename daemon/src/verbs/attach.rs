@@ -85,12 +85,13 @@ async fn first(messages: &mut Streaming<AttachRequest>) -> Result<Message, Probl
     }
 }
 
-async fn start(call: Call<Start>) -> Result<(Arc<Worker>, Option<Attachment>, Started), Problem> {
-    if let Some(held) = &call.held {
-        // The one message of this call that is kept while others come first.
-        let most = call.daemon.config().limits.request_bytes_per_connection;
-        held.add(call.message.encoded_len(), most)?;
-    }
+async fn start(
+    mut call: Call<Start>,
+) -> Result<(Arc<Worker>, Option<Attachment>, Started), Problem> {
+    // The call goes on; the start is held for as long as it takes.
+    let bytes = call.message.encoded_len();
+    let held = call.held.map(|held| held.also(bytes, &call.daemon));
+    call.held = held.transpose()?;
     let (daemon, connection) = (Arc::clone(&call.daemon), call.connection.clone());
     let detached = call.message.detached;
     let call = call.with(|start| start.spec);

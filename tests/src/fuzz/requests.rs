@@ -1,7 +1,9 @@
 //! Requests that come from anybody.
 
+use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_transport::{Connection, FdStream};
+use std::cell::LazyCell;
 use tokio::net::UnixStream;
 
 /// Any bytes as a start and as a recipe: what is refused names a field, a limit or a descriptor.
@@ -9,18 +11,22 @@ use tokio::net::UnixStream;
 /// # Panics
 /// When it does not.
 pub fn requests(data: &[u8]) {
-    let connection = connection();
-    for outcome in [
-        mpforkd::checks::start(data, &connection),
-        mpforkd::checks::recipe(data, &connection),
-    ] {
-        let Some(Err(problem)) = outcome else {
-            continue;
-        };
+    CONNECTION.with(|connection| {
+        for attaching in [false, true] {
+            check(mpforkd::checks::start(data, attaching, connection));
+        }
+        check(mpforkd::checks::recipe(data, connection));
+    });
+}
+
+fn check(outcome: Option<Result<(), Problem>>) {
+    if let Some(Err(problem)) = outcome {
         let fact = match problem.reason {
             Reason::BadRequest => "field",
             Reason::LimitReached => "limit",
             Reason::DescriptorMissing => "detail",
+            // A recipe without a descriptor names a file, which is opened.
+            Reason::ProgramRefused => "program",
             _ => panic!("{problem:?}"),
         };
         assert!(!problem.get(fact).is_empty(), "{problem:?}");
@@ -28,10 +34,12 @@ pub fn requests(data: &[u8]) {
     }
 }
 
-/// One that carries no descriptors.
-fn connection() -> Connection {
-    super::block_on(async {
-        let (socket, _) = UnixStream::pair().unwrap();
-        FdStream::server(socket).unwrap().connection()
-    })
+thread_local! {
+    /// One that carries no descriptors.
+    static CONNECTION: LazyCell<Connection> = LazyCell::new(|| {
+        super::block_on(async {
+            let (socket, _) = UnixStream::pair().unwrap();
+            FdStream::server(socket).unwrap().connection()
+        })
+    });
 }
