@@ -88,8 +88,11 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     println!("seed        {seed}");
     let config = format!("[limits]\nretained_exits = {RETAINED}\n[timeouts]\nidle = \"1d\"\n");
     let daemon = running::Daemon::start(&program, &config)?;
-    on_a_runtime(soak(cli, &daemon, StdRng::seed_from_u64(seed)))?;
-    daemon.shut_down()?;
+    let soaked = on_a_runtime(soak(cli, &daemon, StdRng::seed_from_u64(seed)));
+    // In order, whatever came out: a mpforkd that is killed leaves what runs.
+    let ended = daemon.shut_down();
+    soaked?;
+    ended?;
     println!("all is as it must be");
     Ok(())
 }
