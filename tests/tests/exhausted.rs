@@ -31,10 +31,16 @@ fn a_fork_waits_while_too_many_descriptors_are_in_flight() {
         client.warm("command").await.unwrap();
         let zygote = client.template("command").await.zygote_pid;
         let full = in_flight();
-        let start = client.exit_of(without_streams(shell("exit 5")));
+        // One whose assignment carries descriptors, and one whose own socket is the only one.
+        let start = async {
+            tokio::join!(
+                client.exit_of(shell("exit 5")),
+                client.exit_of(without_streams(shell("exit 5")))
+            )
+        };
         let meanwhile = async {
             eventually_async("it is being started", async || {
-                (client.in_use("workers").await == 1).then_some(())
+                (client.in_use("workers").await == 2).then_some(())
             })
             .await;
             // mpforkd goes on with everything else, but has not got the fork to its zygote.
@@ -45,8 +51,8 @@ fn a_fork_waits_while_too_many_descriptors_are_in_flight() {
             assert_eq!(client.status().await.workers.unwrap().started, 0);
             drop(full);
         };
-        let (exit, ()) = tokio::join!(start, meanwhile);
-        assert_eq!(exit.exitcode(), 5);
+        let ((one, other), ()) = tokio::join!(start, meanwhile);
+        assert_eq!((one.exitcode(), other.exitcode()), (5, 5));
         assert_eq!(client.template("command").await.zygote_pid, zygote);
     });
 }

@@ -9,13 +9,14 @@ use super::{Claim, Owner, Seed, Worker};
 use crate::daemon::Daemon;
 use crate::events::Record;
 use crate::template::Template;
+use crate::zygote::link::{CONGESTION_PAUSE, is_congested};
 use crate::zygote::{ForkReply, Zygote};
 use mpfork_proto::link::Assignment;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// How often a start is tried again with another zygote when one dies under it.
@@ -123,7 +124,7 @@ async fn start_in(
         check_owner(daemon, request, claim.owner())?;
         let streams = Streams::open(daemon, request)?;
         let id = daemon.workers.next_id();
-        let (control, theirs) = assign(request, id)?;
+        let (control, theirs) = assign(request, id, daemon.config().timeouts.fork).await?;
         let seed = Box::new(Seed {
             id,
             request_id: request.request_id.clone(),
@@ -280,9 +281,12 @@ fn check_function(
     Err(Problem::bad_request("spec.task.function.name", detail))
 }
 
-fn assign(
+/// Puts the assignment into a socket of the worker's own. While the user has too many descriptors in
+/// flight, which others take off their sockets soon, it waits, for at most this time.
+async fn assign(
     request: &StartRequest,
     id: mpfork_proto::v1::WorkerId,
+    limit: Duration,
 ) -> Result<(Control, OwnedFd), Problem> {
     let assignment = Assignment {
         // At most 252.
@@ -293,11 +297,22 @@ fn assign(
         name: request.name.clone(),
         id: Some(id),
     };
-    let (mut control, theirs) =
-        Control::assign(&assignment, &request.descriptors).map_err(|error| match error {
-            AssignError::Frame(error) => Problem::bad_request("spec", error),
-            AssignError::Io(error) => Problem::limit("open files of mpforkd", error),
-        })?;
+    let begun = Instant::now();
+    let (mut control, theirs) = loop {
+        match Control::assign(&assignment, &request.descriptors) {
+            Ok(assigned) => break assigned,
+            Err(AssignError::Io(error)) if is_congested(&error) && begun.elapsed() < limit => {
+                tokio::time::sleep(CONGESTION_PAUSE).await;
+            }
+            Err(AssignError::Io(error)) if is_congested(&error) => {
+                return Err(Problem::limit("descriptors in flight of the user", error));
+            }
+            Err(AssignError::Io(error)) => {
+                return Err(Problem::limit("open files of mpforkd", error));
+            }
+            Err(AssignError::Frame(error)) => return Err(Problem::bad_request("spec", error)),
+        }
+    };
     if control.is_undelivered() {
         let delivery = control
             .delivery()

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 const CHUNK_BYTES: usize = 4 << 10;
 
 /// How long to wait while there are too many descriptors, in flight or here.
-const CONGESTION_PAUSE: Duration = Duration::from_millis(2);
+pub(crate) const CONGESTION_PAUSE: Duration = Duration::from_millis(2);
 
 /// A link that is of no more use.
 #[derive(Debug, thiserror::Error)]
@@ -234,7 +234,8 @@ enum Waits {
     Others,
 }
 
-fn is_congested(error: &io::Error) -> bool {
+/// Whether sending failed as the user has too many descriptors in flight.
+pub(crate) fn is_congested(error: &io::Error) -> bool {
     error.raw_os_error() == Some(nix::libc::ETOOMANYREFS)
 }
 
