@@ -20,9 +20,13 @@ pub struct ProcessBuilder {
 
 impl ProcessBuilder {
     pub(crate) fn new(context: Context, task: Result<Task, Error>) -> Self {
+        let state = match &task {
+            Ok(Task::Main { .. }) => StartState::capture_for_command(),
+            _ => StartState::capture(),
+        };
         Self {
             context,
-            options: Options::new(StartState::capture()),
+            options: Options::new(state),
             task,
         }
     }

@@ -30,6 +30,18 @@ const LONG: [&str; 5] = [
     "/GetStatus",
 ];
 
+/// So many calls of a connection may have answers that go on: what is under way of each is bounded, and
+/// a client that does not read lets it lie with mpforkd.
+const GOING_ON: usize = 128;
+/// The calls that have them, but for `RunWorker`, which tells two small things.
+const GO_ON: [&str; 5] = [
+    "/Attach",
+    "/ReadLogs",
+    "/WatchEvents",
+    "/ServerReflectionInfo",
+    "Health/Watch",
+];
+
 /// Calls whose requests are streams: a message is held until the next one begins, not until the end.
 const STREAMED: [&str; 2] = ["/Attach", "/ServerReflectionInfo"];
 
@@ -37,6 +49,7 @@ const STREAMED: [&str; 2] = ["/Attach", "/ServerReflectionInfo"];
 #[derive(Debug)]
 pub(crate) struct Usage {
     calls: AtomicUsize,
+    going_on: AtomicUsize,
     bytes: AtomicUsize,
     long_answers: Arc<Semaphore>,
 }
@@ -45,6 +58,7 @@ impl Default for Usage {
     fn default() -> Self {
         Self {
             calls: AtomicUsize::new(0),
+            going_on: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             long_answers: Arc::new(Semaphore::new(LONG_ANSWERS)),
         }
@@ -53,14 +67,24 @@ impl Default for Usage {
 
 /// A call's place; free again when dropped.
 #[derive(Debug)]
-struct Place(Arc<Usage>);
+struct Place {
+    usage: Arc<Usage>,
+    goes_on: bool,
+}
 
 impl Place {
-    fn take(usage: &Arc<Usage>, most: usize) -> Result<Self, Problem> {
-        let before = usage.calls.fetch_add(1, Ordering::Relaxed);
-        let place = Self(Arc::clone(usage));
-        if before >= most {
+    fn take(usage: &Arc<Usage>, goes_on: bool, most: usize) -> Result<Self, Problem> {
+        let calls = usage.calls.fetch_add(1, Ordering::Relaxed);
+        let going_on = usage
+            .going_on
+            .fetch_add(usize::from(goes_on), Ordering::Relaxed);
+        let usage = Arc::clone(usage);
+        let place = Self { usage, goes_on };
+        if calls >= most {
             return Err(Problem::limit("limits.calls_per_connection", most));
+        }
+        if goes_on && going_on >= GOING_ON {
+            return Err(Problem::limit("streams of one connection", GOING_ON));
         }
         Ok(place)
     }
@@ -68,7 +92,10 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.calls.fetch_sub(1, Ordering::Relaxed);
+        self.usage.calls.fetch_sub(1, Ordering::Relaxed);
+        self.usage
+            .going_on
+            .fetch_sub(usize::from(self.goes_on), Ordering::Relaxed);
     }
 }
 
@@ -191,14 +218,20 @@ where
             .then(|| connection.clone());
         let config = self.daemon.config();
         let limits = &config.limits;
-        let place = match Place::take(&usage, limits.calls_per_connection) {
+        let is_one_of = |calls: &[&str]| {
+            calls
+                .iter()
+                .any(|call| request.uri().path().ends_with(call))
+        };
+        let (is_long, goes_on) = (is_one_of(&LONG), is_one_of(&GO_ON));
+        let is_streamed = is_one_of(&STREAMED);
+        let place = match Place::take(&usage, goes_on, limits.calls_per_connection) {
             Ok(place) => place,
             Err(problem) => {
                 let refusal = Status::from(problem).into_http();
                 return Box::pin(std::future::ready(Ok(refusal)));
             }
         };
-        let is_long = LONG.iter().any(|call| request.uri().path().ends_with(call));
         let held = Held::new(usage);
         request.extensions_mut().insert(held.clone());
         let body = Counted {
@@ -206,10 +239,7 @@ where
             held: held.clone(),
             most: limits.request_bytes_per_connection,
             whole: first.clone(),
-            cut: STREAMED
-                .iter()
-                .any(|call| request.uri().path().ends_with(call))
-                .then(Cut::default),
+            cut: is_streamed.then(Cut::default),
         };
         *request.body_mut() = Body::new(body);
         let answer = self.inner.call(request);

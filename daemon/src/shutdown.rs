@@ -88,18 +88,7 @@ async fn in_order(daemon: &Arc<Daemon>) {
         Ending::InOrder(grace) => grace,
         Ending::No | Ending::Now => Duration::ZERO,
     };
-    let stuck = async {
-        tokio::time::sleep(grace.saturating_add(ZYGOTES)).await;
-        // Every worker was killed by now. A zygote that does not tell is stuck itself; without it its
-        // workers are mpforkd's own.
-        tracing::warn!("workers were killed and not reported, their zygotes are killed");
-        daemon.children.kill_all();
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        () = workers_end(daemon, grace) => {}
-        () = stuck => {}
-    }
+    workers_end(daemon, grace).await;
     for template in daemon.templates.all() {
         template.cool(daemon, "mpforkd ends");
     }
@@ -121,6 +110,21 @@ async fn in_order(daemon: &Arc<Daemon>) {
 
 /// Ends all workers. Starts that were under way come out as workers or errors; none begins any more.
 pub(crate) async fn workers_end(daemon: &Arc<Daemon>, grace: Duration) {
+    let stuck = async {
+        tokio::time::sleep(grace.saturating_add(ZYGOTES)).await;
+        // Every worker was killed by now. A zygote that does not tell is stuck itself; without it its
+        // workers are mpforkd's own.
+        tracing::warn!("workers were killed and not reported, their zygotes are killed");
+        daemon.children.kill_all();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = all_end(daemon, grace) => {}
+        () = stuck => {}
+    }
+}
+
+async fn all_end(daemon: &Arc<Daemon>, grace: Duration) {
     loop {
         let mut ends = tokio::task::JoinSet::new();
         for worker in daemon.workers.running() {

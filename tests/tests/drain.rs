@@ -3,7 +3,7 @@
 
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::{DrainRequest, DrainResponse, DrainState, TemplateState};
-use mpfork_tests::harness::process::lives;
+use mpfork_tests::harness::process::{lives, stop};
 use mpfork_tests::harness::programs::test_program;
 use mpfork_tests::harness::spec::{command, duration, function, millis, shell};
 use mpfork_tests::harness::{
@@ -284,5 +284,28 @@ fn wrong_requests() {
         };
         wrong(request, "grace").await;
         assert!(!client.status().await.draining);
+    });
+}
+
+#[test]
+fn a_stopped_zygote_does_not_hold_up_the_deadline() {
+    check(Setup::new(), async |daemon| {
+        let client = daemon.connect().await;
+        let mut run = client.run(command(&["sleep", "600"])).await;
+        let zygote = client.template("command").await.zygote_pid;
+        stop(zygote);
+        let request = DrainRequest {
+            deadline: millis(10),
+            grace: millis(10),
+            ..DrainRequest::default()
+        };
+        // Nobody but the zygote could tell: it is killed, and its worker is the daemon's own then.
+        let over = drain(&client, request).await.over().await;
+        assert_eq!(over, (DrainState::Drained, 0));
+        assert_eq!(run.exit().await.exitcode(), -15);
+        eventually_async("the zygote is gone", async || {
+            (!lives(zygote)).then_some(())
+        })
+        .await;
     });
 }

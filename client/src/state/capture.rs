@@ -32,7 +32,7 @@ impl StartState {
         }
     }
 
-    /// As [`Self::capture`], for commands, which also inherit the signals that the process ignores;
+    /// As [`Self::capture`], for commands and `main`, which also inherit the signals that the process ignores;
     /// except SIGPIPE, which the Rust runtime ignores in every program.
     #[must_use]
     pub fn capture_for_command() -> Self {

@@ -146,6 +146,16 @@ pub fn blocked() -> io::Result<Vec<i32>> {
 /// True when this process ignores the signal.
 #[must_use]
 pub fn is_ignored(signal: i32) -> bool {
+    action_of(signal) == Some(libc::SIG_IGN)
+}
+
+/// True when this process leaves the signal to its default action.
+#[must_use]
+pub fn is_default(signal: i32) -> bool {
+    action_of(signal) == Some(libc::SIG_DFL)
+}
+
+fn action_of(signal: i32) -> Option<libc::sighandler_t> {
     let mut action = KernelAction {
         action: libc::SIG_DFL,
         rest: [0; 7],
@@ -161,7 +171,7 @@ pub fn is_ignored(signal: i32) -> bool {
             SET_BYTES,
         )
     };
-    result == 0 && action.action == libc::SIG_IGN
+    (result == 0).then_some(action.action)
 }
 
 #[cfg(test)]

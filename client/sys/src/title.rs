@@ -39,7 +39,7 @@ pub fn hide_room() {
         && let Some(map) = current()
         && map.arg_start < end
     {
-        apply(&Map {
+        apply(Map {
             arg_end: end,
             ..map
         });
@@ -49,7 +49,7 @@ pub fn hide_room() {
 /// Makes what lies between these addresses the title: strings, each ended by a NUL byte.
 pub(crate) fn set(start: usize, end: usize) {
     if let Some(map) = current() {
-        apply(&Map {
+        apply(Map {
             arg_start: start as u64,
             arg_end: end as u64,
             ..map
@@ -89,8 +89,6 @@ fn current() -> Option<Map> {
         // Nothing lies at such an address: it is hidden.
         (value > 1).then_some(value)
     };
-    // SAFETY: brk with an address below the heap changes nothing; it gives the present end.
-    let brk = unsafe { libc::syscall(libc::SYS_brk, 0) };
     Some(Map {
         start_code: field(26)?,
         end_code: field(27)?,
@@ -98,7 +96,8 @@ fn current() -> Option<Map> {
         start_data: field(45)?,
         end_data: field(46)?,
         start_brk: field(47)?,
-        brk: u64::try_from(brk).ok()?,
+        // Filled in at the last moment: what is freed on the way may move it.
+        brk: 0,
         arg_start: field(48)?,
         arg_end: field(49)?,
         env_start: field(50)?,
@@ -110,15 +109,22 @@ fn current() -> Option<Map> {
     })
 }
 
-fn apply(map: &Map) {
+fn apply(mut map: Map) {
+    // SAFETY: brk with an address below the heap changes nothing; it gives the present end.
+    let brk = unsafe { libc::syscall(libc::SYS_brk, 0) };
+    let Ok(brk) = u64::try_from(brk) else {
+        return;
+    };
+    map.brk = brk;
     // SAFETY: the kernel reads a structure of this size. Its values are the present ones, but for the
     // range of the arguments, which the kernel reads for /proc alone. The heap's end can't have moved
-    // since it was asked for: both callers run in processes of one thread.
+    // since it was asked for: nothing was allocated or freed in between, and both callers run in
+    // processes of one thread.
     unsafe {
         libc::prctl(
             libc::PR_SET_MM,
             libc::PR_SET_MM_MAP,
-            std::ptr::from_ref(map),
+            &raw const map,
             size_of::<Map>(),
             0,
         )

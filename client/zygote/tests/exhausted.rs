@@ -44,10 +44,10 @@ fn limit_open_files(pid: i32, limit: u64) {
 fn a_spare_descriptor_sees_a_fork_through() {
     let mut zygote = Zygote::ready(&[], &[]);
     assert_eq!(zygote.run(Start::main(&["code", "1"])).code(), 1);
-    // One number is free: the worker's socket takes it, and none is left for the pidfd.
+    // No number is free, neither for the worker's socket nor for the pidfd.
     let open = open_numbers(zygote.pid);
     let mut free = (0..).filter(|number| !open.contains(number));
-    let limit = free.nth(1).unwrap();
+    let limit = free.next().unwrap();
     limit_open_files(zygote.pid, limit);
     for code in ["2", "3"] {
         let mut worker = zygote.start(Start::main(&["code", code]));

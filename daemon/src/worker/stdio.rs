@@ -4,6 +4,7 @@
 use super::Worker;
 use super::streams::{Attachment, waiting};
 use mpfork_proto::problem::Problem;
+use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::AttachRequest;
 use mpfork_proto::v1::attach_request::Message;
 use mpfork_proto::v1::attach_response::Event;
@@ -100,9 +101,17 @@ impl Session {
                 }
                 Phase::Result(sent) => {
                     let from = *sent;
-                    if let Some(part) = self.result(from) {
-                        self.phase = Phase::Result(from + part.len() as u64);
-                        return Some(Ok(Event::Result(part)));
+                    match self.result(from) {
+                        Ok(Some(part)) => {
+                            self.phase = Phase::Result(from + part.len() as u64);
+                            return Some(Ok(Event::Result(part)));
+                        }
+                        Ok(None) => {}
+                        // A part of it must not pass for all.
+                        Err(problem) => {
+                            self.phase = Phase::Over;
+                            return Some(Err(problem));
+                        }
                     }
                     self.phase = Phase::Over;
                     if let Some(attachment) = &mut self.attachment {
@@ -152,14 +161,20 @@ impl Session {
         self.attachment.as_ref()?.outputs[which].as_deref()
     }
 
-    fn result(&self, from: u64) -> Option<Vec<u8>> {
-        let outcome = self.attachment.as_ref()?.outcome()?;
+    /// The part of the result from a place on; `None` at its end, or when there is none.
+    fn result(&self, from: u64) -> Result<Option<Vec<u8>>, Problem> {
+        let outcome = self.attachment.as_ref().and_then(Attachment::outcome);
+        let Some(outcome) = outcome else {
+            return Ok(None);
+        };
         match outcome.part(from, CHUNK) {
-            Ok(part) if !part.is_empty() => Some(part),
-            Ok(_) => None,
+            Ok(part) => Ok(Some(part).filter(|part| !part.is_empty())),
             Err(error) => {
-                tracing::warn!(worker = %self.worker.id, %error, "can't read a result");
-                None
+                let worker = self.worker.id;
+                let text = format!("the result of worker {worker} can't be read: {error}");
+                Err(Problem::new(Reason::WorkerLost, text)
+                    .with("worker", worker)
+                    .with("message", error))
             }
         }
     }

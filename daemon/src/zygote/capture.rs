@@ -49,6 +49,8 @@ impl Capture {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return,
             }
+            // One that never stops printing must not keep everybody else waiting.
+            tokio::task::coop::consume_budget().await;
         }
     }
 

@@ -66,3 +66,24 @@ fn a_result_whose_answer_was_lost_can_be_had_again() {
         assert_eq!(first.result, again.result);
     });
 }
+
+#[test]
+fn a_result_is_whole_however_many_workers_end_meanwhile() {
+    check(Setup::new(), async |daemon| {
+        let client = daemon.connect().await;
+        let template = client.test_template(&[]).await;
+        let spec = call(&template, "echo", "x".repeat(3 << 20));
+        // Nothing of it is read before.
+        let mut attached = client.attach(spec).await;
+        let others = daemon.connect().await;
+        for _ in 0..80 {
+            let other = others.attach(call(&template, "print", ())).await;
+            assert!({ other }.everything().await.exit.success());
+        }
+        let all = attached.everything().await;
+        assert_eq!(
+            (all.result.len(), all.exit.success()),
+            ((3 << 20) + 5, true)
+        );
+    });
+}

@@ -12,10 +12,10 @@ use mpfork_tests::harness::{Setup, TestClient, check, eventually_async, refused}
 use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tonic::Status;
 use tonic::body::Body;
 use tonic::client::GrpcService as _;
 use tonic::codegen::Bytes;
+use tonic::{Status, Streaming};
 
 const MIB: u64 = 1 << 20;
 
@@ -307,5 +307,35 @@ fn descriptors_beyond_the_credit_end_the_connection_that_sent_them() {
         let mut spec = shell("test -c /proc/self/fd/9");
         spec::place(&mut spec, queued.descriptors[0], 9);
         assert!(client.exit_of(spec).await.success());
+    });
+}
+
+async fn watch(client: &TestClient) -> Result<Streaming<v1::WatchEventsResponse>, Status> {
+    let mut events = v1::events_client::EventsClient::new(client.channel.clone());
+    let request = v1::WatchEventsRequest::default();
+    Ok(events.watch_events(request).await?.into_inner())
+}
+
+#[test]
+fn calls_that_go_on_are_few() {
+    check(Setup::new(), async |daemon| {
+        let client = daemon.connect().await;
+        let mut watching = Vec::new();
+        let refusal = loop {
+            match watch(&client).await {
+                Ok(events) => watching.push(events),
+                Err(status) => break status,
+            }
+        };
+        let problem = refused::<()>(Err(refusal), Reason::LimitReached);
+        assert_eq!(problem.get("limit"), "streams of one connection");
+        assert_eq!(watching.len(), 128);
+        // Others are served, and so is this one.
+        assert_eq!(client.exit_of(shell("exit 3")).await.exitcode(), 3);
+        let other = daemon.connect().await;
+        drop(watch(&other).await.unwrap());
+        // A place that is free again is another's.
+        watching.pop();
+        eventually_async("there is one place", async || watch(&client).await.ok()).await;
     });
 }

@@ -7,15 +7,22 @@ use mpfork_proto::link::{ForkFailed, Forked, zygote_frame};
 use mpfork_sys::fork::{ForkError, Forked as Side, fork};
 use mpfork_sys::{pidfd, threads};
 use rustix::process::{Pid, Signal};
-use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-/// A descriptor to give up when a pidfd finds no free number.
-pub(super) fn spare() -> Option<File> {
-    File::open("/dev/null").ok()
-}
+/// One for the worker's socket, which would be lost, and the link with it, and one for its pidfd.
+const SPARES: usize = 2;
 
 impl Zygote {
+    /// Holds numbers for the descriptors of the next fork, as far as there are any.
+    pub(super) fn hold_spares(&mut self) {
+        while self.spares.len() < SPARES {
+            match self.link.socket().try_clone_to_owned() {
+                Ok(spare) => self.spares.push(spare),
+                Err(_) => return,
+            }
+        }
+    }
+
     /// Forks a worker with this socket. Returns the new worker in itself, nothing in the zygote.
     pub(super) fn fork_worker(
         &mut self,
@@ -89,7 +96,7 @@ impl Zygote {
         let _ = rustix::process::setpgid(process, process);
         // Not waited for yet, the pid can't be another's. Out of descriptors, one is spared for this.
         let opened = pidfd::open(pid).or_else(|_| {
-            self.spare = None;
+            self.spares.clear();
             pidfd::open(pid)
         });
         let sent = match opened {
@@ -112,7 +119,6 @@ impl Zygote {
                     .send(zygote_frame::Frame::ForkFailed(failed), None)
             }
         };
-        self.spare = self.spare.take().or_else(spare);
         Ok(sent?)
     }
 }

@@ -21,7 +21,6 @@ use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::cell::Cell;
 use std::ffi::CString;
-use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -191,8 +190,8 @@ struct Zygote {
     reaper: reap::Reaper,
     hooks: &'static Hooks,
     kept: Vec<RawFd>,
-    /// Given up when the descriptors run out in the middle of a fork.
-    spare: Option<File>,
+    /// Given up for the descriptors of a fork.
+    spares: Vec<OwnedFd>,
     tasks: Tasks,
     group: Pid,
     closing: bool,
@@ -220,7 +219,7 @@ impl Zygote {
             reaper: reap::Reaper::new(hello.end_groups),
             hooks,
             kept,
-            spare: fork_worker::spare(),
+            spares: Vec::new(),
             tasks,
             group: nix::unistd::getpgrp(),
             closing: false,
@@ -230,6 +229,7 @@ impl Zygote {
     /// Serves until there is nothing left to do, or returns in a worker.
     fn run(mut self) -> Result<Option<Born>, Fatal> {
         loop {
+            self.hold_spares();
             if (self.closing || !self.link.is_open()) && self.reaper.is_idle() {
                 return Ok(None);
             }
@@ -243,6 +243,8 @@ impl Zygote {
                 self.link.send(zygote_frame::Frame::Exited(exited), None)
             })?;
             if asked {
+                // For the descriptor that comes with a fork.
+                self.spares.pop();
                 self.link.fill(&mut self.inbox)?;
                 while let Some(frame) = self.inbox.take::<SupervisorFrame>()? {
                     if let Some(born) = self.answer(frame)? {

@@ -22,6 +22,21 @@ pub(super) fn set_dispositions(ignored: &[u32]) -> Vec<String> {
     not_applied
 }
 
+/// Ignores what the client of a `main` ignores, as if it had executed the program. What the runtime or a
+/// preload has changed stays so, as it would have been changed there too.
+pub(super) fn ignore(ignored: &[u32]) -> Vec<String> {
+    let mut not_applied = Vec::new();
+    for signal in 1..=signals::HIGHEST {
+        if ignored.contains(&signal.unsigned_abs())
+            && signals::is_default(signal)
+            && let Err(error) = signals::set_by_number(signal, true)
+        {
+            not_applied.push(format!("ignoring signal {signal}: {error}"));
+        }
+    }
+    not_applied
+}
+
 /// Blocks exactly these signals; tells which can't be blocked.
 pub(super) fn set_mask(blocked: &[u32]) -> Result<Vec<String>, StartError> {
     let numbers: Vec<i32> = blocked

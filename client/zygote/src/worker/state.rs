@@ -55,9 +55,11 @@ pub(super) fn apply(
             .map_err(|error| StartError::system("controlling terminal", error))?;
     }
     not_applied.extend(limits::set_all(&state.rlimits));
-    if command {
-        not_applied.extend(signals::set_dispositions(&state.ignored_signals));
-    }
+    not_applied.extend(match task {
+        Task::Command(_) => signals::set_dispositions(&state.ignored_signals),
+        Task::Main => signals::ignore(&state.ignored_signals),
+        Task::Function(_) => Vec::new(),
+    });
     not_applied.extend(signals::set_mask(&state.blocked_signals)?);
     report::applied(control, &not_applied);
     Ok((task, channel))

@@ -60,13 +60,20 @@ impl Attachable {
         self.ends().result = Some(channel);
     }
 
-    /// Closes the ends; whoever is attached keeps its own.
+    /// Closes the ends; whoever is attached keeps its own, and gets the result.
     pub(super) fn close(&self) {
-        let closed = Ends {
+        let mut ends = self.ends();
+        let mut closed = Ends {
             closed: true,
             ..Ends::default()
         };
-        drop(std::mem::replace(&mut *self.ends(), closed));
+        if self.attached.load(Ordering::Relaxed) {
+            closed.result = ends.result.take();
+            closed.outcome = ends.outcome.take();
+        }
+        let former = std::mem::replace(&mut *ends, closed);
+        drop(ends);
+        drop(former);
     }
 
     fn ends(&self) -> MutexGuard<'_, Ends> {
@@ -138,7 +145,14 @@ impl Attachment {
 impl Drop for Attachment {
     fn drop(&mut self) {
         if let Some(attachable) = &self.streams.attachable {
+            let mut ends = attachable.ends();
             attachable.attached.store(false, Ordering::Relaxed);
+            // Kept for this one only.
+            let kept = ends
+                .closed
+                .then(|| (ends.result.take(), ends.outcome.take()));
+            drop(ends);
+            drop(kept);
         }
     }
 }

@@ -45,6 +45,8 @@ impl Kept {
                         return;
                     },
                 }
+                // One that never stops writing must not keep everybody else waiting.
+                tokio::task::coop::consume_budget().await;
             }
         });
     }

@@ -9,6 +9,7 @@ mod forked;
 mod hooks;
 mod owner;
 mod preloads;
+mod relayed;
 mod start_state;
 mod stdio;
 mod threads;
@@ -91,6 +92,11 @@ fn main() -> ExitCode {
             return ExitCode::from(33);
         }
         ["in-main-panic"] => panic!("main panics"),
+        ["in-main-ignored", expected] => {
+            return ExitCode::from(u8::from(
+                start_state::own_ignored().to_string() != *expected,
+            ));
+        }
         ["as-the-caller", folder] => start_state::as_the_caller(folder.as_ref()),
         ["as-described", folder] => start_state::as_described(folder.as_ref()),
         ["removed-directory", folder] => start_state::removed_directory(folder.as_ref()),
@@ -108,6 +114,8 @@ fn main() -> ExitCode {
         ["hook-fails", which] => hooks::failing(which),
         ["threads"] => threads::none_is_added(),
         ["fork"] => forked::child_and_parent(),
+        ["relayed-fork"] => relayed::beside_a_forked_child(),
+        ["relayed-sigpipe"] => relayed::with_sigpipe_at_its_default(),
         ["owner", how] => owner::start_and(how),
         _ => panic!("can't do {words:?}"),
     }

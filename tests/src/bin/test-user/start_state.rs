@@ -177,7 +177,7 @@ fn status_of_command(ctx: &mpfork::Context, name: &str) -> u64 {
     u64::from_str_radix(signals.trim(), 16).unwrap()
 }
 
-fn own_ignored() -> u64 {
+pub(crate) fn own_ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap()
@@ -203,6 +203,14 @@ pub(crate) fn dispositions() {
     // Functions have those of the Rust runtime, commands those the caller ignores.
     assert_eq!(function(), SIGPIPE);
     assert_eq!(command(), inherited | SIGINT | SIGUSR1 | 1 << 39 | 1 << 32);
+    // A `main` has both.
+    let both = (own_ignored() | SIGPIPE).to_string();
+    let mut process = ctx
+        .process_main(["in-main-ignored", &both])
+        .start()
+        .unwrap();
+    process.join(None).unwrap();
+    assert_eq!(process.exitcode(), Some(0));
     // A broken pipe is an error for functions, and ends commands.
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
