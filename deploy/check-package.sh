@@ -77,14 +77,16 @@ expected=$(
 -rw-r--r-- 0/0 ./usr/lib/systemd/user/mpforkd.socket
 -rw-r--r-- 0/0 ./usr/lib/sysusers.d/mpforkd.conf
 -rw-r--r-- 0/0 ./usr/lib/tmpfiles.d/mpforkd.conf
+-rw-r--r-- 0/0 ./usr/share/doc/mpforkd/CHANGELOG.md
 -rw-r--r-- 0/0 ./usr/share/doc/mpforkd/LICENSE-APACHE
 -rw-r--r-- 0/0 ./usr/share/doc/mpforkd/LICENSE-MIT
 -rw-r--r-- 0/0 ./usr/share/doc/mpforkd/README.md
--rw-r--r-- 0/0 ./usr/share/doc/mpforkd/RUNBOOK.md
 -rw-r--r-- 0/0 ./usr/share/doc/mpforkd/changelog.Debian.gz
 -rw-r--r-- 0/0 ./usr/share/doc/mpforkd/copyright
--rw-r--r-- 0/0 ./usr/share/doc/mpforkd/mpforkd.example.toml
--rw-r--r-- 0/0 ./usr/share/doc/mpforkd/mpforkd.rules.yml
+-rw-r--r-- 0/0 ./usr/share/doc/mpforkd/deploy/RUNBOOK.md
+-rw-r--r-- 0/0 ./usr/share/doc/mpforkd/deploy/SECURITY.md
+-rw-r--r-- 0/0 ./usr/share/doc/mpforkd/deploy/mpforkd.example.toml
+-rw-r--r-- 0/0 ./usr/share/doc/mpforkd/deploy/prometheus/mpforkd.rules.yml
 FILES
     # A manual page for each verb.
     for page in deploy/man/*; do
@@ -111,7 +113,16 @@ grep -q '^Depends: .*libc6' "$root/DEBIAN/control" || wrong "the package does no
 # What an operator may change is not replaced by the next version.
 grep -qx /etc/mpforkd/mpforkd.toml "$root/DEBIAN/conffiles" || wrong "the configuration is no conffile"
 "$root/usr/bin/mpforkd" --config "$root/etc/mpforkd/mpforkd.toml" --check-config || wrong "the configuration"
-cmp "$root/etc/mpforkd/mpforkd.toml" "$root/usr/share/doc/mpforkd/mpforkd.example.toml" || wrong "the example"
+doc=$root/usr/share/doc/mpforkd
+cmp "$root/etc/mpforkd/mpforkd.toml" "$doc/deploy/mpforkd.example.toml" || wrong "the example"
+
+# Links from page to page lead somewhere. Others of the README are to the source tree.
+for page in "$doc"/README.md "$doc"/deploy/*.md; do
+    links=$(grep -o '](\([^)#:]*\.\(md\|toml\|yml\)\|LICENSE[^)]*\)' "$page" | sed 's/^](//') || true
+    for link in $links; do
+        [ -f "$(dirname "$page")/$link" ] || wrong "$page: there is no $link"
+    done
+done
 
 # Units execute programs and read files of the package, and are valid.
 for unit in "$root"/usr/lib/systemd/{system,user}/mpforkd.service; do

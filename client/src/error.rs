@@ -87,6 +87,9 @@ pub enum Error {
     },
 }
 
+/// `EX_OSFILE`: the caller's own system, not the daemon's.
+const HERE: u8 = 72;
+
 impl Error {
     pub(crate) fn system(doing: impl Into<String>, error: impl Into<io::Error>) -> Self {
         Self::System {
@@ -105,7 +108,8 @@ impl Error {
     }
 
     /// The exit code a command-line program should end with: `mpctl`'s, from the table of reasons;
-    /// of a worker's failure the worker's own.
+    /// of a worker's failure the worker's own; 72, which no reason has, when the system refused
+    /// something on this side.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let of = |reason: Reason| reason.row().exit_code;
@@ -118,7 +122,7 @@ impl Error {
             Self::Worker(error) => error.exit.shell_code(),
             Self::Encode(_) | Self::Decode(_) => of(Reason::DescriptorMissing),
             Self::StillRunning => of(Reason::TemplateBusy),
-            Self::System { .. } => of(Reason::ForkFailed),
+            Self::System { .. } => HERE,
         }
     }
 }
@@ -185,6 +189,15 @@ mod tests {
             let error = Error::from(Problem::new(row.reason, "x"));
             assert_eq!(error.reason(), Some(row.reason));
             assert_eq!(error.exit_code(), row.exit_code);
+        }
+    }
+
+    #[test]
+    fn what_failed_on_this_side_is_told_from_what_failed_on_the_daemons() {
+        let code = Error::system("opening", io::Error::other("x")).exit_code();
+        assert_eq!(code, 72);
+        for row in mpfork_proto::reason::TABLE {
+            assert_ne!(row.exit_code, code, "{:?}", row.reason);
         }
     }
 

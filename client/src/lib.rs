@@ -66,7 +66,9 @@
 //! enabled.
 //!
 //! Where descriptors do not pass between the program and mpforkd, as through a relay of bytes, it does
-//! add some: threads then relay each worker's standard streams. [`Server::descriptors`] tells.
+//! add some: threads then relay each worker's standard streams. [`Server::descriptors`] tells. A worker
+//! whose output nobody reads any more is not told then, by SIGPIPE or a write that fails: what it writes
+//! is dropped, and it goes on until it is ended.
 //!
 //! # Finding mpforkd
 //!

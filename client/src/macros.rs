@@ -12,7 +12,8 @@
 /// ```
 ///
 /// The function is one that [`Context::spawn`](crate::Context::spawn) takes. Its arguments come as
-/// MessagePack: one value, an array for several, nil for none.
+/// MessagePack: one value, an array for several, nil for none; what has a form for people, such as an
+/// address, is a string.
 #[macro_export]
 macro_rules! register {
     ($name:expr, $function:expr $(,)?) => {

@@ -145,7 +145,11 @@ impl Worker {
             return Ok(exit);
         }
         if let Way::Relayed(relayed) = &self.way {
-            let exit = relayed.exited().await?;
+            // A forked child's copy of it is told nothing.
+            let exit = match relayed.is_ours() {
+                true => relayed.exited().await?,
+                false => self.asked_for(None).await?,
+            };
             return Ok(self.exit.get_or_init(|| exit));
         }
         let told = if current_runtime()? == self.session.runtime {
@@ -234,9 +238,12 @@ impl Worker {
     /// The status of a process that has ended, where the system tells it. It does so once the
     /// process's parent has waited for it, which may be a moment later.
     fn reaped_status(&self) -> Option<i32> {
+        let Way::Pidfd(pidfd) = &self.way else {
+            return None;
+        };
         let deadline = Instant::now() + REAP_LIMIT;
         loop {
-            match pidfd::exit_status(self.sentinel()) {
+            match pidfd::exit_status(pidfd.as_fd()) {
                 Ok(None) if Instant::now() < deadline => {}
                 told => return told.ok().flatten(),
             }
@@ -250,7 +257,7 @@ impl Worker {
         self.exit.get().is_none() && !self.poll(PollFlags::IN, Duration::ZERO)
     }
 
-    /// Whether the pidfd shows one of these events within the time, which is under a second.
+    /// Whether the sentinel shows one of these events within the time, which is under a second.
     fn poll(&self, events: PollFlags, time: Duration) -> bool {
         let sentinel = self.sentinel();
         let mut polled = [PollFd::new(&sentinel, events)];

@@ -132,6 +132,31 @@ pub struct Limits {
     pub descriptor_credit: u32,
 }
 
+impl Limits {
+    /// Each of them by its name.
+    pub(crate) fn named(&self) -> [(&'static str, usize); 13] {
+        let credit = usize::try_from(self.descriptor_credit).unwrap_or(usize::MAX);
+        [
+            ("workers", self.workers),
+            ("workers_per_template", self.workers_per_template),
+            ("waiting_starts", self.waiting_starts),
+            ("templates", self.templates),
+            ("connections", self.connections),
+            ("calls_per_connection", self.calls_per_connection),
+            (
+                "request_bytes_per_connection",
+                self.request_bytes_per_connection,
+            ),
+            ("retained_exits", self.retained_exits),
+            ("kept_output", self.kept_output),
+            ("kept_output_total", self.kept_output_total),
+            ("retained_events", self.retained_events),
+            ("retained_event_bytes", self.retained_event_bytes),
+            ("descriptor_credit", credit),
+        ]
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

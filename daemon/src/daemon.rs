@@ -22,7 +22,7 @@ use mpfork_sys::limits::Rlimit;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 
 /// How far the end has come.
@@ -45,6 +45,8 @@ pub(crate) struct Daemon {
     /// Tells this run from others.
     pub(crate) instance: u64,
     pub(crate) started: Instant,
+    /// The same by the clock on the wall, read once: whoever sees another takes it for another run.
+    pub(crate) started_at: SystemTime,
     pub(crate) features: Features,
     /// The limit of open files before it was raised.
     pub(crate) original_nofile: Rlimit,
@@ -98,6 +100,7 @@ impl Daemon {
             socket,
             instance,
             started: Instant::now(),
+            started_at: SystemTime::now(),
             features,
             original_nofile,
             identities: Identities::default(),

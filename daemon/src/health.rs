@@ -5,6 +5,7 @@ use mpfork_proto::v1::admin_server::AdminServer;
 use mpfork_proto::v1::connection_server::ConnectionServer;
 use mpfork_proto::v1::events_server::EventsServer;
 use mpfork_proto::v1::fork_server_server::ForkServerServer;
+use mpfork_proto::v1::logs_server::LogsServer;
 use mpfork_proto::v1::templates_server::TemplatesServer;
 use std::sync::Arc;
 use tonic::server::NamedService;
@@ -13,11 +14,12 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 /// The whole daemon goes by the empty name.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 7] = [
     "",
     <ConnectionServer<()> as NamedService>::NAME,
     <ForkServerServer<()> as NamedService>::NAME,
     <TemplatesServer<()> as NamedService>::NAME,
+    <LogsServer<()> as NamedService>::NAME,
     <EventsServer<()> as NamedService>::NAME,
     <AdminServer<()> as NamedService>::NAME,
 ];

@@ -7,6 +7,8 @@ use tokio::sync::watch;
 
 /// The most bytes read from a ring at once.
 pub(crate) const CHUNK: usize = 64 << 10;
+/// So few closed rings are not searched for those that are gone.
+const LEAST_SWEPT: usize = 16;
 
 /// The newest bytes of something that is written.
 #[derive(Debug)]
@@ -176,6 +178,27 @@ pub(crate) struct Total {
 struct State {
     used: usize,
     closed: VecDeque<Weak<Ring>>,
+    /// How many of them there were when those that are gone were last taken out.
+    swept: usize,
+}
+
+impl State {
+    /// Empties closed rings, the oldest first, while all take more than this. Given back to be dropped
+    /// when the lock is not held: the last one of a ring takes it.
+    #[must_use]
+    fn make_room(&mut self, limit: usize) -> Vec<Arc<Ring>> {
+        let mut emptied = Vec::new();
+        while self.used > limit {
+            let Some(oldest) = self.closed.pop_front() else {
+                break;
+            };
+            if let Some(oldest) = oldest.upgrade() {
+                self.used = self.used.saturating_sub(oldest.shrink(usize::MAX));
+                emptied.push(oldest);
+            }
+        }
+        emptied
+    }
 }
 
 impl Total {
@@ -186,9 +209,13 @@ impl Total {
         }
     }
 
-    /// Holds from the next output on.
+    /// Those that are closed make room at once, where it is lower; the others when they next grow.
     pub(crate) fn set_limit(&self, limit: usize) {
         self.limit.store(limit, Ordering::Relaxed);
+        let mut state = self.state();
+        let emptied = state.make_room(limit);
+        drop(state);
+        drop(emptied);
     }
 
     pub(crate) fn used(&self) -> usize {
@@ -196,37 +223,25 @@ impl Total {
     }
 
     fn grew(&self, ring: &Ring, by: usize) {
-        // Dropped when the lock is not held: the last one of a ring takes it.
-        let mut emptied = Vec::new();
         let limit = self.limit.load(Ordering::Relaxed);
         let mut state = self.state();
         state.used += by;
-        while state.used > limit {
-            let Some(oldest) = state.closed.pop_front() else {
-                break;
-            };
-            if let Some(oldest) = oldest.upgrade() {
-                state.used = state.used.saturating_sub(oldest.shrink(usize::MAX));
-                emptied.push(oldest);
-            }
-        }
+        let emptied = state.make_room(limit);
         let over = state.used.saturating_sub(limit);
         if over > 0 {
             state.used = state.used.saturating_sub(ring.shrink(over));
         }
         drop(state);
+        drop(emptied);
     }
 
     fn ended(&self, ring: &Arc<Ring>) {
         let mut state = self.state();
-        while state
-            .closed
-            .front()
-            .is_some_and(|oldest| oldest.strong_count() == 0)
-        {
-            state.closed.pop_front();
-        }
         state.closed.push_back(Arc::downgrade(ring));
+        if state.closed.len() > 2 * state.swept.max(LEAST_SWEPT) {
+            state.closed.retain(|ring| ring.strong_count() > 0);
+            state.swept = state.closed.len();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -296,6 +311,44 @@ mod tests {
         assert_eq!((all(&other), total.used()), ((6, b"66".to_vec()), 10));
         drop((one, two, open, other));
         assert_eq!(total.used(), 0);
+    }
+
+    #[test]
+    fn under_a_lower_limit_closed_rings_make_room_at_once() {
+        let total = Arc::new(Total::new(10));
+        let rings = [b"111", b"222", b"333"].map(|text| {
+            let ring = Arc::new(Ring::within(&total, 8));
+            ring.push(text);
+            ring
+        });
+        rings[0].close();
+        rings[1].close();
+        total.set_limit(6);
+        assert_eq!((all(&rings[0]).0, total.used()), (3, 6));
+        total.set_limit(1);
+        assert_eq!((all(&rings[1]).0, total.used()), (3, 3));
+        // Open ones do with what they write next.
+        rings[2].push(b"4");
+        assert_eq!((all(&rings[2]), total.used()), ((3, b"4".to_vec()), 1));
+    }
+
+    #[test]
+    fn closed_rings_that_are_gone_are_not_counted_on_for_ever() {
+        let total = Arc::new(Total::new(10));
+        let closed = || {
+            let ring = Arc::new(Ring::within(&total, 8));
+            ring.push(b"1");
+            ring.close();
+            ring
+        };
+        // The oldest stays, all the others go.
+        let oldest = closed();
+        for _ in 0..1000 {
+            drop(closed());
+        }
+        assert!(total.state().closed.len() <= 2 * LEAST_SWEPT);
+        total.set_limit(0);
+        assert_eq!((all(&oldest).0, total.used()), (1, 0));
     }
 
     #[tokio::test]

@@ -277,24 +277,40 @@ fn remove_stale(folder: &OwnedFd, name: &Path, socket: &Path) -> Result<(), List
 /// Whether somebody listens: a connection comes about, or there are too many already.
 fn is_served(folder: &OwnedFd, name: &Path) -> bool {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-    let path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let connected = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-        .and_then(|client| rustix::net::connect(&client, &SocketAddrUnix::new(path)?));
+    // However long its name is.
+    let connect = || {
+        let open = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let socket = rustix::fs::openat(folder, name, open, Mode::empty())?;
+        let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", socket.as_raw_fd()))?;
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let client =
+            rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        rustix::net::connect(&client, &address)
+    };
+    let connected = connect();
     matches!(connected, Ok(()) | Err(rustix::io::Errno::AGAIN))
 }
 
 fn bind(folder: &OwnedFd, name: &Path, socket: &Path) -> io::Result<UnixListener> {
-    // The address of a long path goes through the folder's descriptor.
-    let path = if socket.as_os_str().len() <= LONGEST_ADDRESS {
-        socket.to_owned()
+    // The address of a long path goes through the folder's descriptor, and a long name comes later.
+    let through = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+    let short = PathBuf::from(format!(".mpforkd-{}", std::process::id()));
+    let (path, rename) = if socket.as_os_str().len() <= LONGEST_ADDRESS {
+        (socket.to_owned(), false)
+    } else if through.join(name).as_os_str().len() <= LONGEST_ADDRESS {
+        (through.join(name), false)
     } else {
-        PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name)
+        (through.join(&short), true)
     };
     // The mode holds from the first instant: nobody can connect before a later chmod. One thread runs
     // so far, so nobody else creates files under this mask.
     let before = rustix::process::umask(Mode::RWXG | Mode::RWXO | Mode::XUSR);
     let listener = UnixListener::bind(path);
     rustix::process::umask(before);
-    listener
+    let listener = listener?;
+    if rename && let Err(error) = rustix::fs::renameat(folder, &short, folder, name) {
+        let _ = rustix::fs::unlinkat(folder, &short, rustix::fs::AtFlags::empty());
+        return Err(error.into());
+    }
+    Ok(listener)
 }

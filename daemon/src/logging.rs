@@ -10,6 +10,8 @@ use mpfork_proto::v1;
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::task::AbortHandle;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
@@ -18,6 +20,9 @@ use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
 const LONGEST: usize = 4096;
 /// How many bytes of records are kept.
 const KEPT: usize = 256 << 10;
+/// What carries calls tells of each frame: who follows the records would be sent frames because of
+/// those that were just sent.
+const CARRIERS: &str = "h2=info,hyper=info,hyper_util=info,tokio_util=info,tonic=info,tower=info";
 
 static RECORDS: LazyLock<Arc<Ring>> = LazyLock::new(|| Arc::new(Ring::new(KEPT)));
 
@@ -49,6 +54,8 @@ struct State {
 struct Passing {
     filter: String,
     until: Instant,
+    /// Of what puts the lasting one back.
+    restoring: AbortHandle,
 }
 
 /// Sets up logging for the whole process. Without a format: to the journal where standard error goes
@@ -85,12 +92,20 @@ pub(crate) fn init(filter: &str, format: Option<LogFormat>) -> Result<LogFilter,
 }
 
 /// Without regular expressions: whoever may set a filter need not be able to slow everything down.
-fn parse(filter: &str) -> Result<EnvFilter, String> {
+pub(crate) fn parse(filter: &str) -> Result<EnvFilter, String> {
     if filter.len() > LONGEST {
         return Err(format!("longer than {LONGEST} bytes"));
     }
+    // More than that of everything is not meant of those that carry calls, unless they are named.
+    let of_everything = |directive: &str| directive.trim().parse::<LevelFilter>().ok();
+    let levels = filter.split(',').filter_map(of_everything);
     let builder = EnvFilter::builder().with_regex(false);
-    builder.parse(filter).map_err(|error| error.to_string())
+    let parsed = match levels.max() {
+        // What comes later holds.
+        Some(level) if level > LevelFilter::INFO => builder.parse(format!("{CARRIERS},{filter}")),
+        _ => builder.parse(filter),
+    };
+    parsed.map_err(|error| error.to_string())
 }
 
 impl LogFilter {
@@ -107,18 +122,19 @@ impl LogFilter {
         tracing::info!(filter, ?duration, "the log filter is changed");
         self.apply(parsed)?;
         state.changes += 1;
+        if let Some(overtaken) = state.passing.take() {
+            overtaken.restoring.abort();
+        }
         match duration {
-            None => {
-                state.lasting.clone_from(&filter);
-                state.passing = None;
-            }
+            None => state.lasting.clone_from(&filter),
             Some(duration) => {
                 let until = Instant::now() + duration;
+                let restoring = tokio::spawn(self.clone().restore(until, state.changes));
                 state.passing = Some(Passing {
-                    filter: filter.clone(),
+                    filter,
                     until,
+                    restoring: restoring.abort_handle(),
                 });
-                tokio::spawn(self.clone().restore(until, state.changes));
             }
         }
         drop(state);

@@ -119,7 +119,10 @@ impl Plan {
             tracing::info!(template = template.display, "configured");
             daemon.templates.configure(daemon, template);
         }
-        crate::run::warm_configured(daemon);
+        // While starts are refused nothing can be warmed; when a drain is undone all of it is.
+        if daemon.accepting().is_ok() {
+            crate::run::warm_configured(daemon);
+        }
         let (added, changed, removed) = counts;
         tracing::info!(added, changed, removed, "the configuration was read again");
     }

@@ -93,6 +93,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         None => Config::default(),
     };
     if cli.check_config {
+        if let Some(filter) = &config.log.filter {
+            crate::logging::parse(filter)
+                .map_err(|error| anyhow::anyhow!("log.filter {filter:?} is wrong: {error}"))?;
+        }
         for (name, template) in &config.templates {
             Spec::from_config(template, &Identities::default())
                 .with_context(|| format!("template {name}"))?;
@@ -214,7 +218,9 @@ pub(crate) const OWN_FILES: u64 = 300;
 /// top, where there is room.
 pub(crate) const FILES_PER_WORKER: usize = 2;
 
-/// Fits the limit of workers to the limit of open files, so that it is the one that is reached.
+/// Fits the limit of workers to the limit of open files. It is the one that is reached where clients
+/// have given all streams: of kept and attached ones mpforkd holds up to four descriptors more of a
+/// worker, and when none are left for those a start is refused by that limit's name.
 pub(crate) fn limit_workers(config: &mut Config) {
     let Ok(files) = limits::get(limits::NOFILE) else {
         return;

@@ -73,6 +73,13 @@ def text(string):
     return base64.b64encode(string.encode()).decode()
 
 
+def joined(answers, field):
+    """The bytes that came in this field, which is all that the answers have."""
+    answers = list(answers)
+    expect({name for answer in answers for name in answer}, {field})
+    return b"".join(base64.b64decode(answer[field]) for answer in answers)
+
+
 def command(*words):
     program, *args = map(text, words)
     return {
@@ -99,6 +106,7 @@ def refused(code, call):
 
 ADMIN = "mpfork.v1.Admin"
 EVENTS = "mpfork.v1.Events"
+LOGS = "mpfork.v1.Logs"
 TEMPLATES = "mpfork.v1.Templates"
 WORKERS = "mpfork.v1.ForkServer"
 HEALTH = "grpc.health.v1.Health"
@@ -106,7 +114,7 @@ HEALTH = "grpc.health.v1.Health"
 
 def lists_and_describes(client):
     services = client.services()
-    for service in [ADMIN, EVENTS, TEMPLATES, WORKERS, HEALTH, "mpfork.v1.Connection"]:
+    for service in [ADMIN, EVENTS, LOGS, TEMPLATES, WORKERS, HEALTH, "mpfork.v1.Connection"]:
         assert service in services, services
     for service in services:
         methods = client.describe(service).methods
@@ -165,6 +173,21 @@ def runs_workers(client):
     expect(waited["exit"]["signaled"]["signal"], 15)
 
 
+def reads_and_writes(client):
+    """A worker's streams without descriptors: what is kept of them, and what is attached to."""
+    spec = command("sh", "-c", "echo one; echo two >&2")
+    started, exited = client.stream(WORKERS, "RunWorker", {"spec": spec})
+    expect(exited["exited"]["code"], 0)
+    source = {"worker": started["started"]["worker"]}
+    expect(joined(client.stream(LOGS, "ReadLogs", source), "data"), b"one\ntwo\n")
+    requests = [{"start": {"spec": command("cat")}}, {"stdin": text("to and fro\n")}]
+    requests.append({"stdin_end": {}})
+    started, *output, exited = client.converse(WORKERS, "Attach", requests)
+    assert started["started"]["pid"] > 0, started
+    expect(joined(output, "stdout"), b"to and fro\n")
+    expect(exited["exited"]["code"], 0)
+
+
 def calls_a_function(client, program):
     """Of a Rust program that links mpfork, in a worker that finds its preloads loaded."""
     spec = {"program_path": text(program), "all_preloads": True}
@@ -207,6 +230,7 @@ def main():
     converses(client)
     asks_the_daemon(client)
     runs_workers(client)
+    reads_and_writes(client)
     calls_a_function(client, sys.argv[2])
     watches_and_steers(client)
     client.channel.close()

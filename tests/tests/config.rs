@@ -50,6 +50,7 @@ fn a_wrong_one_says_what_is_wrong_and_where() {
         ("[timeouts]\nidle = 5", &["idle"]),
         ("[timeouts]\nidle = \"-1s\"", &["idle"]),
         ("[log]\nformat = \"xml\"", &["xml"]),
+        ("[log]\nfilter = \"a=b=c\"", &["log.filter", "a=b=c"]),
         ("[templates.a]", &["program"]),
         (
             "[templates.a]\nprogram = \"relative\"",

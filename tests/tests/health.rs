@@ -3,19 +3,25 @@
 
 use mpfork_tests::harness::spec::{duration, shell};
 use mpfork_tests::harness::{Daemon, Setup, check, eventually_async};
+use prost::Message as _;
+use prost_types::{FileDescriptorSet, ServiceDescriptorProto};
 use std::time::Duration;
 use tonic_health::ServingStatus;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-const SERVICES: [&str; 6] = [
-    "",
-    "mpfork.v1.Connection",
-    "mpfork.v1.ForkServer",
-    "mpfork.v1.Templates",
-    "mpfork.v1.Events",
-    "mpfork.v1.Admin",
-];
+/// All of the contract, and the empty name: the daemon as a whole.
+fn services() -> Vec<String> {
+    let contract = FileDescriptorSet::decode(mpfork_proto::DESCRIPTORS).unwrap();
+    let of_contract = contract.file.iter().flat_map(|file| {
+        let name =
+            |service: &ServiceDescriptorProto| format!("{}.{}", file.package(), service.name());
+        file.service.iter().map(name)
+    });
+    let services: Vec<_> = std::iter::once(String::new()).chain(of_contract).collect();
+    assert!(services.len() > 4, "{services:?}");
+    services
+}
 
 /// On a connection that has made no handshake.
 async fn client(daemon: &Daemon) -> HealthClient<tonic::transport::Channel> {
@@ -33,8 +39,8 @@ fn of(service: &str) -> HealthCheckRequest {
 fn the_daemon_and_each_service_serve() {
     check(Setup::new(), async |daemon| {
         let mut client = client(daemon).await;
-        for service in SERVICES {
-            let answer = client.check(of(service)).await.unwrap().into_inner();
+        for service in services() {
+            let answer = client.check(of(&service)).await.unwrap().into_inner();
             assert_eq!(answer.status, ServingStatus::Serving as i32, "{service:?}");
         }
         let status = client.check(of("mpfork.v1.Nothing")).await.unwrap_err();
@@ -58,8 +64,8 @@ fn who_watches_is_told_of_the_end_and_does_not_hold_it_up() {
         ours.admin().shutdown(request).await.unwrap();
         let next = news.message().await.unwrap().unwrap();
         assert_eq!(next.status, ServingStatus::NotServing as i32);
-        for service in SERVICES {
-            let answer = client.check(of(service)).await.unwrap().into_inner();
+        for service in services() {
+            let answer = client.check(of(&service)).await.unwrap().into_inner();
             assert_eq!(
                 answer.status,
                 ServingStatus::NotServing as i32,

@@ -130,8 +130,8 @@ fn long_paths_work() {
         assert!(log.contains("another mpforkd"), "{log}");
     });
     assert!(!socket.exists());
-    // Just at the limit of an address, and one over it.
-    for length in [107, 108] {
+    // Just at the limit of an address, and one over it; and a name that is too long for one by itself.
+    for length in [107, 108, 230] {
         let missing = length - folder.path().as_os_str().len() - 1;
         let socket = folder.join("z".repeat(missing));
         assert_eq!(socket.as_os_str().len(), length);
@@ -144,6 +144,15 @@ fn long_paths_work() {
                     .await
                     .success()
             );
+            let log = refused(Setup::within(&folder).socket(&socket));
+            assert!(log.contains("another mpforkd"), "{log}");
+        });
+        assert!(!socket.exists());
+        // A stale one of that name is replaced.
+        drop(std::os::unix::net::UnixListener::bind(folder.join("s")).unwrap());
+        std::fs::rename(folder.join("s"), &socket).unwrap();
+        check(Setup::within(&folder).socket(&socket), async |daemon| {
+            daemon.connect().await;
         });
     }
 }

@@ -8,7 +8,9 @@ use mpfork_tests::harness::spec::shell;
 use mpfork_tests::harness::{Daemon, Setup, check, eventually, eventually_async, process};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -185,6 +187,17 @@ fn run_through(daemon: &Daemon, socket: &Path) {
     child.kill().unwrap();
     child.wait().unwrap();
     eventually("its worker ends", || (!process::lives(pid)).then_some(()));
+    // Nobody reads any more: it ends as the worker would.
+    let mut child = piped(&mut run("echo $$; exec yes"));
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let pid = lines.next().unwrap().unwrap().parse().unwrap();
+    drop(lines);
+    assert_eq!(child.wait().unwrap().signal(), Some(Signal::PIPE.as_raw()));
+    eventually("its worker ends", || (!process::lives(pid)).then_some(()));
+    // What can't be written for another reason is told.
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let output = run("echo lost").stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(71), "{}", self::errors(&output));
     // A program is registered by its path, and its functions' results come back.
     let program = program("test-program");
     let mut call = mpctl(socket);

@@ -15,12 +15,28 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::process::Command;
 
+fn set(name: &str, value: &str) -> env_directive::Set {
+    env_directive::Set {
+        name: name.into(),
+        value: value.into(),
+    }
+}
+
 #[test]
 fn the_same_recipe_is_the_same_template() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
         let program = test_program();
-        let spec = template(&program, &[("A", "1"), ("B", "2")]);
+        let mut spec = template(&program, &[("A", "1"), ("B", "2")]);
+        spec.all_preloads = false;
+        spec.preloads = ["counted", "parent"].map(str::to_owned).into();
+        spec.rlimits = [(4, 0), (12, 0)]
+            .map(|(resource, both)| Rlimit {
+                resource,
+                soft: both,
+                hard: both,
+            })
+            .into();
         let first = client.try_register(&program, spec.clone()).await.unwrap();
         assert!(first.created);
         assert_eq!(first.state(), TemplateState::Cold);
@@ -35,6 +51,8 @@ fn the_same_recipe_is_the_same_template() {
         programs::copy(&copy);
         let mut reordered = spec.clone();
         reordered.env.reverse();
+        reordered.rlimits.reverse();
+        reordered.preloads = ["parent", "counted", "parent"].map(str::to_owned).into();
         let other = daemon.connect().await;
         let again = other.try_register(&copy, reordered).await.unwrap();
         assert_eq!(
@@ -202,6 +220,9 @@ fn wrong_requests_name_the_field() {
                 name: b"A=B".to_vec(),
                 value: Vec::new(),
             }];
+        }),
+        ("spec.env", |s| {
+            s.env = vec![set("A", "1"), set("B", "1"), set("A", "1")];
         }),
         ("spec.rlimits", |s| {
             s.rlimits = vec![Rlimit {

@@ -1,7 +1,9 @@
 //! `SetLogFilter`: what is logged, changed while the daemon runs.
 #![allow(clippy::unwrap_used)]
 
-use mpfork_proto::v1::{LogFilter, SetLogFilterRequest};
+use mpfork_proto::v1::logs_client::LogsClient;
+use mpfork_proto::v1::read_logs_request::{Records, Source};
+use mpfork_proto::v1::{LogFilter, ReadLogsRequest, SetLogFilterRequest};
 use mpfork_tests::harness::spec::{duration, millis, shell};
 use mpfork_tests::harness::{Daemon, Setup, TestClient, check, eventually_async, refused_field};
 use std::time::Duration;
@@ -94,6 +96,40 @@ fn for_a_while() {
             .await;
         },
     );
+}
+
+/// What is sent to one who follows is not logged, or it would be sent as well, and so on.
+#[test]
+fn who_follows_the_records_makes_none_by_that() {
+    check(Setup::new(), async |daemon| {
+        let client = daemon.connect().await;
+        let request = ReadLogsRequest {
+            source: Some(Source::Records(Records {})),
+            follow: true,
+        };
+        let logs = LogsClient::new(client.channel.clone());
+        let mut followed = logs.clone().read_logs(request).await.unwrap().into_inner();
+        for filter in ["debug", "trace"] {
+            assert_eq!(set(&client, filter, None).await, lasting(filter));
+            assert!(is_logged(daemon, &client).await);
+            eventually_async(
+                &format!("the records are quiet under {filter}"),
+                async || {
+                    let next = tokio::time::timeout(Duration::from_millis(300), followed.message());
+                    next.await.is_err().then_some(())
+                },
+            )
+            .await;
+        }
+        // Unless it is asked for.
+        set(&client, "debug,h2=debug", None).await;
+        eventually_async("frames are told", async || {
+            client.status().await;
+            daemon.log().contains(" h2::").then_some(())
+        })
+        .await;
+        set(&client, "", None).await;
+    });
 }
 
 #[test]

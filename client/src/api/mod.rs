@@ -21,6 +21,7 @@ mod drain;
 mod get_status;
 mod get_template;
 mod get_worker;
+mod latch;
 mod list_templates;
 mod list_workers;
 mod pump;

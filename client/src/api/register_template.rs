@@ -48,7 +48,8 @@ impl Program {
     }
 
     fn open(from: &Path, path: PathBuf) -> Result<Self, Error> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        // A named pipe must not hold this up: the daemon refuses what is no file.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         match rustix::fs::open(from, flags, Mode::empty()) {
             Ok(file) => Ok(Self {
                 file: Arc::new(file),
@@ -123,12 +124,13 @@ impl TemplateRequest {
         }
     }
 
-    /// Takes the values of these variables from the calling process; those it does not have stay
-    /// unset.
+    /// Takes the values of these variables from the calling process, also of those that were given
+    /// one before; those it does not have stay as they are.
     #[must_use]
     pub fn with_own_env<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         for name in names {
             if let Some(value) = std::env::var_os(name.as_ref()) {
+                self.env.retain(|(given, _)| given != name.as_ref());
                 self.env.push((name.as_ref().into(), value));
             }
         }

@@ -2,7 +2,8 @@
 //! and to descriptors of this process, their results written to the caller's channel.
 
 use super::attach::{Attached, Input, Output};
-use super::pump::{read_on_a_thread, write_on_a_thread};
+use super::latch::{Latch, Release, latch};
+use super::pump::{Reading, Writing, read_on_a_thread, write_on_a_thread};
 use super::{Client, StartState, Started, Task, WorkerRequest};
 use crate::error::Error;
 use crate::exit::Exit;
@@ -12,11 +13,12 @@ use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::WorkerId;
 use mpfork_transport::uncancelled;
 use mpfork_zygote::payload;
-use std::io::{PipeReader, PipeWriter};
+use rustix::io::Errno;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
+use std::{process, thread};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
@@ -29,14 +31,21 @@ type Told = Option<Result<Exit, Arc<str>>>;
 
 /// A worker that was started by [`Client::run_relayed`]. Dropping it leaves the worker running, and its
 /// streams relayed.
+///
+/// Output that can't be written, as nobody reads it any more or the disk is full, is dropped, and the
+/// worker is not told: that its write fails, or SIGPIPE ends it, needs descriptors. Whoever started it
+/// learns of it by [`Self::output_failed`], and may end it.
 #[derive(Debug)]
 pub struct Relayed {
     /// The worker.
     pub started: Started,
     told: watch::Receiver<Told>,
+    failed: watch::Receiver<Option<Errno>>,
     client: Client,
-    /// Hangs up when the worker has ended and all its output has been written.
-    sentinel: PipeReader,
+    /// Readable when the worker has ended and all its output has been written.
+    sentinel: Latch,
+    /// The process that relays.
+    pid: u32,
 }
 
 impl Relayed {
@@ -44,13 +53,16 @@ impl Relayed {
     /// called again.
     ///
     /// # Errors
-    /// [`Error::ServerLost`] when the connection broke.
+    /// [`Error::ServerLost`] when the connection broke, and in a forked child of the process that relays.
     pub async fn exited(&self) -> Result<Exit, Error> {
         let lost = |cause: String| Error::ServerLost {
             socket: self.client.socket().to_owned(),
             cause,
             asked: true,
         };
+        if !self.is_ours() {
+            return Err(lost("another process relays its streams".to_owned()));
+        }
         let mut told = self.told.clone();
         match told.wait_for(Option::is_some).await {
             Ok(told) => match &*told {
@@ -60,6 +72,24 @@ impl Relayed {
             },
             Err(_) => Err(lost("what relayed its streams was shut down".to_owned())),
         }
+    }
+
+    /// Waits until something the worker wrote can't be written here, and tells why. Does not end when
+    /// that never happens.
+    pub async fn output_failed(&self) -> io::Error {
+        let mut failed = self.failed.clone();
+        if self.is_ours()
+            && let Ok(failed) = failed.wait_for(Option::is_some).await
+            && let Some(errno) = *failed
+        {
+            return errno.into();
+        }
+        std::future::pending().await
+    }
+
+    /// False in a forked child, which has neither the threads nor the tasks that relay.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.pid == process::id()
     }
 
     /// Readable once the worker has ended.
@@ -106,8 +136,9 @@ impl Client {
                 asked: false,
             });
         }
+        let lines = Lines::new(ends)?;
         let attached = client.attach_again(request, detached).await?;
-        client.relayed(attached, ends, channel)
+        Ok(lines.relay(client, attached, channel))
     }
 
     /// Attaches to a worker and relays its streams from and to this process's own.
@@ -118,8 +149,9 @@ impl Client {
         let mut state = StartState::default();
         state.own_streams();
         let ends = state.local_ends()?;
+        let lines = Lines::new(ends)?;
         let attached = self.attach_worker(worker).await?;
-        self.relayed(attached, ends, None)
+        Ok(lines.relay(self.clone(), attached, None))
     }
 
     /// A start whose answer was lost may be sent again before the daemon has noticed that nobody is
@@ -140,58 +172,101 @@ impl Client {
             }
         }
     }
+}
 
-    fn relayed(
-        &self,
-        mut attached: Attached,
-        [stdin, stdout, stderr]: [Option<OwnedFd>; 3],
-        channel: Option<Arc<OwnedFd>>,
-    ) -> Result<Relayed, Error> {
-        let system = |error| Error::system("relaying a worker's streams", error);
+/// All that relaying takes, made before anything is asked for: a start that has happened must not fail
+/// for the want of a thread. Dropped, its threads end.
+struct Lines {
+    input: Option<(Reading, OwnedFd)>,
+    output: Writing,
+    tell: watch::Sender<Told>,
+    sentinel: Latch,
+    ended: Release,
+}
+
+impl Lines {
+    fn new([stdin, stdout, stderr]: [Option<OwnedFd>; 3]) -> Result<Self, Error> {
+        Self::made([stdin, stdout, stderr])
+            .map_err(|error| Error::system("relaying a worker's streams", error))
+    }
+
+    fn made([stdin, stdout, stderr]: [Option<OwnedFd>; 3]) -> io::Result<Self> {
         let _held = standard::hold();
-        let (sentinel, ends) = std::io::pipe().map_err(system)?;
-        let started = Started {
-            worker: attached.started.worker,
-            pid: attached.started.pid,
-            pidfd: attached.started.pidfd.take(),
-        };
+        let (sentinel, ended) = latch()?;
         let (tell, told) = watch::channel(None);
-        let input = attached.take_input().zip(stdin);
-        if let Some((input, from)) = input {
-            let (stop, stopped) = std::io::pipe().map_err(system)?;
-            let bytes = read_on_a_thread(from, stop).map_err(system)?;
+        let input = match stdin {
+            Some(stdin) => Some((read_on_a_thread()?, stdin)),
+            None => None,
+        };
+        let output = write_on_a_thread([stdout, stderr])?;
+        drive(told)?;
+        Ok(Self {
+            input,
+            output,
+            tell,
+            sentinel,
+            ended,
+        })
+    }
+
+    fn relay(
+        self,
+        client: Client,
+        mut attached: Attached,
+        channel: Option<Arc<OwnedFd>>,
+    ) -> Relayed {
+        let Self {
+            input,
+            output,
+            tell,
+            sentinel,
+            ended,
+        } = self;
+        let Writing {
+            write,
+            written,
+            failed,
+        } = output;
+        let relayed = Relayed {
+            started: Started {
+                worker: attached.started.worker,
+                pid: attached.started.pid,
+                pidfd: attached.started.pidfd.take(),
+            },
+            told: tell.subscribe(),
+            failed,
+            client,
+            sentinel,
+            pid: process::id(),
+        };
+        if let Some((to, (reading, stdin))) = attached.take_input().zip(input) {
+            let Reading { from, bytes, stop } = reading;
+            // Its thread waits for it.
+            let _ = from.send(stdin);
             // Ends with the worker: nobody takes any more then.
-            tokio::spawn(feed(bytes, input, stopped, told.clone()));
+            tokio::spawn(feed(bytes, to, stop, tell.subscribe()));
         }
-        let (write, written) = write_on_a_thread([stdout, stderr]).map_err(system)?;
         tokio::spawn(async move {
             let outcome = relay(&mut attached, write, channel).await;
             // All that came has been written when its thread has ended.
             let _ = written.await;
             let outcome = outcome.map_err(|error| Arc::from(error.to_string()));
             // Whoever was told finds the sentinel readable.
-            drop(ends);
+            drop(ended);
             tell.send_replace(Some(outcome));
         });
-        drive(&told).map_err(system)?;
-        Ok(Relayed {
-            started,
-            told,
-            client: self.clone(),
-            sentinel,
-        })
+        relayed
     }
 }
 
 /// Nobody drives the crate's own runtime while nobody waits in it: a thread does, as long as there is
 /// something to relay.
-fn drive(told: &watch::Receiver<Told>) -> std::io::Result<()> {
+fn drive(mut told: watch::Receiver<Told>) -> io::Result<()> {
     let state = State::current();
-    let own = state.own().map_err(std::io::Error::other)?;
+    let own = state.own().map_err(io::Error::other)?;
     if Handle::current().id() != own.handle().id() {
         return Ok(());
     }
-    let mut told = told.clone();
     let thread = thread::Builder::new().name("mpfork-relay".to_owned());
     thread.spawn(move || {
         if let Ok(own) = state.own() {
@@ -235,7 +310,7 @@ async fn relay(
 async fn feed(
     mut bytes: mpsc::Receiver<Vec<u8>>,
     input: Input,
-    stop: PipeWriter,
+    stop: Release,
     mut told: watch::Receiver<Told>,
 ) {
     loop {

@@ -6,10 +6,13 @@ use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::task;
 use mpfork_proto::{MAX_MESSAGE_BYTES, v1};
 use mpfork_transport::Queued;
-use mpfork_zygote::payload;
+use mpfork_zygote::payload::{Reader, Step};
 use prost::Message as _;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use std::ffi::OsString;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,8 +84,8 @@ impl WorkerRequest {
     #[must_use]
     pub fn new(template: impl Into<String>, task: Task) -> Self {
         let state = match &task {
-            Task::Command { .. } => StartState::capture_for_command(),
-            Task::Function { .. } | Task::Main { .. } => StartState::capture(),
+            Task::Command { .. } | Task::Main { .. } => StartState::capture_for_command(),
+            Task::Function { .. } => StartState::capture(),
         };
         Self {
             request_id: crate::random::id(),
@@ -134,14 +137,7 @@ impl WorkerRequest {
             return Ok(());
         };
         if argument.is_empty() {
-            let read = payload::read(channel.as_fd());
-            let read = read.map_err(|error| {
-                Error::system(
-                    "reading a function's argument",
-                    std::io::Error::other(error),
-                )
-            })?;
-            *argument = read.unwrap_or_default();
+            *argument = waiting_argument(channel.as_fd())?;
         }
         Ok(())
     }
@@ -197,6 +193,33 @@ impl WorkerRequest {
             time_limit: proto_duration("time_limit", self.time_limit)?,
             grace: proto_duration("grace", self.grace)?,
         })
+    }
+}
+
+/// The argument that its caller has put into a channel. It is all there, or an earlier try has taken it:
+/// this does not wait.
+fn waiting_argument(channel: BorrowedFd<'_>) -> Result<Vec<u8>, Error> {
+    let failed = |error| Error::system("reading a function's argument", error);
+    let mut reader = Reader::default();
+    loop {
+        let mut waited = [PollFd::new(&channel, PollFlags::IN)];
+        let ready = retry_on_intr(|| poll(&mut waited, Some(&Timespec::default())));
+        if ready.map_err(|error| failed(error.into()))? == 0 {
+            return Err(taken());
+        }
+        match reader.step(channel) {
+            Ok(Step::Payload(argument)) => return Ok(argument),
+            Ok(Step::Partial) => {}
+            Ok(Step::End) => return Err(taken()),
+            Err(error) => return Err(failed(io::Error::other(error))),
+        }
+    }
+}
+
+fn taken() -> Error {
+    Error::Unsupported {
+        what: "starting a function again".to_owned(),
+        why: "an earlier try has taken its argument, which went by a descriptor, and none pass now",
     }
 }
 
@@ -296,6 +319,32 @@ fn null_streams(state: &mut v1::StartState) {
         };
         if *stream == i32::from(v1::Stream::Unspecified) {
             *stream = v1::Stream::Null.into();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call;
+
+    #[test]
+    fn an_argument_is_taken_from_its_channel_once() {
+        let large = "x".repeat(1 << 20);
+        let (task, ours) = call::task(Function::Name("f".to_owned()), &large, true).unwrap();
+        let mut first = WorkerRequest::new("t", task);
+        let mut second = first.clone();
+        first.inline_argument().unwrap();
+        first.inline_argument().unwrap();
+        let Task::Function { argument, .. } = &first.task else {
+            panic!("{:?}", first.task);
+        };
+        assert_eq!(crate::codec::decode::<String>(argument).unwrap(), large);
+        // Not there any more, while the channel is open and when it has ended.
+        for end in [None, ours] {
+            drop(end);
+            let error = second.inline_argument().unwrap_err();
+            assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
         }
     }
 }

@@ -22,7 +22,8 @@ The daemon is looked for at --socket, else $MPFORKD_SOCKET, else the user's own 
 /run/mpforkd/mpforkd.sock.
 
 Exit status: that of the worker for `run` and `wait`; otherwise 0, 64 for a wrong command line, 69
-when no daemon is found, and one code for each reason a daemon may refuse for.";
+when no daemon is found, 72 when the system refuses something here, as a file that can't be opened, and
+one code for each reason a daemon may refuse for.";
 
 /// Talks to mpforkd: runs workers in warm processes, shows and steers them.
 #[derive(Debug, Parser)]
@@ -111,7 +112,8 @@ on to its group. When standard input is a terminal, the worker gets a terminal o
 and the window's size do what they do to a program started here.
 
 A function gets the value of --arg; one of several parameters a list of them, one of none null.
-Without --arg it gets ARGS as a list of strings.
+Without --arg it gets ARGS as a list of strings, which is empty where there are none: a function
+without parameters is called with --arg null.
 
 Exit status: the worker's own. Killed by a signal, mpctl ends by the same signal; timed out: 124;
 its status lost: 70. When nothing could be run: 127 (no such command), 126 (start state), 78 (a preload

@@ -26,8 +26,8 @@ enum Why {
     Worker(Box<ExitView>, u8),
 }
 
-/// `EX_IOERR`.
-const IO: u8 = 74;
+/// `EX_OSFILE`, as of [`Error::System`]: no reason of the daemon's has it.
+const HERE: u8 = 72;
 /// `EX_DATAERR`.
 const DATA: u8 = 65;
 
@@ -52,7 +52,7 @@ impl Failed {
     pub(crate) fn io(what: impl Into<String>, error: impl std::fmt::Display) -> Self {
         Self {
             what: what.into(),
-            why: Why::Here(error.to_string(), IO),
+            why: Why::Here(error.to_string(), HERE),
         }
     }
 
@@ -221,7 +221,12 @@ advice: correct what the preload reports, then `mpctl template reload`
         assert_eq!(failed.exit_code(), 69);
         assert!(failed.text().contains("start one with `mpforkd`"));
         assert_eq!(Failed::usage("x", "y").exit_code(), 64);
-        assert_eq!(Failed::io("x", "y").exit_code(), 74);
+        assert_eq!(Failed::io("x", "y").exit_code(), 72);
+        let system = Error::System {
+            doing: "opening".to_owned(),
+            error: std::io::Error::other("no"),
+        };
+        assert_eq!(Failed::call("x", system).exit_code(), 72);
         assert_eq!(Failed::data("x", "y").exit_code(), 65);
         let lost = Error::ServerLost {
             socket: "/x".into(),

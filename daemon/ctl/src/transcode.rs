@@ -1,17 +1,24 @@
 //! Arguments and results of functions: MessagePack to the worker, JSON to people.
 
+use serde::Serialize as _;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::fmt;
 
-/// Writes a value as a worker reads it.
+/// Writes a value as a worker reads it: in the form for people where a type has one.
 pub(crate) fn encode(value: &Value) -> Result<Vec<u8>, rmp_serde::encode::Error> {
-    rmp_serde::to_vec_named(value)
+    let mut bytes = Vec::new();
+    let mut serializer = rmp_serde::Serializer::new(&mut bytes)
+        .with_struct_map()
+        .with_human_readable();
+    value.serialize(&mut serializer)?;
+    Ok(bytes)
 }
 
 /// Reads what a worker wrote.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Value, rmp_serde::decode::Error> {
-    rmp_serde::from_slice::<Shown>(bytes).map(|shown| shown.0)
+    let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes).with_human_readable();
+    Shown::deserialize(&mut deserializer).map(|shown| shown.0)
 }
 
 /// Any value in JSON's terms. Bytes become a list of numbers, numbers that JSON has not become null,
@@ -110,6 +117,8 @@ mod tests {
             "c": u64::MAX,
         });
         assert_eq!(decode(&encode(&value).unwrap()).unwrap(), value);
+        let address = json!({"address": "[::1]:80"});
+        assert_eq!(decode(&encode(&address).unwrap()).unwrap(), address);
     }
 
     #[test]

@@ -75,6 +75,11 @@ fn it_exits_as_the_worker_does() {
 #[test]
 fn what_can_not_be_run_has_an_exit_status_of_its_own() {
     let daemon = Daemon::start();
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU);
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, mode, 0).unwrap();
+    let pipe = pipe.to_str().unwrap();
     for (line, code, says) in [
         (
             &["run", "command", "--", "/no/such/command"][..],
@@ -91,9 +96,16 @@ fn what_can_not_be_run_has_an_exit_status_of_its_own() {
         ),
         (
             &["run", "command", "--cwd", "/nowhere", "--", "true"],
-            71,
+            72,
             "/nowhere",
         ),
+        (&["run", "--program", "/nowhere"], 72, "/nowhere"),
+        (
+            &["start", "command", "--output", "/nowhere/x", "--", "true"],
+            72,
+            "/nowhere/x",
+        ),
+        (&["run", "--program", pipe], 83, pipe),
         (&["run", "--program", "/bin/true"], 83, "freeze_support"),
         (&["wait", "1-1"], 67, "advice: see `mpctl ps --all`"),
         (&["wait", "x"], 64, "no worker id"),

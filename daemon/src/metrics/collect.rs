@@ -173,21 +173,19 @@ fn whole(page: &mut Page<'_>, daemon: &Daemon) -> Result<(), Error> {
         "Orphans reaped that were no workers",
         one(number(daemon.children.strangers())),
     )?;
+    page.gauge(
+        "mpforkd_draining",
+        "Whether starts are refused until a drain is undone",
+        one(f64::from(u8::from(daemon.is_draining()))),
+    )?;
     let config = daemon.config();
-    let limits = &config.limits;
-    let limits = [
-        ("workers", limits.workers),
-        ("workers_per_template", limits.workers_per_template),
-        ("waiting_starts", limits.waiting_starts),
-        ("templates", limits.templates),
-        ("connections", limits.connections),
-        ("retained_exits", limits.retained_exits),
-        ("retained_events", limits.retained_events),
-    ];
     page.gauge(
         "mpforkd_limit",
         "The limits in force",
-        limits.map(|(name, value)| (vec![("limit", name.to_owned())], number(value))),
+        config
+            .limits
+            .named()
+            .map(|(name, value)| (vec![("limit", name.to_owned())], number(value))),
     )?;
     page.gauge(
         "mpforkd_config_last_reload_successful",
@@ -318,7 +316,7 @@ fn own_process(page: &mut Page<'_>, daemon: &Daemon) -> Result<(), Error> {
     page.gauge(
         "process_start_time_seconds",
         "When mpforkd was started",
-        one(process::seconds(SystemTime::now()) - daemon.started.elapsed().as_secs_f64()),
+        one(process::seconds(daemon.started_at)),
     )?;
     page.gauge(
         "process_resident_memory_bytes",

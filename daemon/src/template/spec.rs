@@ -9,6 +9,7 @@ use mpfork_sys::arguments::ROOM;
 use mpfork_sys::limits::Rlimit;
 use mpfork_transport::Connection;
 use sha2::{Digest as _, Sha256};
+use std::collections::HashSet;
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
@@ -28,9 +29,11 @@ pub(crate) struct Spec {
     pub(crate) version: FileVersion,
     pub(crate) args: Vec<CString>,
     /// `None`: all the program declares.
+    /// Else sorted, each once.
     pub(crate) preloads: Option<Vec<String>>,
     /// As NAME=value, sorted.
     pub(crate) env: Vec<CString>,
+    /// Sorted by resource.
     pub(crate) rlimits: Vec<Rlimit>,
     /// Hex SHA-256 of all of it, the user, and the program's identity.
     pub(crate) digest: String,
@@ -106,9 +109,17 @@ impl Spec {
             .into_iter()
             .map(|arg| CString::new(arg).map_err(|_| nul("spec.args")))
             .collect::<Result<_, _>>()?;
+        let mut names = HashSet::new();
+        for set in &spec.env {
+            if !names.insert(&set.name) {
+                let name = String::from_utf8_lossy(&set.name);
+                let detail = format!("{name:?} is set more than once");
+                return Err(Problem::bad_request("spec.env", detail));
+            }
+        }
         let env = spec
             .env
-            .into_iter()
+            .iter()
             .map(|set| variable("spec.env", &set.name, &set.value))
             .collect::<Result<_, _>>()?;
         let rlimits = crate::worker::request::rlimits("spec.rlimits", &spec.rlimits)?;
@@ -182,9 +193,9 @@ impl Spec {
         program: File,
         path: PathBuf,
         args: Vec<CString>,
-        preloads: Option<Vec<String>>,
+        mut preloads: Option<Vec<String>>,
         mut env: Vec<CString>,
-        rlimits: Vec<Rlimit>,
+        mut rlimits: Vec<Rlimit>,
         identities: &Identities,
     ) -> Result<Self, Problem> {
         let identity = identities.of(&program, &path)?;
@@ -194,7 +205,14 @@ impl Spec {
                 format!("{}: {error}", path.display()),
             )
         })?;
+        // What makes no difference must not make another digest. The order of a resource's own limits
+        // does: the last one holds.
+        if let Some(names) = &mut preloads {
+            names.sort();
+            names.dedup();
+        }
         env.sort();
+        rlimits.sort_by_key(|limit| limit.resource);
         let mut spec = Self {
             program: Arc::new(program),
             path,
@@ -329,6 +347,11 @@ mod tests {
         let digest = spec(|_| {}).digest;
         assert!(is_digest(&digest));
         assert_eq!(spec(|c| c.warm = true).digest, digest);
+        let several = |names: &[&str]| {
+            let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+            spec(|c| c.preloads = Some(names.clone())).digest
+        };
+        assert_eq!(several(&["q", "p", "q"]), several(&["p", "q"]));
         let changes: [fn(&mut TemplateConfig); 8] = [
             |c| c.args = vec![],
             |c| c.args = vec!["a".to_owned(), "b".to_owned()],

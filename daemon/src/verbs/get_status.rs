@@ -44,38 +44,21 @@ fn configuration(daemon: &Daemon) -> Option<Configuration> {
 }
 
 fn limits(daemon: &Daemon) -> Vec<Limit> {
-    let limits = &daemon.config().limits;
-    let limit = |name: &str, value: usize, used: Option<usize>| Limit {
+    let used = |name: &str| match name {
+        "workers" => Some(daemon.workers.live()),
+        "waiting_starts" => Some(daemon.waiting_starts()),
+        "templates" => Some(daemon.templates.len()),
+        "connections" => Some(daemon.peers.len()),
+        "kept_output_total" => Some(daemon.kept.used()),
+        _ => None,
+    };
+    let named = daemon.config().limits.named();
+    let limit = |(name, value): (&str, usize)| Limit {
         name: name.to_owned(),
         value: value as u64,
-        used: used.map(|used| used as u64),
+        used: used(name).map(|used| used as u64),
     };
-    let mut all = vec![
-        limit("workers", limits.workers, Some(daemon.workers.live())),
-        limit("workers_per_template", limits.workers_per_template, None),
-        limit(
-            "waiting_starts",
-            limits.waiting_starts,
-            Some(daemon.waiting_starts()),
-        ),
-        limit("templates", limits.templates, Some(daemon.templates.len())),
-        limit("connections", limits.connections, Some(daemon.peers.len())),
-        limit("calls_per_connection", limits.calls_per_connection, None),
-        limit(
-            "request_bytes_per_connection",
-            limits.request_bytes_per_connection,
-            None,
-        ),
-        limit("retained_exits", limits.retained_exits, None),
-        limit("kept_output", limits.kept_output, None),
-        limit(
-            "kept_output_total",
-            limits.kept_output_total,
-            Some(daemon.kept.used()),
-        ),
-        limit("retained_events", limits.retained_events, None),
-        limit("descriptor_credit", limits.descriptor_credit as usize, None),
-    ];
+    let mut all: Vec<Limit> = named.into_iter().map(limit).collect();
     if let Ok(files) = mpfork_sys::limits::get(mpfork_sys::limits::NOFILE) {
         let used = mpfork_sys::descriptors::open_numbers().map(|numbers| numbers.len() as u64);
         all.push(Limit {

@@ -36,7 +36,8 @@ pub(crate) async fn start(
 ) -> Result<StartedWorker, Problem> {
     // Repeating a start begins nothing.
     if !daemon.workers.knows(&request.request_id) {
-        daemon.accepting()?;
+        let counted = |problem: &Problem| daemon.workers.count_failed(problem.reason);
+        daemon.accepting().inspect_err(counted)?;
     }
     match daemon
         .workers

@@ -46,6 +46,26 @@ struct Table {
     requests: HashMap<Vec<u8>, KnownRequest>,
 }
 
+impl Table {
+    /// Forgets the oldest of those that have ended, down to so many and to the bytes they may take. Given
+    /// back to be dropped when the table is not locked: their output takes another lock.
+    #[must_use]
+    fn forget_oldest(&mut self, most: usize) -> Vec<Arc<Worker>> {
+        let mut forgotten = Vec::new();
+        while self.ended.len() > most || self.ended_bytes > MOST_BYTES {
+            let Some((oldest, bytes)) = self.ended.pop_front() else {
+                break;
+            };
+            self.ended_bytes -= bytes;
+            if let Some(oldest) = self.workers.remove(&oldest) {
+                self.requests.remove(&oldest.request_id);
+                forgotten.push(oldest);
+            }
+        }
+        forgotten
+    }
+}
+
 #[derive(Debug)]
 struct KnownRequest {
     fingerprint: u64,
@@ -106,13 +126,18 @@ impl Workers {
         }
     }
 
-    /// Other bounds hold from now on; what is over them already stays.
+    /// Other bounds hold from now on: what runs over them goes on, what is remembered over them is
+    /// forgotten.
     pub(crate) fn set_limits(&self, limits: &crate::config::Limits) {
         self.limit.store(limits.workers, Ordering::Relaxed);
         self.per_template
             .store(limits.workers_per_template, Ordering::Relaxed);
         self.retained
             .store(limits.retained_exits, Ordering::Relaxed);
+        let mut table = self.table();
+        let forgotten = table.forget_oldest(limits.retained_exits);
+        drop(table);
+        drop(forgotten);
     }
 
     /// A place for one more worker.
@@ -243,18 +268,9 @@ impl Workers {
         if let Some(earlier) = earlier.and_then(|(counter, _)| table.workers.get(counter)) {
             earlier.close_descriptors();
         }
-        while table.ended.len() > self.retained.load(Ordering::Relaxed)
-            || table.ended_bytes > MOST_BYTES
-        {
-            let Some((oldest, bytes)) = table.ended.pop_front() else {
-                break;
-            };
-            table.ended_bytes -= bytes;
-            if let Some(oldest) = table.workers.remove(&oldest) {
-                table.requests.remove(&oldest.request_id);
-            }
-        }
+        let forgotten = table.forget_oldest(self.retained.load(Ordering::Relaxed));
         drop(table);
+        drop(forgotten);
         self.exited.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -91,7 +91,12 @@ impl Shared {
 fn copy(mut from: &UnixStream, mut to: &UnixStream) {
     let mut bytes = vec![0; 64 << 10];
     while let Ok(count) = from.read(&mut bytes) {
-        if count == 0 || to.write_all(&bytes[..count]).is_err() {
+        if count == 0 {
+            break;
+        }
+        if to.write_all(&bytes[..count]).is_err() {
+            // Whoever writes there must learn that nobody takes it.
+            let _ = from.shutdown(Shutdown::Both);
             break;
         }
     }

@@ -1,6 +1,7 @@
 //! The crate through a relay of bytes, where descriptors do not pass.
 
-use super::common::{check_daemon, context};
+use super::common::{Server, check_daemon, context};
+use super::user::run;
 use mpfork::{Context, Error, Reason, Stdio};
 use mpfork_tests::harness::relay::Relay;
 use mpfork_tests::harness::{eventually, process as seen};
@@ -233,4 +234,26 @@ fn workers_whose_output_nobody_reads_hold_up_nobody_else() {
             assert!(seq.join(None).unwrap().unwrap().success());
         }
     });
+}
+
+/// Runs `test-user` behind a relay.
+fn run_user(words: &[&str]) {
+    check(|ctx, relay, folder| {
+        let server = Server {
+            ctx: ctx.clone(),
+            socket: relay.socket().to_owned(),
+            folder: folder.to_owned(),
+        };
+        run(&server, words);
+    });
+}
+
+#[test]
+fn a_forked_child_that_lives_on_hides_no_end_and_may_wait_too() {
+    run_user(&["relayed-fork"]);
+}
+
+#[test]
+fn output_that_nobody_reads_does_not_end_a_program_by_sigpipe() {
+    run_user(&["relayed-sigpipe"]);
 }

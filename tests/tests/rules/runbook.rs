@@ -1,6 +1,6 @@
-//! The runbook: its commands are real.
+//! The runbook: its commands are real, and it has every limit.
 
-use super::sources::read;
+use super::sources::{files, read};
 
 /// Commands of the system that it uses.
 const SYSTEM: [&str; 10] = [
@@ -85,4 +85,46 @@ fn a_wrong_command_is_found() {
         .map(|c| is_taken(&shlex::split(c).unwrap()).is_ok());
     assert_eq!(taken.collect::<Vec<_>>(), [true, false]);
     assert!(is_taken(&["rm".to_owned()]).is_err());
+}
+
+/// The names that are written down where a limit is told.
+fn limits(source: &str) -> Vec<&str> {
+    let told = source.split("Problem::limit(").skip(1);
+    let names = told.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
+    names.collect()
+}
+
+#[test]
+fn every_limit_that_is_told_is_in_the_runbook() {
+    let page = read("deploy/RUNBOOK.md");
+    let (_, section) = page
+        .split_once("\n## Starts are refused by a limit\n")
+        .unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let named: Vec<&str> = rows
+        .flat_map(|row| {
+            row.split(" | ")
+                .next()
+                .unwrap()
+                .split('`')
+                .skip(1)
+                .step_by(2)
+        })
+        .collect();
+    let mut told = 0;
+    for path in files("daemon/src", &["rs"]) {
+        for name in limits(&read(&path)) {
+            assert!(named.contains(&name), "{}: {name}", path.display());
+            told += 1;
+        }
+    }
+    assert!(told > 10, "{told}");
+}
+
+#[test]
+fn a_limit_is_found_on_its_own_line_too() {
+    let source =
+        "Problem::limit(\n    \"a\", 1); Problem::limit(name, 2); Problem::limit(\"b c\", 3)";
+    assert_eq!(limits(source), ["a", "b c"]);
 }

@@ -1,10 +1,12 @@
 //! Metrics: a page that is valid, has what happened, and is for its user alone.
 
 use super::logged;
+use mpfork_proto::reason::Reason;
+use mpfork_proto::v1::DrainRequest;
 use mpfork_tests::harness::another_user::connection_of_nobody;
 use mpfork_tests::harness::programs::{self, test_program};
 use mpfork_tests::harness::spec::{command, function, shell};
-use mpfork_tests::harness::{Daemon, Folder, Setup, check, eventually, skip_unless_root};
+use mpfork_tests::harness::{Daemon, Folder, Setup, check, eventually, refused, skip_unless_root};
 use mpfork_tests::openmetrics::{Page, parse};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -139,6 +141,73 @@ fn the_page_tells_what_happened() {
         run.exit().await;
     });
     assert!(!socket.exists());
+}
+
+/// One that moves by rounding counts as another start.
+#[test]
+fn the_time_of_the_start_stays_the_same() {
+    let folder = Folder::new();
+    let (setup, socket) = on_socket(&folder);
+    check(setup, async |_| {
+        let start = || scrape(&socket).value("process_start_time_seconds", &[]);
+        let first = start();
+        assert!(first.is_some());
+        for _ in 0..50 {
+            assert_eq!(start(), first);
+        }
+    });
+}
+
+#[test]
+fn what_is_refused_while_draining_is_counted() {
+    let folder = Folder::new();
+    let (setup, socket) = on_socket(&folder);
+    check(setup, async |daemon| {
+        let client = daemon.connect().await;
+        let told = || {
+            let page = scrape(&socket);
+            let labels = [("way", "fork"), ("result", "draining")];
+            let refused = page.value("mpforkd_starts_total", &labels);
+            (page.value("mpforkd_draining", &[]), refused)
+        };
+        assert_eq!(told(), (Some(0.0), None));
+        let drain = DrainRequest::default();
+        let mut news = client.admin().drain(drain).await.unwrap().into_inner();
+        while news.message().await.unwrap().is_some() {}
+        for _ in 0..2 {
+            refused(client.try_run(shell("exit 0")).await, Reason::Draining);
+        }
+        assert_eq!(told(), (Some(1.0), Some(2.0)));
+        let undo = DrainRequest {
+            undo: true,
+            ..DrainRequest::default()
+        };
+        let mut news = client.admin().drain(undo).await.unwrap().into_inner();
+        while news.message().await.unwrap().is_some() {}
+        assert!(client.exit_of(shell("exit 0")).await.success());
+        assert_eq!(told(), (Some(0.0), Some(2.0)));
+    });
+}
+
+/// Each limit of `mpctl status`, but the one that is the system's.
+#[test]
+fn all_limits_are_told() {
+    let folder = Folder::new();
+    let (setup, socket) = on_socket(&folder);
+    check(setup, async |daemon| {
+        let status = daemon.connect().await.status().await;
+        let page = scrape(&socket);
+        let names = status.limits.iter().map(|limit| limit.name.as_str());
+        assert!(names.clone().any(|name| name == "retained_event_bytes"));
+        for limit in status
+            .limits
+            .iter()
+            .filter(|limit| limit.name != "open_files")
+        {
+            let told = page.value("mpforkd_limit", &[("limit", &limit.name)]);
+            assert_eq!(told, Some(limit.value as f64), "{}", limit.name);
+        }
+    });
 }
 
 #[test]

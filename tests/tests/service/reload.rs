@@ -2,7 +2,7 @@
 
 use super::logged;
 use mpfork_proto::reason::Reason;
-use mpfork_proto::v1::{GetStatusResponse, TemplateState};
+use mpfork_proto::v1::{DrainRequest, GetStatusResponse, TemplateState};
 use mpfork_tests::harness::process::lives;
 use mpfork_tests::harness::programs::test_program;
 use mpfork_tests::harness::spec::{function, shell};
@@ -210,6 +210,56 @@ fn limits_hold_from_then_on() {
             }
         },
     );
+}
+
+#[test]
+fn what_is_remembered_over_a_lowered_limit_is_forgotten_at_once() {
+    check(Setup::new(), async |daemon| {
+        let client = daemon.connect().await;
+        let mut ended = Vec::new();
+        for _ in 0..4 {
+            let mut run = client.run(shell("echo 12345")).await;
+            run.exit().await;
+            ended.push(run.id());
+        }
+        assert_eq!(client.in_use("kept_output_total").await, 4 * 6);
+        reload(daemon, &client, "[limits]\nretained_exits = 2").await;
+        let listed = client.list_workers(true).await;
+        let listed: Vec<_> = listed.iter().filter_map(|worker| worker.worker).collect();
+        assert_eq!(listed, ended[2..]);
+        refused(client.wait(Some(ended[0])).await, Reason::UnknownWorker);
+        assert_eq!(client.in_use("kept_output_total").await, 2 * 6);
+        reload(
+            daemon,
+            &client,
+            "[limits]\nkept_output = 6\nkept_output_total = 6",
+        )
+        .await;
+        assert_eq!(client.in_use("kept_output_total").await, 6);
+    });
+}
+
+#[test]
+fn while_draining_nothing_is_warmed_until_that_is_undone() {
+    check(Setup::new(), async |daemon| {
+        let client = daemon.connect().await;
+        let drain = async |undo| {
+            let request = DrainRequest {
+                undo,
+                ..DrainRequest::default()
+            };
+            let mut news = client.admin().drain(request).await.unwrap().into_inner();
+            while news.message().await.unwrap().is_some() {}
+        };
+        drain(false).await;
+        reload(daemon, &client, &template("words", "", "warm = true")).await;
+        // A start that is refused comes after what was begun by the reload.
+        refused(client.warm("words").await, Reason::Draining);
+        let log = daemon.log();
+        assert!(!log.contains("can't warm a template"), "{log}");
+        drain(true).await;
+        warm(&client, "words").await;
+    });
 }
 
 #[test]

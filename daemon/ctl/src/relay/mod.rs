@@ -116,8 +116,24 @@ impl Started {
     async fn exited(&mut self) -> Result<Exit, Error> {
         match self {
             Self::Direct(running) => running.exited().await,
-            Self::Relayed(relayed) => relayed.exited().await,
+            Self::Relayed(relayed) => exited(relayed).await,
         }
+    }
+}
+
+/// Waits for the end of a worker whose streams this process relays. Where its output can't be written
+/// it does not wait for the worker, which would go on for nobody: it ends as the worker would have that
+/// wrote there itself. A worker that is owned ends with it, another one waits for the next to attach.
+pub(crate) async fn exited(relayed: &Relayed) -> Result<Exit, Error> {
+    tokio::select! {
+        biased;
+        error = relayed.output_failed() => {
+            if error.kind() == io::ErrorKind::BrokenPipe {
+                die_by(Signal::SIGPIPE);
+            }
+            Err(system("writing what the worker wrote", error))
+        }
+        exit = relayed.exited() => exit,
     }
 }
 

@@ -186,6 +186,13 @@ mod tests {
         assert_eq!(json, serde_json::json!([1, {"a": null}]));
         let json = argument(&["words", "--function", "f", "--", "x", "y"]);
         assert_eq!(json, serde_json::json!(["x", "y"]));
+        // Of ARGS there may be none, as of `-- $FILES`: still a list.
+        let json = argument(&["words", "--function", "f", "--"]);
+        assert_eq!(json, serde_json::json!([]));
+        let json = argument(&["words", "--function", "f"]);
+        assert_eq!(json, serde_json::json!([]));
+        let json = argument(&["words", "--function", "f", "--arg", "null"]);
+        assert_eq!(json, serde_json::Value::Null);
         let json = argument(&["words", "--function", "f", "--arg", "-1"]);
         assert_eq!(json, serde_json::json!(-1));
     }
