@@ -197,7 +197,7 @@ fn run_through(daemon: &Daemon, socket: &Path) {
     // What can't be written for another reason is told.
     let full = File::options().write(true).open("/dev/full").unwrap();
     let output = run("echo lost").stdout(full).output().unwrap();
-    assert_eq!(output.status.code(), Some(71), "{}", self::errors(&output));
+    assert_eq!(output.status.code(), Some(72), "{}", self::errors(&output));
     // A program is registered by its path, and its functions' results come back.
     let program = program("test-program");
     let mut call = mpctl(socket);
@@ -227,6 +227,16 @@ fn run_works_through_a_relay_and_says_so() {
     });
 }
 
+/// A process that ends with the test, however that ends.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn run_works_through_socat() {
     let found = Command::new("socat").arg("-V").output().is_ok();
@@ -236,15 +246,19 @@ fn run_works_through_socat() {
     }
     check(Setup::new(), async |daemon| {
         let socket = daemon.path("socat.sock");
-        let mut socat = Command::new("socat")
+        // None of the test's own streams: were it left, whoever reads them would wait for it.
+        let socat = Command::new("socat")
             .arg(format!("UNIX-LISTEN:{},fork", socket.display()))
             .arg(format!("UNIX-CONNECT:{}", daemon.socket().display()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        let socat = Ended(socat);
         eventually("socat listens", || socket.exists().then_some(()));
         run_through(daemon, &socket);
-        socat.kill().unwrap();
-        socat.wait().unwrap();
+        drop(socat);
         std::fs::remove_file(&socket).unwrap();
         let client = daemon.connect().await;
         // Its children end with their connections.
