@@ -7,8 +7,8 @@ use super::text::{line, wrap};
 use super::units::{age, grouped};
 use crate::views::{ConfigurationView, StatusView};
 
-/// Where the right block begins.
-const LEFT: usize = 48;
+/// Where the right block begins: names of limits, which are keys of the configuration, are shown whole.
+const LEFT: usize = 56;
 
 /// The whole page, at most [`WIDTH`] characters wide.
 pub(crate) fn status(status: &StatusView) -> String {
@@ -148,6 +148,17 @@ mod tests {
             ..samples::status()
         };
         assert_eq!(page(status), include_str!("golden/status-idle.txt"));
+    }
+
+    #[test]
+    fn limits_are_named_as_in_the_configuration() {
+        let name = "request_bytes_per_connection";
+        let mut status = samples::status();
+        status.limits[0].name = name.to_owned();
+        status.limits[0].value = 67_108_864;
+        status.limits[0].used = Some(67_108_864);
+        let page = page(status);
+        assert!(page.lines().any(|line| line.starts_with(name)), "{page}");
     }
 
     #[test]
