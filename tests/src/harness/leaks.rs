@@ -16,10 +16,12 @@ struct Account {
 
 /// A test that runs.
 #[derive(Debug)]
-pub(super) struct Running(());
+pub struct Running(());
 
-/// A test begins.
-pub(super) fn enter() -> Running {
+/// A test begins. One that opens something before it is [`check`](super::check)ed begins there: another
+/// test's end would count it, and wait for it in vain.
+#[must_use]
+pub fn enter() -> Running {
     let mut account = ACCOUNT.lock().unwrap_or_else(PoisonError::into_inner);
     if account.running == 0 {
         // The first runtime of a process makes what all of them share, and keeps it.

@@ -19,7 +19,7 @@ mod client;
 mod daemon;
 mod frame;
 pub mod keeper;
-mod leaks;
+pub mod leaks;
 pub mod privileges;
 pub mod process;
 pub mod programs;

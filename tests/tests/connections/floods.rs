@@ -181,19 +181,14 @@ fn answers_that_nobody_reads_are_bounded() {
         let before = resident_bytes(daemon.pid());
         let socket = daemon.socket().to_owned();
         let flood = tokio::task::spawn_blocking(move || {
-            let mut stream = raw::connect(&socket);
-            raw::send(&mut stream, &raw::greeting(Some(0)));
+            let mut caller = raw::Caller::connect(&socket);
             for call in 0..CALLS {
                 // ListWorkersRequest { ended: true }
-                let call = raw::call(
-                    2 * call + 1,
-                    "/mpfork.v1.ForkServer/ListWorkers",
-                    b"\x08\x01",
-                );
-                raw::send(&mut stream, &call);
+                let path = "/mpfork.v1.ForkServer/ListWorkers";
+                caller.call(2 * call + 1, path, b"\x08\x01");
             }
-            raw::all_is_read(&mut stream);
-            stream
+            raw::all_is_read(&mut caller.stream);
+            caller.stream
         });
         let stream = flood.await.unwrap();
         serves(&client).await;
@@ -223,14 +218,12 @@ fn long_traces_that_nobody_reads_are_bounded() {
         };
         let (socket, wait) = (daemon.socket().to_owned(), wait.encode_to_vec());
         let flood = tokio::task::spawn_blocking(move || {
-            let mut stream = raw::connect(&socket);
-            raw::send(&mut stream, &raw::greeting(Some(0)));
+            let mut caller = raw::Caller::connect(&socket);
             for call in 0..CALLS {
-                let call = raw::call(2 * call + 1, "/mpfork.v1.ForkServer/WaitWorker", &wait);
-                raw::send(&mut stream, &call);
+                caller.call(2 * call + 1, "/mpfork.v1.ForkServer/WaitWorker", &wait);
             }
-            raw::all_is_read(&mut stream);
-            stream
+            raw::all_is_read(&mut caller.stream);
+            caller.stream
         });
         let stream = flood.await.unwrap();
         serves(&client).await;

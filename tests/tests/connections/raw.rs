@@ -87,6 +87,62 @@ pub(crate) fn call(stream: u32, path: &str, payload: &[u8]) -> Vec<u8> {
     call
 }
 
+/// A client that makes more calls than it reads answers, and keeps to what the other side allows it:
+/// that one must have given room on the connection for each byte of data.
+pub(crate) struct Caller {
+    pub(crate) stream: UnixStream,
+    room: usize,
+    read: Vec<u8>,
+}
+
+impl Caller {
+    /// With a window of 0: no answer's message may be sent.
+    pub(crate) fn connect(socket: &Path) -> Self {
+        // What every HTTP/2 connection begins with.
+        const ROOM: usize = 65_535;
+        let mut stream = connect(socket);
+        send(&mut stream, &greeting(Some(0)));
+        let read = Vec::new();
+        Self {
+            stream,
+            room: ROOM,
+            read,
+        }
+    }
+
+    pub(crate) fn call(&mut self, stream: u32, path: &str, payload: &[u8]) {
+        let message = message(payload);
+        while self.room < message.len() {
+            self.read_frame();
+        }
+        self.room -= message.len();
+        let data = data(stream, &message, true);
+        send(&mut self.stream, &[headers(stream, path), data].concat());
+    }
+
+    fn read_frame(&mut self) {
+        const HEAD: usize = 9;
+        const WINDOW_UPDATE: u8 = 8;
+        let length = loop {
+            if let [a, b, c, ..] = *self.read {
+                let length = HEAD + u32::from_be_bytes([0, a, b, c]) as usize;
+                if self.read.len() >= length {
+                    break length;
+                }
+            }
+            let mut bytes = [0; 4096];
+            let count = self.stream.read(&mut bytes).unwrap();
+            assert!(count > 0, "hung up, its last words: {:?}", self.read);
+            self.read.extend(&bytes[..count]);
+        };
+        let frame: Vec<u8> = self.read.drain(..length).collect();
+        let number = |at: usize| u32::from_be_bytes(frame[at..at + 4].try_into().unwrap());
+        if frame[3] == WINDOW_UPDATE && number(5) == 0 {
+            self.room += number(HEAD) as usize;
+        }
+    }
+}
+
 /// Waits until the other side has read all that was sent.
 pub(crate) fn all_is_read(stream: &mut UnixStream) {
     const PING: u8 = 6;
@@ -98,7 +154,7 @@ pub(crate) fn all_is_read(stream: &mut UnixStream) {
     while !read.windows(answer.len()).any(|bytes| bytes == answer) {
         let mut bytes = [0; 4096];
         let count = stream.read(&mut bytes).unwrap();
-        assert!(count > 0, "hung up");
+        assert!(count > 0, "hung up, its last words: {read:?}");
         // The answer may be cut in two.
         let over = read.len().saturating_sub(answer.len());
         read.drain(..over);

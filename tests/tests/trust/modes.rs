@@ -1,6 +1,6 @@
 //! The socket and what lies beside it are their user's alone, from the first instant.
 
-use mpfork_tests::harness::{Folder, Setup, check};
+use mpfork_tests::harness::{Folder, Setup, check, leaks};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -9,23 +9,31 @@ use std::path::Path;
 
 /// Everything that is made in a folder, and everything there whose mode is changed later: that one had
 /// another mode before.
-struct Watch(OwnedFd);
+struct Watch {
+    inotify: OwnedFd,
+    _running: leaks::Running,
+}
 
 impl Watch {
     fn of(folders: &[&Path]) -> Self {
-        let watch = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
+        // Made before the daemon is, and so before the test is checked.
+        let running = leaks::enter();
+        let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
         for folder in folders {
             let what = WatchFlags::CREATE | WatchFlags::ATTRIB;
-            inotify::add_watch(&watch, *folder, what).unwrap();
+            inotify::add_watch(&inotify, *folder, what).unwrap();
         }
-        Self(watch)
+        Self {
+            inotify,
+            _running: running,
+        }
     }
 
     /// The names of what was made, and of what was changed.
     fn seen(&self) -> (Vec<String>, Vec<String>) {
         let (mut made, mut changed) = (Vec::new(), Vec::new());
         let mut buffer = [MaybeUninit::uninit(); 4096];
-        let mut reader = Reader::new(&self.0, &mut buffer);
+        let mut reader = Reader::new(&self.inotify, &mut buffer);
         while let Ok(event) = reader.next() {
             let name = event.file_name();
             let name = name.map_or("the folder", |name| name.to_str().unwrap());
