@@ -10,7 +10,7 @@ use mpfork_proto::v1::Rusage;
 use mpfork_sys::wait::{Reaped, ended_child, reap};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -78,6 +78,8 @@ struct Table {
     /// words are read.
     strays: VecDeque<Stray>,
     strangers: u64,
+    /// Children that nobody wants to know of.
+    disregarded: HashSet<i32>,
 }
 
 #[derive(Debug)]
@@ -109,6 +111,11 @@ impl Children {
         for zygote in zygotes {
             zygote.kill();
         }
+    }
+
+    /// This process is a child now, and how it ends is nobody's business.
+    pub(crate) fn disregard(&self, pid: i32) {
+        self.table().disregarded.insert(pid);
     }
 
     /// Reaped processes that were nobody's.
@@ -194,6 +201,9 @@ fn reaped_one(
         return;
     }
     let mut table = daemon.children.table();
+    if table.disregarded.remove(&pid) {
+        return;
+    }
     table.strangers += 1;
     table.strays.push_back(Stray {
         pid,

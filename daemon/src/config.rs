@@ -128,13 +128,15 @@ pub struct Limits {
     pub retained_events: usize,
     /// The bytes they may take.
     pub retained_event_bytes: usize,
+    /// Workers forked ahead of their starts, of all templates together; 0: none.
+    pub spares: usize,
     /// Descriptors a connection may have on their way.
     pub descriptor_credit: u32,
 }
 
 impl Limits {
     /// Each of them by its name.
-    pub(crate) fn named(&self) -> [(&'static str, usize); 13] {
+    pub(crate) fn named(&self) -> [(&'static str, usize); 14] {
         let credit = usize::try_from(self.descriptor_credit).unwrap_or(usize::MAX);
         [
             ("workers", self.workers),
@@ -152,6 +154,7 @@ impl Limits {
             ("kept_output_total", self.kept_output_total),
             ("retained_events", self.retained_events),
             ("retained_event_bytes", self.retained_event_bytes),
+            ("spares", self.spares),
             ("descriptor_credit", credit),
         ]
     }
@@ -172,6 +175,7 @@ impl Default for Limits {
             kept_output_total: 64 << 20,
             retained_events: 10_000,
             retained_event_bytes: 16 << 20,
+            spares: 64,
             descriptor_credit: mpfork_transport::DEFAULT_CREDIT,
         }
     }
@@ -234,6 +238,26 @@ pub struct TemplateConfig {
     /// Launch it at start and never let it go when idle.
     #[serde(default)]
     pub warm: bool,
+    /// How many workers to fork ahead.
+    #[serde(default)]
+    pub spares: SparesConfig,
+}
+
+/// How many workers of a template are forked ahead of their starts. Between the two numbers it follows
+/// how often the template is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SparesConfig {
+    /// So many even when nobody starts anything.
+    pub min: usize,
+    /// Never more; 0: every worker is forked when it is started.
+    pub max: usize,
+}
+
+impl Default for SparesConfig {
+    fn default() -> Self {
+        Self { min: 0, max: 8 }
+    }
 }
 
 /// A limit: one number for soft and hard, or two.
@@ -409,6 +433,9 @@ impl Config {
                     );
                 }
             }
+            if template.spares.min > template.spares.max {
+                return wrong(&field("spares"), "min is over max");
+            }
             for (name, limit) in &template.rlimits {
                 if mpfork_sys::limits::by_name(name).is_none() {
                     return wrong(
@@ -492,6 +519,10 @@ mod tests {
             ("[metrics]\nlisten = \"0.0.0.0:9464\"", "loopback"),
             ("[metrics]\nlisten = \"localhost:9464\"", "127.0.0.1:9464"),
             ("[metrics]\nlisten = \"unix:m.sock\"", "absolute"),
+            (
+                "[templates.a]\nprogram = \"/a\"\nspares = { min = 9 }",
+                "min is over max",
+            ),
             ("[limits]\ndescriptor_credit = 1", "descriptor_credit"),
             ("[limits]\nkept_output_total = 1000", "kept_output"),
         ] {

@@ -16,6 +16,7 @@ use crate::template::identity::Identities;
 use crate::template::table::Templates;
 use crate::worker::streams::Files;
 use crate::worker::table::Workers;
+use crate::zygote::spares::Budget;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_sys::limits::Rlimit;
@@ -59,6 +60,8 @@ pub(crate) struct Daemon {
     pub(crate) kept: Arc<Total>,
     /// What workers and the streams mpforkd holds of them may have open.
     pub(crate) files: Files,
+    /// How many workers may be forked ahead.
+    pub(crate) spares: Budget,
     pub(crate) events: Events,
     pub(crate) groups: Arc<Groups>,
     pub(crate) ending: watch::Sender<Ending>,
@@ -92,9 +95,10 @@ impl Daemon {
             templates: Templates::new(config.limits.templates),
             workers: Workers::new(instance, &config.limits),
             peers: Peers::new(config.limits.connections),
-            files: Files::new(),
+            files: Files::new(config.limits.spares),
             kept: Arc::new(Total::new(config.limits.kept_output_total)),
             events: Events::new(instance, &config.limits),
+            spares: Budget::default(),
             settings,
             manager,
             socket,
@@ -161,6 +165,15 @@ impl Daemon {
 
     pub(crate) fn waiting_starts(&self) -> usize {
         self.waiting_starts.load(Ordering::Relaxed)
+    }
+
+    /// Whether workers may be forked ahead now.
+    pub(crate) fn has_room_for_spares(&self) -> bool {
+        let used = self.spares.used();
+        used <= self.config().limits.spares
+            && self.accepting().is_ok()
+            // Nobody asks while there are none.
+            && (used == 0 || !crate::pressure::is_high())
     }
 
     /// Reads a zygote's memory in the background, on a thread that may block.

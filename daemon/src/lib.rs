@@ -23,6 +23,7 @@ mod listen;
 mod logging;
 mod metrics;
 mod peers;
+mod pressure;
 mod processes;
 mod reload;
 mod run;

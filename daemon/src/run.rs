@@ -217,16 +217,27 @@ pub(crate) const OWN_FILES: u64 = 300;
 /// Descriptors of one worker: its pidfd and its own socket. What mpforkd holds of its streams comes on
 /// top, where there is room.
 pub(crate) const FILES_PER_WORKER: usize = 2;
+/// Spares take so many as workers do, and all of them together one in eight of what there are.
+const SPARES_SHARE: usize = 16;
 
-/// Fits the limit of workers to the limit of open files. It is the one that is reached where clients
+/// Fits the limits of workers and spares to the limit of open files. It is the one that is reached where clients
 /// have given all streams: of kept and attached ones mpforkd holds up to four descriptors more of a
 /// worker, and when none are left for those a start is refused by that limit's name.
 pub(crate) fn limit_workers(config: &mut Config) {
     let Ok(files) = limits::get(limits::NOFILE) else {
         return;
     };
-    let most = usize::try_from(files.soft.saturating_sub(OWN_FILES)).unwrap_or(usize::MAX);
-    let most = (most / FILES_PER_WORKER).max(1);
+    let room = usize::try_from(files.soft.saturating_sub(OWN_FILES)).unwrap_or(usize::MAX);
+    let spares = (room / SPARES_SHARE).min(config.limits.spares);
+    if config.limits.spares > spares {
+        tracing::info!(
+            open_files = files.soft,
+            "limits.spares lowered from {} to {spares}: each takes {FILES_PER_WORKER} open files",
+            config.limits.spares
+        );
+        config.limits.spares = spares;
+    }
+    let most = (room / FILES_PER_WORKER).saturating_sub(spares).max(1);
     if config.limits.workers > most {
         tracing::info!(
             open_files = files.soft,
@@ -275,7 +286,7 @@ pub(crate) fn warm_configured(daemon: &Arc<Daemon>) {
     }
 }
 
-/// Lets idle zygotes go, and keeps memory figures from growing old.
+/// Lets idle zygotes and spares go, and keeps memory figures from growing old.
 async fn retire_idle(daemon: Arc<Daemon>) {
     const PERIOD: Duration = Duration::from_secs(1);
     /// Reading a large zygote's memory holds up its forks for some milliseconds.
@@ -287,8 +298,10 @@ async fn retire_idle(daemon: Arc<Daemon>) {
         if !daemon.is_shutting_down() {
             daemon.manager.status(|| summary(&daemon));
         }
+        let room = daemon.has_room_for_spares();
         for template in daemon.templates.all() {
             template.retire_idle(&daemon);
+            template.tend_spares(&daemon, room);
             if round % SAMPLE_EVERY == 0
                 && let Some(pid) = template.warm_pid()
             {

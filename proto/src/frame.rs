@@ -104,7 +104,10 @@ mod tests {
     fn fork(worker: u64) -> SupervisorFrame {
         SupervisorFrame {
             descriptors: 1,
-            frame: Some(Frame::Fork(Fork { worker })),
+            frame: Some(Frame::Fork(Fork {
+                worker,
+                spare: worker % 2 == 0,
+            })),
         }
     }
 

@@ -39,7 +39,10 @@ fn any_bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
 fn frames() -> Vec<Vec<u8>> {
     let fork = SupervisorFrame {
         descriptors: 1,
-        frame: Some(supervisor_frame::Frame::Fork(Fork { worker: 7 })),
+        frame: Some(supervisor_frame::Frame::Fork(Fork {
+            worker: 7,
+            spare: true,
+        })),
     };
     let forked = ZygoteFrame {
         descriptors: 1,

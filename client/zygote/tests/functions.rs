@@ -199,7 +199,10 @@ fn a_wrong_assignment_is_told() {
         control.try_send(bytes, &[]).unwrap();
         control.socket.shutdown(std::net::Shutdown::Write).unwrap();
         zygote.say(
-            mpfork_proto::link::supervisor_frame::Frame::Fork(mpfork_proto::link::Fork { worker }),
+            mpfork_proto::link::supervisor_frame::Frame::Fork(mpfork_proto::link::Fork {
+                worker,
+                spare: false,
+            }),
             &[theirs.as_fd()],
         );
         drop(theirs);

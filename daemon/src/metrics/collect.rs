@@ -4,7 +4,7 @@ use super::{Source, process};
 use crate::daemon::Daemon;
 use crate::template::buckets::Counted;
 use crate::template::{Template, stats::Launches};
-use mpfork_proto::v1::{Memory, TemplateState};
+use mpfork_proto::v1::{Memory, StartWay, TemplateState};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::metrics::MetricType;
@@ -21,8 +21,9 @@ const STATES: [(TemplateState, &str); 6] = [
     (TemplateState::Failed, "failed"),
     (TemplateState::Draining, "draining"),
 ];
-/// The only way, so far, in which a worker comes about.
+/// The ways in which a worker comes about. A start that fails was to be a fork.
 const FORK: &str = "fork";
+const SPARE: &str = "spare";
 
 /// Everything, read from the daemon at each scrape.
 #[derive(Debug)]
@@ -125,11 +126,15 @@ fn whole(page: &mut Page<'_>, daemon: &Daemon) -> Result<(), Error> {
         [(version, 1.0)],
     )?;
     let started = daemon.workers.totals().started;
-    let starts = [("started".to_owned(), started)]
+    let by_spares = daemon.workers.started_by_spares();
+    let by_forks = started.saturating_sub(by_spares);
+    let failures = daemon.workers.failures().into_iter();
+    let starts = [(SPARE, by_spares), (FORK, by_forks)]
         .into_iter()
-        .chain(daemon.workers.failures())
-        .map(|(result, count)| {
-            let labels = vec![("way", FORK.to_owned()), ("result", result)];
+        .map(|(way, count)| (way, "started".to_owned(), count))
+        .chain(failures.map(|(reason, count)| (FORK, reason, count)))
+        .map(|(way, result, count)| {
+            let labels = vec![("way", way.to_owned()), ("result", result)];
             (labels, number(count))
         });
     page.counter(
@@ -241,6 +246,11 @@ fn per_template(page: &mut Page<'_>, templates: &[Arc<Template>]) -> Result<(), 
         "Workers that run, by template",
         each(&|template| number(template.stats.running())),
     )?;
+    page.gauge(
+        "mpforkd_template_spares",
+        "Workers forked ahead that wait for an assignment, by template",
+        each(&|template| number(template.idle_spares())),
+    )?;
     let starts = templates.iter().flat_map(|template| {
         let stats = &template.stats;
         [("started", stats.started()), ("failed", stats.failed())]
@@ -263,10 +273,15 @@ fn per_template(page: &mut Page<'_>, templates: &[Arc<Template>]) -> Result<(), 
     )?;
     page.histogram(
         "mpforkd_start_duration_seconds",
-        "From a request decoded to its worker forked",
-        templates
-            .iter()
-            .map(|template| (with(labels(template), "way", FORK), template.stats.starts())),
+        "From a request decoded to its worker forked, or to a spare that has answered",
+        templates.iter().flat_map(|template| {
+            [(StartWay::Fork, FORK), (StartWay::Spare, SPARE)].map(|(way, name)| {
+                (
+                    with(labels(template), "way", name),
+                    template.stats.starts(way),
+                )
+            })
+        }),
     )?;
     page.histogram(
         "mpforkd_preload_duration_seconds",

@@ -23,8 +23,9 @@ pub(crate) mod spec;
 pub(crate) mod stats;
 pub(crate) mod table;
 
-use crate::config::TemplateConfig;
+use crate::config::{SparesConfig, TemplateConfig};
 use crate::convert::to_wire;
+use crate::daemon::Daemon;
 use crate::kept::Ring;
 use crate::zygote::Zygote;
 use mpfork_proto::problem::Problem;
@@ -74,6 +75,20 @@ struct State {
     reloading: bool,
     last_used: Instant,
     memory: Option<Memory>,
+}
+
+impl State {
+    fn warm(&self) -> Option<&Arc<Zygote>> {
+        match &self.phase {
+            Phase::Warm(zygote) => Some(zygote),
+            _ => None,
+        }
+    }
+
+    fn spares(&self) -> SparesConfig {
+        let config = self.config.as_ref();
+        config.map_or_else(SparesConfig::default, |config| config.spares)
+    }
 }
 
 #[derive(Debug)]
@@ -144,6 +159,32 @@ impl Template {
         self.state().config.clone()
     }
 
+    /// How many of its workers are forked ahead.
+    pub(crate) fn spares(&self) -> SparesConfig {
+        self.state().spares()
+    }
+
+    /// Those that wait for an assignment.
+    pub(crate) fn idle_spares(&self) -> usize {
+        self.state().warm().map_or(0, |zygote| zygote.idle_spares())
+    }
+
+    /// Sees to the spares as time goes by: fewer when starts have become rare, none when there is no
+    /// room for them.
+    pub(crate) fn tend_spares(&self, daemon: &Daemon, room: bool) {
+        let (zygote, bounds) = {
+            let state = self.state();
+            let Some(zygote) = state.warm() else {
+                return;
+            };
+            let none = SparesConfig { min: 0, max: 0 };
+            let bounds = if room { state.spares() } else { none };
+            (Arc::clone(zygote), bounds)
+        };
+        zygote.trim_spares(bounds);
+        zygote.refill(bounds, &daemon.spares, daemon.config().limits.spares);
+    }
+
     /// Kept warm when idle.
     pub(crate) fn keep_warm(&self) -> bool {
         let state = self.state();
@@ -200,6 +241,7 @@ impl Template {
     /// For the wire.
     pub(crate) fn describe(&self) -> v1::Template {
         let state = self.state();
+        let bounds = state.spares();
         let zygote = match &state.phase {
             Phase::Warm(zygote) => Some(zygote),
             _ => state.draining.first(),
@@ -236,10 +278,14 @@ impl Template {
             zygote_pid: zygote.map_or(0, |zygote| zygote.child.pid),
             preload_time: zygote.map(|zygote| to_wire(zygote.preload_time)),
             memory: zygote.and(state.memory),
-            workers_running: u32::try_from(self.stats.running()).unwrap_or(u32::MAX),
+            workers_running: wire_count(self.stats.running()),
             workers_started: self.stats.started(),
             workers_failed: self.stats.failed(),
             start_latency: Some(self.stats.latency()),
+            starts_by_way: self.stats.by_ways(),
+            spares_idle: wire_count(state.warm().map_or(0, |zygote| zygote.idle_spares())),
+            spares_min: wire_count(bounds.min),
+            spares_max: wire_count(bounds.max),
             last_error: state
                 .last_error
                 .as_ref()
@@ -248,9 +294,13 @@ impl Template {
             kept_descriptors: zygote.map_or_else(Vec::new, |zygote| zygote.kept.clone()),
             preload_reports: zygote.map_or_else(Vec::new, |zygote| zygote.reports.clone()),
             build_id: zygote.map_or_else(String::new, |zygote| zygote.build_id.clone()),
-            draining_zygotes: u32::try_from(state.draining.len()).unwrap_or(u32::MAX),
+            draining_zygotes: wire_count(state.draining.len()),
         }
     }
+}
+
+fn wire_count(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// What is known of an error beyond its message.

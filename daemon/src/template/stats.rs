@@ -2,9 +2,9 @@
 
 use super::buckets::{Buckets, Counted};
 use hdrhistogram::Histogram;
-use mpfork_proto::v1::LatencySummary;
+use mpfork_proto::v1::{LatencySummary, StartWay, StartsByWay};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The longest latency that is told from longer ones, in microseconds: an hour.
@@ -34,8 +34,8 @@ pub(crate) struct Stats {
     pub(crate) running: AtomicUsize,
     started: AtomicU64,
     failed: AtomicU64,
-    latency: Mutex<Option<Histogram<u64>>>,
-    starts: Buckets<{ STARTS.len() }>,
+    forks: Latencies,
+    spares: Latencies,
     preloads: Buckets<{ PRELOADS.len() }>,
     launches_failed: AtomicU64,
 }
@@ -47,9 +47,8 @@ impl Default for Stats {
             running: AtomicUsize::new(0),
             started: AtomicU64::new(0),
             failed: AtomicU64::new(0),
-            // Two digits are what a person reads; a few kilobytes.
-            latency: Mutex::new(Histogram::new_with_bounds(1, LONGEST_US, 2).ok()),
-            starts: Buckets::new(STARTS),
+            forks: Latencies::default(),
+            spares: Latencies::default(),
             preloads: Buckets::new(PRELOADS),
             launches_failed: AtomicU64::new(0),
         }
@@ -57,14 +56,16 @@ impl Default for Stats {
 }
 
 impl Stats {
-    /// A worker was forked this long after its request was decoded.
-    pub(crate) fn record_start(&self, latency: Duration) {
+    /// There was a worker this long after its request was decoded.
+    pub(crate) fn record_start(&self, way: StartWay, latency: Duration) {
         self.started.fetch_add(1, Ordering::Relaxed);
-        self.starts.record(latency);
-        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        let mut histogram = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(histogram) = histogram.as_mut() {
-            histogram.saturating_record(micros.max(1));
+        self.by_way(way).record(latency);
+    }
+
+    fn by_way(&self, way: StartWay) -> &Latencies {
+        match way {
+            StartWay::Spare => &self.spares,
+            StartWay::Fork | StartWay::Unspecified => &self.forks,
         }
     }
 
@@ -78,9 +79,9 @@ impl Stats {
         }
     }
 
-    /// Start latencies.
-    pub(crate) fn starts(&self) -> Counted {
-        self.starts.counted()
+    /// Start latencies of those that came about in this way.
+    pub(crate) fn starts(&self, way: StartWay) -> Counted {
+        self.by_way(way).buckets.counted()
     }
 
     /// How long zygotes took to be ready.
@@ -118,14 +119,74 @@ impl Stats {
     }
 
     pub(crate) fn latency(&self) -> LatencySummary {
-        let histogram = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
-        histogram
-            .as_ref()
-            .map_or_else(LatencySummary::default, |histogram| LatencySummary {
-                p50_us: histogram.value_at_quantile(0.5),
-                p99_us: histogram.value_at_quantile(0.99),
-                count: histogram.len(),
+        let all = self.forks.histogram();
+        match (all, self.spares.histogram()) {
+            (Some(mut all), Some(spares)) => {
+                // Both have the same bounds.
+                let _ = all.add(&spares);
+                summary(&all)
+            }
+            (all, spares) => all.or(spares).as_ref().map(summary).unwrap_or_default(),
+        }
+    }
+
+    /// The same by way, of the ways that occurred.
+    pub(crate) fn by_ways(&self) -> Vec<StartsByWay> {
+        [StartWay::Fork, StartWay::Spare]
+            .into_iter()
+            .filter_map(|way| {
+                let latency = self.by_way(way).histogram()?;
+                (!latency.is_empty()).then(|| StartsByWay {
+                    way: way.into(),
+                    latency: Some(summary(&latency)),
+                })
             })
+            .collect()
+    }
+}
+
+/// Start latencies of one way.
+#[derive(Debug)]
+struct Latencies {
+    histogram: Mutex<Option<Histogram<u64>>>,
+    buckets: Buckets<{ STARTS.len() }>,
+}
+
+impl Default for Latencies {
+    fn default() -> Self {
+        Self {
+            // Two digits are what a person reads; a few kilobytes.
+            histogram: Mutex::new(Histogram::new_with_bounds(1, LONGEST_US, 2).ok()),
+            buckets: Buckets::new(STARTS),
+        }
+    }
+}
+
+impl Latencies {
+    fn record(&self, latency: Duration) {
+        self.buckets.record(latency);
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        if let Some(histogram) = self.lock().as_mut() {
+            histogram.saturating_record(micros.max(1));
+        }
+    }
+
+    fn histogram(&self) -> Option<Histogram<u64>> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Histogram<u64>>> {
+        self.histogram
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn summary(histogram: &Histogram<u64>) -> LatencySummary {
+    LatencySummary {
+        p50_us: histogram.value_at_quantile(0.5),
+        p99_us: histogram.value_at_quantile(0.99),
+        count: histogram.len(),
     }
 }
 
@@ -137,12 +198,20 @@ mod tests {
     fn quantiles() {
         let stats = Stats::default();
         for micros in 1..=100 {
-            stats.record_start(Duration::from_micros(micros));
+            let way = if micros % 4 == 0 {
+                StartWay::Spare
+            } else {
+                StartWay::Fork
+            };
+            stats.record_start(way, Duration::from_micros(micros));
         }
         let latency = stats.latency();
         assert_eq!(
             (latency.p50_us, latency.p99_us, latency.count),
             (50, 99, 100)
         );
+        let counts = stats.by_ways();
+        let counts = counts.iter().map(|starts| starts.latency.unwrap().count);
+        assert_eq!(counts.collect::<Vec<_>>(), [75, 25]);
     }
 }

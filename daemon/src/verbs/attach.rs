@@ -10,7 +10,7 @@ use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::attach_request::{Message, Start};
 use mpfork_proto::v1::attach_response::Event;
-use mpfork_proto::v1::{AttachRequest, AttachResponse, StartWay, Started};
+use mpfork_proto::v1::{AttachRequest, AttachResponse, Started};
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::Streaming;
@@ -50,7 +50,7 @@ pub(super) async fn serve(
                 worker: Some(worker.id),
                 pid: worker.pid,
                 pidfd: None,
-                way: StartWay::Fork.into(),
+                way: worker.way.into(),
             };
             (worker, Some(attachment), started)
         }

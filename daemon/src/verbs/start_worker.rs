@@ -6,7 +6,7 @@ use crate::worker::request::StartRequest;
 use crate::worker::start::{StartedWorker, start};
 use crate::worker::{Worker, end};
 use mpfork_proto::problem::Problem;
-use mpfork_proto::v1::{StartWay, StartWorkerRequest, StartWorkerResponse, Started, WorkerSpec};
+use mpfork_proto::v1::{StartWorkerRequest, StartWorkerResponse, Started, WorkerSpec};
 use mpfork_transport::Connection;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ pub(super) async fn told(
         worker: Some(worker.id),
         pid: worker.pid,
         pidfd,
-        way: StartWay::Fork.into(),
+        way: worker.way.into(),
     })
 }
 

@@ -1,16 +1,17 @@
 //! The supervisor's end of a worker's own socket: the assignment goes in, reports come out.
 
+use super::FirstReports;
 use mpfork_proto::frame::{self, FrameBuffer, FrameError};
 use mpfork_proto::link::{
     Applied, Assignment, ExecFailed, StartFailed, WorkerReport, worker_report,
 };
 use mpfork_proto::v1::Failure;
 use mpfork_sys::fdpass;
+use mpfork_sys::reactor::{Readable, Writable};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
-use tokio::io::Interest;
+use std::task::{Context, Poll, ready};
 
 /// The most bytes of reports read from one worker.
 const MOST: usize = 1 << 20;
@@ -27,6 +28,20 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
+    /// Whether the worker has said anything, or will not.
+    pub(crate) fn tell_something(&self) -> bool {
+        self.closed || self.applied.is_some() || self.start_failed.is_some()
+    }
+
+    /// Whether it is known how the worker began: of a command by the end of its socket, as that is when
+    /// it is executed.
+    pub(crate) fn tell_beginning(&self, command: bool) -> bool {
+        self.closed
+            || self.exec_failed.is_some()
+            || self.start_failed.is_some()
+            || (self.applied.is_some() && !command)
+    }
+
     fn add(&mut self, report: WorkerReport) {
         match report.report {
             Some(worker_report::Report::Applied(applied)) => self.applied = Some(applied),
@@ -41,7 +56,7 @@ impl Reports {
 /// A worker's own socket.
 #[derive(Debug)]
 pub(crate) struct Control {
-    socket: UnixStream,
+    socket: Readable,
     /// What the socket did not take of the assignment.
     rest: Vec<u8>,
     /// What was read of reports that are not whole yet.
@@ -59,18 +74,30 @@ pub(crate) enum AssignError {
 }
 
 impl Control {
-    /// Makes the socket with the assignment in it; returns the worker's end too.
-    pub(crate) fn assign(
-        assignment: &Assignment,
-        descriptors: &[OwnedFd],
-    ) -> Result<(Self, OwnedFd), AssignError> {
-        let bytes = frame::encode(assignment)?;
+    /// Makes the socket; returns the worker's end too.
+    pub(crate) fn pair() -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
+        let control = Self {
+            socket: Readable::new(ours.into())?,
+            rest: Vec::new(),
+            incoming: FrameBuffer::default(),
+            reports: Reports::default(),
+        };
+        Ok((control, theirs.into()))
+    }
+
+    /// Writes the assignment, and again when the user had too many descriptors in flight.
+    pub(crate) fn assign(
+        &mut self,
+        assignment: &Assignment,
+        descriptors: &[OwnedFd],
+    ) -> Result<(), AssignError> {
+        let bytes = frame::encode(assignment)?;
         let mut sent = 0;
         let mut left: Vec<_> = descriptors.iter().map(|fd| fd.as_fd()).collect();
         while sent < bytes.len() {
-            match fdpass::send(ours.as_fd(), &bytes[sent..], &left) {
+            match fdpass::send(self.socket.as_fd(), &bytes[sent..], &left) {
                 Ok((count, taken)) => {
                     sent += count;
                     left.drain(..taken);
@@ -80,13 +107,8 @@ impl Control {
                 Err(error) => return Err(error.into()),
             }
         }
-        let control = Self {
-            socket: ours,
-            rest: bytes[sent..].to_vec(),
-            incoming: FrameBuffer::default(),
-            reports: Reports::default(),
-        };
-        Ok((control, theirs.into()))
+        self.rest = bytes[sent..].to_vec();
+        Ok(())
     }
 
     /// Whether a part of the assignment waits for [`Self::delivery`].
@@ -97,7 +119,7 @@ impl Control {
     /// What is to be written yet, with a socket to write it to.
     pub(crate) fn delivery(&mut self) -> io::Result<Delivery> {
         Ok(Delivery {
-            socket: self.watch()?,
+            socket: Writable::of(self.socket.as_fd())?,
             rest: std::mem::take(&mut self.rest),
         })
     }
@@ -124,9 +146,40 @@ impl Control {
                 }
             }
         }
+        self.take_reports();
+    }
+
+    fn take_reports(&mut self) {
         // A frame cut off by the worker's end, or garbage, is no report.
         while let Ok(Some(report)) = self.incoming.take::<WorkerReport>() {
             self.reports.add(report);
+        }
+    }
+
+    /// Waits until the worker has sent something, or closed its end, and reads it.
+    pub(crate) async fn receive(&mut self) {
+        std::future::poll_fn(|cx| self.poll_receive(cx)).await;
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut bytes = [0u8; 1024];
+        let received = self.socket.poll_read(cx, |socket| {
+            fdpass::receive(socket, &mut bytes, &mut Vec::new())
+        });
+        match ready!(received) {
+            Ok(0) | Err(_) => self.reports.closed = true,
+            Ok(count) => self.incoming.extend(&bytes[..count]),
+        }
+        self.take_reports();
+        Poll::Ready(())
+    }
+
+    /// What has been reported of how the worker began. Why it could not is given once.
+    pub(crate) fn first_reports(&mut self) -> FirstReports {
+        FirstReports {
+            applied: self.reports.applied.is_some(),
+            exec_failed: self.reports.exec_failed.take(),
+            start_failed: self.reports.start_failed.take(),
         }
     }
 
@@ -143,7 +196,7 @@ impl Control {
     /// that has not reported itself by now can't any more, and ends before it begins.
     pub(crate) fn close(&mut self) {
         self.revoke();
-        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
         self.drain();
     }
 
@@ -153,22 +206,6 @@ impl Control {
         if !std::mem::replace(&mut self.reports.closed, true) {
             let _ = fdpass::send(self.socket.as_fd(), &[0], &[]);
         }
-    }
-
-    /// Waits until there is something to read, or its end. False: not within this time, or it can't
-    /// be awaited.
-    pub(crate) async fn readable(&self, within: Duration) -> bool {
-        let Ok(socket) = self.watch() else {
-            return false;
-        };
-        matches!(
-            tokio::time::timeout(within, socket.readable()).await,
-            Ok(Ok(()))
-        )
-    }
-
-    fn watch(&self) -> io::Result<tokio::net::UnixStream> {
-        tokio::net::UnixStream::from_std(self.socket.try_clone()?)
     }
 }
 
@@ -181,7 +218,7 @@ impl Drop for Control {
 /// The rest of an assignment that the socket did not take at once.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    socket: tokio::net::UnixStream,
+    socket: Writable,
     rest: Vec<u8>,
 }
 
@@ -190,15 +227,13 @@ impl Delivery {
     pub(crate) async fn run(self) {
         let mut sent = 0;
         while sent < self.rest.len() {
-            if self.socket.writable().await.is_err() {
-                return;
-            }
-            let result = self.socket.try_io(Interest::WRITABLE, || {
-                fdpass::send(self.socket.as_fd(), &self.rest[sent..], &[])
+            let written = std::future::poll_fn(|cx| {
+                let rest = &self.rest[sent..];
+                self.socket
+                    .poll_write(cx, |socket| fdpass::send(socket, rest, &[]))
             });
-            match result {
+            match written.await {
                 Ok((count, _)) => sent += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return,
             }
         }

@@ -42,7 +42,7 @@ pub(crate) fn finish(daemon: &Arc<Daemon>, worker: &Arc<Worker>, ended: Ended) {
         if state.ending {
             return;
         }
-        if state.executing {
+        if state.beginning {
             // Whoever started it is reading its reports.
             state.deferred = Some(ended);
             return;

@@ -69,12 +69,13 @@ pub(crate) struct Seed {
     pub(crate) time_limit: Option<Duration>,
     pub(crate) owner: Claim,
     pub(crate) command: bool,
+    pub(crate) way: StartWay,
     pub(crate) control: Control,
     pub(crate) place: Place,
     pub(crate) streams: Option<Arc<Streams>>,
 }
 
-/// What a command's worker reported before it became the command.
+/// What a worker reported before it began.
 #[derive(Debug, Default)]
 pub(crate) struct FirstReports {
     pub(crate) applied: bool,
@@ -96,12 +97,15 @@ pub(crate) struct Worker {
     /// What people call the template.
     pub(crate) template_name: String,
     pub(crate) keep: bool,
+    pub(crate) way: StartWay,
+    command: bool,
     pub(crate) grace: Duration,
     pub(crate) started: SystemTime,
     pub(crate) forked_at: Instant,
     /// The ends of its standard streams that mpforkd holds, if any.
     pub(crate) streams: Option<Arc<Streams>>,
-    /// A command that has not been executed yet; it is no worker to anybody until it has.
+    /// It has not begun yet: its start state is being applied, or its command executed. It is no worker
+    /// to anybody until it has.
     provisional: AtomicBool,
     state: Mutex<State>,
     exit: watch::Sender<Option<Arc<Exit>>>,
@@ -116,8 +120,8 @@ struct State {
     place: Option<Place>,
     /// The wall-clock limit that has passed.
     timed_out: Option<Duration>,
-    /// A command that is being executed: its end waits until that has come out.
-    executing: bool,
+    /// Whether it has begun is not known yet: its end waits until it is.
+    beginning: bool,
     /// It has ended; what its group left is being looked for.
     ending: bool,
     deferred: Option<finish::Ended>,
@@ -138,18 +142,20 @@ impl Worker {
             template,
             template_name,
             keep: seed.keep,
+            way: seed.way,
+            command: seed.command,
             grace: seed.grace,
             started: SystemTime::now(),
             forked_at: Instant::now(),
             streams: seed.streams,
-            provisional: AtomicBool::new(seed.command),
+            provisional: AtomicBool::new(true),
             state: Mutex::new(State {
                 owner,
                 owned: owner.is_some(),
                 control: Some(seed.control),
                 place: Some(seed.place),
                 timed_out: None,
-                executing: seed.command,
+                beginning: true,
                 ending: false,
                 deferred: None,
             }),
@@ -211,15 +217,15 @@ impl Worker {
         self.provisional.load(Ordering::Relaxed)
     }
 
-    /// The command was executed: it is a worker now.
+    /// It has begun: it is a worker now.
     pub(crate) fn confirm(&self) {
         self.provisional.store(false, Ordering::Relaxed);
     }
 
-    /// It is known whether the command was executed; returns how it ended, if it has meanwhile.
+    /// It is known whether it has begun; returns how it ended, if it has meanwhile.
     pub(crate) fn settle(&self) -> Option<finish::Ended> {
         let mut state = self.state();
-        state.executing = false;
+        state.beginning = false;
         state.deferred.take()
     }
 
@@ -238,29 +244,27 @@ impl Worker {
         self.state().timed_out = Some(limit);
     }
 
-    /// Waits until a command is executed, or failed to be.
-    pub(crate) async fn first_reports(&self) -> FirstReports {
-        let Some(control) = self.state().control.take() else {
+    /// Waits until it has begun, or failed to. One that says nothing within `limit` can't begin any more
+    /// afterwards.
+    pub(crate) async fn first_reports(&self, limit: Option<Duration>) -> FirstReports {
+        let Some(mut control) = self.state().control.take() else {
             return FirstReports::default();
         };
-        let mut control = control;
-        loop {
-            control.drain();
-            let reports = &control.reports;
-            if reports.closed || reports.exec_failed.is_some() || reports.start_failed.is_some() {
-                break;
-            }
-            // A time limit of the worker, or its owner's death, ends this.
-            if !control.readable(Duration::from_secs(3600)).await {
-                // Without a free descriptor it can't be awaited.
-                tokio::time::sleep(Duration::from_millis(10)).await;
+        if let Some(limit) = limit {
+            let heard = async {
+                while !control.reports.tell_something() {
+                    control.receive().await;
+                }
+            };
+            if tokio::time::timeout(limit, heard).await.is_err() {
+                control.close();
             }
         }
-        let reports = FirstReports {
-            applied: control.reports.applied.is_some(),
-            exec_failed: control.reports.exec_failed.take(),
-            start_failed: control.reports.start_failed.take(),
-        };
+        // A time limit of the worker, or its owner's death, ends this.
+        while !control.reports.tell_beginning(self.command) {
+            control.receive().await;
+        }
+        let reports = control.first_reports();
         self.state().control = Some(control);
         reports
     }
@@ -292,7 +296,7 @@ impl Worker {
             on_owner_death: on_owner_death.into(),
             owner_pid: owner.map_or(0, |owner| owner.pid),
             memory: None,
-            way: StartWay::Fork.into(),
+            way: self.way.into(),
             template_name: self.template_name.clone(),
         }
     }

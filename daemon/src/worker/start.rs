@@ -5,16 +5,18 @@ use super::finish::finish;
 use super::request::StartRequest;
 use super::streams::Streams;
 use super::table::{Outcome, Request};
-use super::{Claim, Owner, Seed, Worker};
+use super::{Claim, FirstReports, Owner, Seed, Worker};
 use crate::daemon::Daemon;
 use crate::events::Record;
 use crate::template::Template;
 use crate::zygote::link::{CONGESTION_PAUSE, is_congested};
-use crate::zygote::{ForkReply, Zygote};
+use crate::zygote::{ForkReply, Zygote, driver};
 use mpfork_proto::link::Assignment;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
-use std::os::fd::OwnedFd;
+use mpfork_proto::v1::{StartWay, WorkerId};
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -98,9 +100,15 @@ async fn start_new(
     let template = daemon.templates.get(&request.template)?;
     let result = start_in(daemon, &template, request, &claim).await;
     match &result {
-        Ok((worker, _)) => template
-            .stats
-            .record_start(worker.forked_at.saturating_duration_since(decoded)),
+        Ok((worker, _)) => {
+            let there = match worker.way {
+                // It is asked and answers.
+                StartWay::Spare => Instant::now(),
+                StartWay::Fork | StartWay::Unspecified => worker.forked_at,
+            };
+            let latency = there.saturating_duration_since(decoded);
+            template.stats.record_start(worker.way, latency);
+        }
         Err(problem) => {
             template.stats.record_failure();
             template.note_error(problem);
@@ -116,6 +124,8 @@ async fn start_in(
     request: &mut StartRequest,
     claim: &Claim,
 ) -> Result<(Arc<Worker>, Arc<OwnedFd>), Problem> {
+    // One that failed says that others may: the next try does without.
+    let mut spares = true;
     for _ in 0..TRIES {
         let place = daemon.workers.place(template)?;
         let zygote = warm_zygote(daemon, template, request).await?;
@@ -124,9 +134,7 @@ async fn start_in(
         check_function(request, template, &zygote)?;
         check_owner(daemon, request, claim.owner())?;
         let streams = Streams::open(daemon, request)?;
-        let id = daemon.workers.next_id();
-        let (control, theirs) = assign(request, id, daemon.config().timeouts.fork).await?;
-        let seed = Box::new(Seed {
+        let seed = |id, way, control| Seed {
             id,
             request_id: request.request_id.clone(),
             name: request.name.clone(),
@@ -137,16 +145,38 @@ async fn start_in(
             time_limit: request.time_limit,
             owner: claim.clone(),
             command: request.is_command(),
+            way,
             control,
             place,
             streams,
-        });
-        match fork(daemon, &zygote, seed, theirs).await {
+        };
+        let id = daemon.workers.next_id();
+        let limit = daemon.config().timeouts.fork;
+        let spare = zygote.take_spare().filter(|_| spares);
+        let is_spare = spare.is_some();
+        let reply = if let Some(mut spare) = spare {
+            assign(request, id, StartWay::Spare, &mut spare.control, limit).await?;
+            let (number, pid, pidfd, control) = spare.into_parts();
+            let seed = seed(id, StartWay::Spare, control);
+            let (worker, pidfd) = driver::enroll(daemon, seed, pid, pidfd);
+            zygote.assigned(number, &worker);
+            ForkReply::Forked(worker, pidfd)
+        } else {
+            let (mut control, theirs) =
+                Control::pair().map_err(|error| Problem::limit("open files of mpforkd", error))?;
+            assign(request, id, StartWay::Fork, &mut control, limit).await?;
+            let seed = Box::new(seed(id, StartWay::Fork, control));
+            fork(daemon, &zygote, seed, theirs).await
+        };
+        match reply {
             ForkReply::Forked(worker, pidfd) => {
-                if worker.is_provisional() {
-                    executed(daemon, &worker).await?;
+                if begun(daemon, &worker, is_spare.then_some(limit)).await? {
+                    let bounds = template.spares();
+                    let most = daemon.config().limits.spares;
+                    zygote.started(bounds, &daemon.spares, most);
+                    return Ok((worker, pidfd));
                 }
-                return Ok((worker, pidfd));
+                spares = false;
             }
             ForkReply::Failed(problem) => return Err(problem),
             // The next zygote may do better.
@@ -179,9 +209,16 @@ async fn warm_zygote(
     }
 }
 
-/// A command's worker is one once the program is executed; until then failures are the start's.
-async fn executed(daemon: &Arc<Daemon>, worker: &Arc<Worker>) -> Result<(), Problem> {
-    let result = check_executed(worker).await;
+/// A worker is one once its start state is applied, and of a command the program executed; until then
+/// failures are the start's. A spare, for which there is a limit, that did not begin is replaced: false.
+async fn begun(
+    daemon: &Arc<Daemon>,
+    worker: &Arc<Worker>,
+    limit: Option<Duration>,
+) -> Result<bool, Problem> {
+    let reports = worker.first_reports(limit).await;
+    let unheard = !reports.applied && reports.start_failed.is_none();
+    let result = check_begun(worker, reports);
     match &result {
         Ok(()) => {
             daemon.workers.confirm(worker);
@@ -189,25 +226,35 @@ async fn executed(daemon: &Arc<Daemon>, worker: &Arc<Worker>) -> Result<(), Prob
         }
         Err(_) => daemon.workers.discard(worker),
     }
+    let replaced = limit.is_some() && unheard;
+    if replaced {
+        tracing::debug!(pid = worker.pid, "a spare did not begin, replaced");
+        // It may be stopped.
+        if let Some(pidfd) = worker.pidfd() {
+            let _ = mpfork_sys::pidfd::signal(pidfd.as_fd(), nix::libc::SIGKILL);
+        }
+    }
     if let Some(ended) = worker.settle() {
         finish(daemon, worker, ended);
     }
-    result
+    match result {
+        Err(_) if replaced => Ok(false),
+        result => result.map(|()| true),
+    }
 }
 
-async fn check_executed(worker: &Worker) -> Result<(), Problem> {
-    let program = &worker.description;
-    let reports = worker.first_reports().await;
+fn check_begun(worker: &Worker, reports: FirstReports) -> Result<(), Problem> {
+    let task = &worker.description;
     if let Some(failed) = reports.exec_failed {
         return Err(Problem::new(Reason::ExecFailed, failed.message.clone())
-            .with("program", program)
+            .with("program", task)
             .with("errno", failed.errno)
             .with("message", failed.message));
     }
     if let Some(failed) = reports.start_failed {
         return Err(Problem::new(
             Reason::StartStateFailed,
-            format!("can't start {program}: {}: {}", failed.what, failed.message),
+            format!("can't start {task}: {}: {}", failed.what, failed.message),
         )
         .with("what", failed.what)
         .with("errno", failed.errno)
@@ -216,10 +263,10 @@ async fn check_executed(worker: &Worker) -> Result<(), Problem> {
     if !reports.applied {
         return Err(Problem::new(
             Reason::WorkerLost,
-            format!("worker {} ended before it executed {program}", worker.id),
+            format!("worker {} ended before it began {task}", worker.id),
         )
         .with("worker", worker.id)
-        .with("message", "ended before exec"));
+        .with("message", "ended before it began"));
     }
     Ok(())
 }
@@ -282,13 +329,15 @@ fn check_function(
     Err(Problem::bad_request("spec.task.function.name", detail))
 }
 
-/// Puts the assignment into a socket of the worker's own. While the user has too many descriptors in
-/// flight, which others take off their sockets soon, it waits, for at most this time.
+/// Puts the assignment into the worker's own socket. While the user has too many descriptors in flight,
+/// which others take off their sockets soon, it waits, for at most this time.
 async fn assign(
     request: &StartRequest,
-    id: mpfork_proto::v1::WorkerId,
+    id: WorkerId,
+    way: StartWay,
+    control: &mut Control,
     limit: Duration,
-) -> Result<(Control, OwnedFd), Problem> {
+) -> Result<(), Problem> {
     let assignment = Assignment {
         // At most 252.
         descriptors: u32::try_from(request.descriptors.len()).unwrap_or(u32::MAX),
@@ -297,23 +346,26 @@ async fn assign(
         state: Some(request.state.clone()),
         name: request.name.clone(),
         id: Some(id),
+        way: way.into(),
     };
     let begun = Instant::now();
-    let (mut control, theirs) = loop {
-        match Control::assign(&assignment, &request.descriptors) {
-            Ok(assigned) => break assigned,
+    loop {
+        match control.assign(&assignment, &request.descriptors) {
+            Ok(()) => break,
             Err(AssignError::Io(error)) if is_congested(&error) && begun.elapsed() < limit => {
                 tokio::time::sleep(CONGESTION_PAUSE).await;
             }
             Err(AssignError::Io(error)) if is_congested(&error) => {
                 return Err(Problem::limit("descriptors in flight of the user", error));
             }
+            // A spare that has ended, which shows in its reports.
+            Err(AssignError::Io(error)) if is_hung_up(&error) => return Ok(()),
             Err(AssignError::Io(error)) => {
                 return Err(Problem::limit("open files of mpforkd", error));
             }
             Err(AssignError::Frame(error)) => return Err(Problem::bad_request("spec", error)),
         }
-    };
+    }
     if control.is_undelivered() {
         let delivery = control
             .delivery()
@@ -324,7 +376,12 @@ async fn assign(
             drop(held);
         });
     }
-    Ok((control, theirs))
+    Ok(())
+}
+
+fn is_hung_up(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionReset)
 }
 
 async fn fork(
@@ -333,11 +390,10 @@ async fn fork(
     seed: Box<Seed>,
     theirs: OwnedFd,
 ) -> ForkReply {
-    let worker = seed.id.counter;
     let template = Arc::clone(&seed.template);
     let limit = daemon.config().timeouts.fork;
-    let mut answer = match zygote.fork(seed, theirs) {
-        Ok(Some(answer)) => answer,
+    let (worker, mut answer) = match zygote.fork(seed, theirs) {
+        Ok(Some(asked)) => asked,
         Ok(None) => return ForkReply::Gone,
         Err(error) => return ForkReply::Failed(Problem::limit("open files of mpforkd", error)),
     };

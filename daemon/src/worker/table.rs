@@ -4,7 +4,7 @@ use super::{Claim, Owner, Worker};
 use crate::template::Template;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
-use mpfork_proto::v1::{WorkerId, WorkerTotals};
+use mpfork_proto::v1::{StartWay, WorkerId, WorkerTotals};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +29,8 @@ pub(crate) struct Workers {
     retained: AtomicUsize,
     live: Arc<watch::Sender<usize>>,
     started: AtomicU64,
+    /// Of these, so many were spares.
+    by_spares: AtomicU64,
     exited: AtomicU64,
     failed: AtomicU64,
     /// Of failed starts: at most as many as there are reasons.
@@ -119,6 +121,7 @@ impl Workers {
             retained: AtomicUsize::new(limits.retained_exits),
             live: Arc::new(watch::Sender::new(0)),
             started: AtomicU64::new(0),
+            by_spares: AtomicU64::new(0),
             exited: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             reasons: Mutex::default(),
@@ -225,6 +228,11 @@ impl Workers {
             .collect()
     }
 
+    /// How many of those started were spares.
+    pub(crate) fn started_by_spares(&self) -> u64 {
+        self.by_spares.load(Ordering::Relaxed)
+    }
+
     /// Ended workers that are remembered.
     pub(crate) fn remembered(&self) -> usize {
         self.table().ended.len()
@@ -235,16 +243,14 @@ impl Workers {
         let mut table = self.table();
         table.running_by_pid.insert(worker.pid, worker.id.counter);
         table.workers.insert(worker.id.counter, Arc::clone(worker));
-        drop(table);
-        if !worker.is_provisional() {
-            self.started.fetch_add(1, Ordering::Relaxed);
-        }
     }
 
     /// A provisional worker has become one.
     pub(crate) fn confirm(&self, worker: &Worker) {
         worker.confirm();
         self.started.fetch_add(1, Ordering::Relaxed);
+        let spare = worker.way == StartWay::Spare;
+        self.by_spares.fetch_add(spare.into(), Ordering::Relaxed);
     }
 
     /// A provisional worker never became one.

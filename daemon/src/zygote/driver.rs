@@ -1,13 +1,12 @@
 //! Reads a zygote's link to its end: forks reported, exits reported, and what to do when it dies.
 
 use super::link::Incoming;
-use super::{ForkReply, Gone, Pending, Zygote};
+use super::{Answered, ForkReply, Gone, Pending, Zygote};
 use crate::children::adopt;
 use crate::daemon::Daemon;
-use crate::events::Record;
 use crate::template::Template;
-use crate::worker::Worker;
 use crate::worker::finish::{Ended, Status, finish};
+use crate::worker::{Seed, Worker};
 use mpfork_proto::link::zygote_frame::Frame;
 use mpfork_proto::link::{Exited, ForkFailed, Forked};
 use mpfork_proto::problem::Problem;
@@ -50,61 +49,76 @@ pub(crate) async fn drive(
 }
 
 fn on_forked(daemon: &Arc<Daemon>, zygote: &Zygote, forked: &Forked, descriptors: Vec<OwnedFd>) {
-    let Some(pending) = zygote.answered(forked.worker) else {
-        // Given up: its socket is closed, and it ends when it notices; or it noticed nothing, as it
-        // was the zygote that was slow.
-        tracing::warn!(
-            worker = forked.worker,
-            "forked after its start was given up, killed"
-        );
-        if let Some(pidfd) = descriptors.first() {
-            let _ = mpfork_sys::pidfd::signal(pidfd.as_fd(), nix::libc::SIGKILL);
+    let number = forked.worker;
+    let pidfd = descriptors.into_iter().next();
+    match zygote.answered(number) {
+        Answered::Start(pending) => {
+            let Some(pidfd) = pidfd else {
+                let problem = Problem::new(
+                    Reason::Internal,
+                    "the zygote reported a fork without the worker's pidfd",
+                );
+                let _ = pending.reply.send(ForkReply::Failed(problem));
+                return;
+            };
+            let Pending { seed, reply } = pending;
+            let (worker, pidfd) = enroll(daemon, *seed, forked.pid, pidfd);
+            zygote.assigned(number, &worker);
+            let _ = reply.send(ForkReply::Forked(worker, pidfd));
         }
-        return;
-    };
-    let Some(pidfd) = descriptors.into_iter().next() else {
-        let problem = Problem::new(
-            Reason::Internal,
-            "the zygote reported a fork without the worker's pidfd",
-        );
-        let _ = pending.reply.send(ForkReply::Failed(problem));
-        return;
-    };
-    let worker = enroll(daemon, pending, forked.pid, pidfd);
-    let mut state = zygote.state();
-    state.running.insert(worker.id.counter, worker);
-    zygote.publish(&state);
-    drop(state);
+        Answered::Spare => {
+            let mut state = zygote.state();
+            match pidfd {
+                Some(pidfd) => state.spares.forked(number, forked.pid, pidfd),
+                None => state.spares.failed(number),
+            }
+        }
+        Answered::GivenUp => {
+            // Its socket is closed, and it ends when it notices; or it noticed nothing, as it was the
+            // zygote that was slow.
+            tracing::debug!(worker = number, "forked after it was given up, killed");
+            if let Some(pidfd) = pidfd {
+                let _ = mpfork_sys::pidfd::signal(pidfd.as_fd(), nix::libc::SIGKILL);
+            }
+        }
+    }
 }
 
 /// There is a worker: from here on its exit is awaited.
-fn enroll(daemon: &Arc<Daemon>, pending: Pending, pid: i32, pidfd: OwnedFd) -> Arc<Worker> {
-    let Pending { mut seed, reply } = pending;
+pub(crate) fn enroll(
+    daemon: &Arc<Daemon>,
+    mut seed: Seed,
+    pid: i32,
+    pidfd: OwnedFd,
+) -> (Arc<Worker>, Arc<OwnedFd>) {
     seed.place.forked();
     let time_limit = seed.time_limit;
     let owner = seed.owner.owner();
     let pidfd = Arc::new(pidfd);
-    let worker = Arc::new(Worker::new(*seed, pid, Arc::clone(&pidfd)));
+    let worker = Arc::new(Worker::new(seed, pid, Arc::clone(&pidfd)));
     if let Some(streams) = &worker.streams {
         streams.begin();
     }
     daemon.workers.insert(&worker);
-    if !worker.is_provisional() {
-        daemon.events.publish(Record::worker_started(&worker));
-    }
     if let Some(owner) = owner {
         daemon.peers.own(daemon, owner, &worker);
     }
     if let Some(limit) = time_limit {
         crate::worker::end::watch_time_limit(daemon, &worker, limit);
     }
-    let _ = reply.send(ForkReply::Forked(Arc::clone(&worker), pidfd));
-    worker
+    (worker, pidfd)
 }
 
 fn on_fork_failed(template: &Template, zygote: &Zygote, failed: ForkFailed) {
-    let Some(pending) = zygote.answered(failed.worker) else {
-        return;
+    let pending = match zygote.answered(failed.worker) {
+        Answered::Start(pending) => pending,
+        Answered::Spare => {
+            let message = &failed.message;
+            tracing::debug!(template = template.display, message, "can't fork a spare");
+            zygote.state().spares.failed(failed.worker);
+            return;
+        }
+        Answered::GivenUp => return,
     };
     zygote.publish(&zygote.state());
     let name = &template.display;
@@ -142,6 +156,10 @@ fn on_fork_failed(template: &Template, zygote: &Zygote, failed: ForkFailed) {
 fn on_exited(daemon: &Arc<Daemon>, zygote: &Zygote, exited: &Exited) {
     let mut state = zygote.state();
     let Some(worker) = state.running.remove(&exited.worker) else {
+        if state.spares.ended(exited.worker) {
+            let raw = exited.status;
+            tracing::debug!(zygote = zygote.child.pid, raw, "a spare ended unasked");
+        }
         return;
     };
     drop(state);
@@ -159,12 +177,13 @@ fn on_exited(daemon: &Arc<Daemon>, zygote: &Zygote, exited: &Exited) {
 
 /// The link has ended. Its running workers are children of mpforkd now, as it is a subreaper.
 async fn on_gone(daemon: &Arc<Daemon>, template: &Arc<Template>, zygote: &Arc<Zygote>, why: &Gone) {
-    let (asked, pending, running) = {
+    let (asked, pending, running, spares) = {
         let mut state = zygote.state();
         let asked = std::mem::replace(&mut state.leaving, true);
         let pending = std::mem::take(&mut state.pending);
         zygote.link.expect_at_most(0);
-        (asked, pending, std::mem::take(&mut state.running))
+        let spares = state.spares.clear();
+        (asked, pending, std::mem::take(&mut state.running), spares)
     };
     if asked {
         // Its exit handlers run now.
@@ -175,6 +194,11 @@ async fn on_gone(daemon: &Arc<Daemon>, template: &Arc<Template>, zygote: &Arc<Zy
     let status = zygote.child.ended().await;
     for (_, pending) in pending {
         tokio::spawn(recover(Arc::clone(daemon), pending));
+    }
+    for pid in spares {
+        if is_child(pid) {
+            daemon.children.disregard(pid);
+        }
     }
     let adopted = running.len();
     for (_, worker) in running {
@@ -210,7 +234,12 @@ async fn recover(daemon: Arc<Daemon>, mut pending: Pending) {
             return recovered(&daemon, pending, pid);
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        if reports.closed || left.is_zero() || !pending.seed.control.readable(left).await {
+        let mut over = reports.closed || left.is_zero();
+        if !over {
+            let received = pending.seed.control.receive();
+            over = tokio::time::timeout(left, received).await.is_err();
+        }
+        if over {
             // Without its supervisor's end the worker, should there be one, ends before it begins;
             // unless it began in this very moment.
             pending.seed.control.close();
@@ -229,8 +258,10 @@ fn recovered(daemon: &Arc<Daemon>, pending: Pending, pid: i32) {
     if is_child(pid)
         && let Ok(pidfd) = mpfork_sys::pidfd::open(pid)
     {
-        let worker = enroll(daemon, pending, pid, pidfd);
+        let Pending { seed, reply } = pending;
+        let (worker, pidfd) = enroll(daemon, *seed, pid, pidfd);
         adopt(daemon, &worker);
+        let _ = reply.send(ForkReply::Forked(worker, pidfd));
         return;
     }
     let id = pending.seed.id;

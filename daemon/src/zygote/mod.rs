@@ -4,14 +4,17 @@ pub(crate) mod capture;
 pub(crate) mod driver;
 pub(crate) mod launch;
 pub(crate) mod link;
+pub(crate) mod spares;
 
 use crate::children::Child;
+use crate::config::SparesConfig;
 use crate::worker::{Seed, Worker};
 use capture::Capture;
 use link::{Link, LinkError};
 use mpfork_proto::link as wire;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{KeptDescriptor, PreloadReport};
+use spares::{Budget, Spare, Spares};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -35,6 +38,15 @@ pub(crate) enum ForkReply {
 struct Pending {
     seed: Box<Seed>,
     reply: oneshot::Sender<ForkReply>,
+}
+
+/// For what a Fork was.
+#[derive(Debug)]
+enum Answered {
+    Start(Pending),
+    Spare,
+    /// Nobody waits for it any more.
+    GivenUp,
 }
 
 /// A zygote that is or was ready.
@@ -63,6 +75,9 @@ struct State {
     /// Forks asked for and not answered, the given up ones too: their pidfds are still to come.
     owed: usize,
     running: HashMap<u64, Arc<Worker>>,
+    spares: Spares,
+    /// The last number by which a worker was asked for.
+    number: u64,
     /// It was told to leave, or is gone: it forks no more.
     leaving: bool,
     /// When it last answered a Fork.
@@ -70,31 +85,80 @@ struct State {
 }
 
 impl Zygote {
-    /// Asks for a worker, which finds its assignment in `socket`. `None`: it takes no more starts. An
-    /// error: there would be no descriptor for the worker's pidfd.
+    /// Asks for a worker, which finds its assignment in `socket`; what it is called and the answer.
+    /// `None`: the zygote takes no more starts. An error: there would be no descriptor for the worker's
+    /// pidfd.
     pub(crate) fn fork(
         &self,
         seed: Box<Seed>,
         socket: OwnedFd,
-    ) -> io::Result<Option<oneshot::Receiver<ForkReply>>> {
+    ) -> io::Result<Option<(u64, oneshot::Receiver<ForkReply>)>> {
         let (reply, answer) = oneshot::channel();
-        let worker = seed.id.counter;
         let mut state = self.state();
         if state.leaving {
             return Ok(None);
         }
         self.link.expect_descriptor()?;
+        let worker = state.next_number();
         state.pending.insert(worker, Pending { seed, reply });
         state.owed += 1;
         self.publish(&state);
         drop(state);
-        let frame = wire::supervisor_frame::Frame::Fork(wire::Fork { worker });
+        let spare = false;
+        let frame = wire::supervisor_frame::Frame::Fork(wire::Fork { worker, spare });
         if let Err(error) = self.link.send(frame, vec![socket]) {
             // The driver sees the broken link too, and cleans up what is left.
             tracing::warn!(zygote = self.child.pid, %error, "can't send to the zygote");
-            return Ok((!self.give_up(worker)).then_some(answer));
+            return Ok((!self.give_up(worker)).then_some((worker, answer)));
         }
-        Ok(Some(answer))
+        Ok(Some((worker, answer)))
+    }
+
+    /// A spare to assign, if there is one.
+    pub(crate) fn take_spare(&self) -> Option<Spare> {
+        let mut state = self.state();
+        if state.leaving {
+            return None;
+        }
+        state.spares.take()
+    }
+
+    /// A spare has been assigned and is this worker: from here on its exit is awaited.
+    pub(crate) fn assigned(&self, number: u64, worker: &Arc<Worker>) {
+        let mut state = self.state();
+        state.running.insert(number, Arc::clone(worker));
+        self.publish(&state);
+    }
+
+    /// A worker was started: sees to the spares for those that come.
+    pub(crate) fn started(&self, bounds: SparesConfig, budget: &Budget, most: usize) {
+        self.state().spares.started();
+        self.refill(bounds, budget, most);
+    }
+
+    /// Has spares forked, as many as the template is worth.
+    pub(crate) fn refill(&self, bounds: SparesConfig, budget: &Budget, most: usize) {
+        let mut state = self.state();
+        if state.leaving {
+            return;
+        }
+        for _ in 0..state.spares.missing(bounds) {
+            let number = state.next_number();
+            if !state.spares.ask(number, &self.link, budget, most) {
+                return;
+            }
+            state.owed += 1;
+        }
+    }
+
+    /// Lets spares go that the template is not worth any more.
+    pub(crate) fn trim_spares(&self, bounds: SparesConfig) {
+        self.state().spares.trim(bounds);
+    }
+
+    /// How many spares wait for an assignment.
+    pub(crate) fn idle_spares(&self) -> usize {
+        self.state().spares.idle()
     }
 
     /// Gives up a Fork that is not answered: should its worker come to be, it ends before it begins.
@@ -114,12 +178,16 @@ impl Zygote {
             .is_some_and(|answered| answered.elapsed() < within)
     }
 
-    /// The Fork that was just answered; `None` when it was given up.
-    fn answered(&self, worker: u64) -> Option<Pending> {
+    /// Whose Fork was just answered.
+    fn answered(&self, number: u64) -> Answered {
         let mut state = self.state();
         state.answered = Some(Instant::now());
         state.owed = state.owed.saturating_sub(1);
-        state.pending.remove(&worker)
+        if state.spares.is_coming(number) {
+            return Answered::Spare;
+        }
+        let pending = state.pending.remove(&number);
+        pending.map_or(Answered::GivenUp, Answered::Start)
     }
 
     /// Tells it to leave when its last worker has ended.
@@ -128,6 +196,7 @@ impl Zygote {
         if std::mem::replace(&mut state.leaving, true) {
             return;
         }
+        state.spares.clear();
         drop(state);
         let frame = wire::supervisor_frame::Frame::Shutdown(wire::Shutdown {});
         if let Err(error) = self.link.send(frame, Vec::new()) {
@@ -165,6 +234,13 @@ impl Zygote {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
     }
 }
 

@@ -10,14 +10,21 @@ use rustix::process::{Pid, Signal};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 /// One for the worker's socket, which would be lost, and the link with it, and one for its pidfd.
-const SPARES: usize = 2;
+const RESERVED: usize = 2;
+
+/// A spare that is to be forked when there is nothing else to do.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) worker: u64,
+    pub(super) socket: OwnedFd,
+}
 
 impl Zygote {
     /// Holds numbers for the descriptors of the next fork, as far as there are any.
-    pub(super) fn hold_spares(&mut self) {
-        while self.spares.len() < SPARES {
+    pub(super) fn reserve(&mut self) {
+        while self.reserved.len() < RESERVED {
             match self.link.socket().try_clone_to_owned() {
-                Ok(spare) => self.spares.push(spare),
+                Ok(number) => self.reserved.push(number),
                 Err(_) => return,
             }
         }
@@ -28,6 +35,7 @@ impl Zygote {
         &mut self,
         worker: u64,
         socket: OwnedFd,
+        spare: bool,
     ) -> Result<Option<Born>, Fatal> {
         let failed = match self.try_fork() {
             Ok(Side::Child) => {
@@ -37,6 +45,7 @@ impl Zygote {
                     tasks: self.tasks,
                     zygote_group: self.group,
                     hooks: self.hooks,
+                    spare,
                 }));
             }
             Ok(Side::Parent(pid)) => return self.report_fork(worker, pid).map(|()| None),
@@ -94,9 +103,9 @@ impl Zygote {
         // Refused to the second when the worker has made a session, executed something or ended.
         let process = Pid::from_raw(pid);
         let _ = rustix::process::setpgid(process, process);
-        // Not waited for yet, the pid can't be another's. Out of descriptors, one is spared for this.
+        // Not waited for yet, the pid can't be another's. Out of descriptors, one is given up for this.
         let opened = pidfd::open(pid).or_else(|_| {
-            self.spares.clear();
+            self.reserved.clear();
             pidfd::open(pid)
         });
         let sent = match opened {

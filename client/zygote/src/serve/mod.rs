@@ -11,6 +11,7 @@ use crate::panics;
 use crate::registry::hook::{self, Hooks};
 use crate::wire::{self, Inbox, WireError};
 use crate::worker::Born;
+use fork_worker::Wanted;
 use mpfork_proto::link::{
     PreloadFailed, SupervisorFrame, ZygoteFrame, supervisor_frame, zygote_frame,
 };
@@ -20,6 +21,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::ffi::CString;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd, RawFd};
@@ -191,7 +193,9 @@ struct Zygote {
     hooks: &'static Hooks,
     kept: Vec<RawFd>,
     /// Given up for the descriptors of a fork.
-    spares: Vec<OwnedFd>,
+    reserved: Vec<OwnedFd>,
+    /// Spares to fork, in this order.
+    wanted: VecDeque<Wanted>,
     tasks: Tasks,
     group: Pid,
     closing: bool,
@@ -219,7 +223,8 @@ impl Zygote {
             reaper: reap::Reaper::new(hello.end_groups),
             hooks,
             kept,
-            spares: Vec::new(),
+            reserved: Vec::new(),
+            wanted: VecDeque::new(),
             tasks,
             group: nix::unistd::getpgrp(),
             closing: false,
@@ -229,9 +234,12 @@ impl Zygote {
     /// Serves until there is nothing left to do, or returns in a worker.
     fn run(mut self) -> Result<Option<Born>, Fatal> {
         loop {
-            self.hold_spares();
-            if (self.closing || !self.link.is_open()) && self.reaper.is_idle() {
-                return Ok(None);
+            self.reserve();
+            if self.closing || !self.link.is_open() {
+                self.wanted.clear();
+                if self.reaper.is_idle() {
+                    return Ok(None);
+                }
             }
             let (asked, ended) = self.wait()?;
             if ended {
@@ -242,9 +250,16 @@ impl Zygote {
             self.reaper.reap(Instant::now(), &mut |exited| {
                 self.link.send(zygote_frame::Frame::Exited(exited), None)
             })?;
+            if !asked
+                && !ended
+                && let Some(wanted) = self.wanted.pop_front()
+                && let Some(born) = self.fork_worker(wanted.worker, wanted.socket, true)?
+            {
+                return Ok(Some(born));
+            }
             if asked {
                 // For the descriptor that comes with a fork.
-                self.spares.pop();
+                self.reserved.pop();
                 self.link.fill(&mut self.inbox)?;
                 while let Some(frame) = self.inbox.take::<SupervisorFrame>()? {
                     if let Some(born) = self.answer(frame)? {
@@ -257,7 +272,11 @@ impl Zygote {
 
     /// Waits until the supervisor asks something or a child ends; which of them.
     fn wait(&self) -> Result<(bool, bool), Fatal> {
-        let timeout = self.reaper.next(Instant::now()).map(timespec);
+        let timeout = if self.wanted.is_empty() {
+            self.reaper.next(Instant::now()).map(timespec)
+        } else {
+            Some(Timespec::default())
+        };
         let mut polled = [
             PollFd::new(&self.children, PollFlags::IN),
             PollFd::from_borrowed_fd(self.link.socket(), PollFlags::IN),
@@ -274,8 +293,12 @@ impl Zygote {
         let mut descriptors = self.inbox.claim(frame.descriptors)?;
         match frame.frame {
             Some(supervisor_frame::Frame::Fork(fork)) => {
+                let worker = fork.worker;
                 let socket = descriptors.pop_front().ok_or(Fatal::NoSocket)?;
-                return self.fork_worker(fork.worker, socket);
+                if !fork.spare {
+                    return self.fork_worker(worker, socket, false);
+                }
+                self.wanted.push_back(Wanted { worker, socket });
             }
             Some(supervisor_frame::Frame::Shutdown(_)) => self.closing = true,
             Some(supervisor_frame::Frame::Hello(_)) => return Err(Fatal::OutOfTurn("a greeting")),

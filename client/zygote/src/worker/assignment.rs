@@ -43,7 +43,8 @@ pub(super) fn receive(control: &OwnedFd, tasks: Tasks) -> Result<Option<Assignme
         return Ok(None);
     }
     let descriptors = Vec::from(inbox.claim(frame.descriptors).map_err(bad)?);
-    current::set(frame.id.unwrap_or_default(), frame.name);
+    let way = frame.way();
+    current::set(frame.id.unwrap_or_default(), frame.name, way);
     let missing = || StartError::bad("assignment", "it names no task");
     let task = frame.task.and_then(|task| task.task).ok_or_else(missing)?;
     let mut channel = None;

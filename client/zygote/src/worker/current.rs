@@ -46,13 +46,9 @@ pub fn args_os() -> impl Iterator<Item = OsString> + use<> {
     name.into_iter().chain(rest)
 }
 
-pub(super) fn set(id: WorkerId, name: String) {
+pub(super) fn set(id: WorkerId, name: String, way: StartWay) {
     // A process becomes a worker once.
-    let _ = CURRENT.set(Current {
-        id,
-        name,
-        way: StartWay::Fork,
-    });
+    let _ = CURRENT.set(Current { id, name, way });
 }
 
 /// Whether this process is a worker that goes on with `main`.

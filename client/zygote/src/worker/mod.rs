@@ -9,6 +9,7 @@ mod environment;
 mod exit;
 mod function;
 mod limits;
+mod rehearse;
 mod report;
 mod signals;
 mod state;
@@ -36,6 +37,8 @@ pub(crate) struct Born {
     /// The zygote's process group.
     pub(crate) zygote_group: Pid,
     pub(crate) hooks: &'static Hooks,
+    /// Its assignment is still to come: it gets ready meanwhile.
+    pub(crate) spare: bool,
 }
 
 /// Why a worker can't start.
@@ -75,6 +78,7 @@ pub(crate) fn prepare() {
     // The thread's place for panics has a destructor, which is registered on first use: the loader
     // searches all libraries for it.
     panics::forget();
+    rehearse::prepare();
 }
 
 /// Makes the process the worker it was forked to be. Returns when that is to go on with `main`.
@@ -88,6 +92,9 @@ pub(crate) fn become_worker(born: Born) {
         kept: born.kept,
         zygote_group: born.zygote_group,
     };
+    if born.spare {
+        rehearse::rehearse();
+    }
     let prepared =
         assignment::receive(&control, born.tasks).and_then(|assignment| match assignment {
             Some(assignment) => state::apply(assignment, place, &mut control),

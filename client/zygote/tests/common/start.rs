@@ -105,6 +105,7 @@ impl Start {
     pub fn assignment(&self, worker: u64) -> Assignment {
         Assignment {
             descriptors: self.descriptors.len().try_into().unwrap(),
+            way: 1,
             worker,
             task: Some(AssignedTask {
                 task: Some(self.task.clone()),

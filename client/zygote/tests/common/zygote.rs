@@ -143,7 +143,10 @@ impl Zygote {
         let descriptors: Vec<BorrowedFd<'_>> = start.descriptors.iter().map(AsFd::as_fd).collect();
         control.send(&start.assignment(worker), &descriptors);
         self.say(
-            supervisor_frame::Frame::Fork(Fork { worker }),
+            supervisor_frame::Frame::Fork(Fork {
+                worker,
+                spare: false,
+            }),
             &[theirs.as_fd()],
         );
         (worker, control)

@@ -167,7 +167,22 @@ pub(crate) fn template(template: &TemplateView) -> String {
             "start latency",
             format!("p50 {}, p99 {}", text(p50), text(p99)),
         );
+        for (way, latency) in &template.start_latency_us_by_way {
+            if let (Some(p50), Some(p99)) = (latency.p50, latency.p99) {
+                let (p50, p99) = (text(p50), text(p99));
+                let starts = count(latency.count);
+                fact("", format!("by {way} ({starts}): p50 {p50}, p99 {p99}"));
+            }
+        }
     }
+    let spares = &template.spares;
+    fact(
+        "spares",
+        format!(
+            "{} wait for an assignment, of {} to {}",
+            spares.idle, spares.min, spares.max
+        ),
+    );
     if template.draining_zygotes > 0 {
         fact(
             "draining",

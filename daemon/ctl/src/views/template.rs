@@ -3,6 +3,7 @@
 use super::{age, lossy, seconds, some, time};
 use mpfork_proto::v1::{self, TemplateState};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 #[derive(Debug, Clone, Serialize)]
@@ -30,6 +31,9 @@ pub(crate) struct TemplateView {
     /// Starts that gave no worker.
     pub(crate) workers_failed: u64,
     pub(crate) start_latency_us: LatencyView,
+    /// The same by the way in which workers came about.
+    pub(crate) start_latency_us_by_way: BTreeMap<&'static str, LatencyView>,
+    pub(crate) spares: SparesView,
     pub(crate) last_error: Option<String>,
     /// Where and why a preload failed, and what the zygote printed.
     pub(crate) last_trace: Option<String>,
@@ -38,7 +42,17 @@ pub(crate) struct TemplateView {
     pub(crate) draining_zygotes: u32,
 }
 
-/// From a request decoded to the fork reported. Nothing while no worker was started.
+/// Workers forked ahead.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct SparesView {
+    /// So many wait now.
+    pub(crate) idle: u32,
+    pub(crate) min: u32,
+    pub(crate) max: u32,
+}
+
+/// From a request decoded to the fork reported, or to a spare's answer. Nothing while no worker was
+/// started.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct LatencyView {
     pub(crate) p50: Option<u64>,
@@ -58,6 +72,25 @@ pub(crate) struct PreloadView {
     pub(crate) seconds: f64,
 }
 
+impl LatencyView {
+    fn new(latency: v1::LatencySummary) -> Self {
+        let measured = |value| (latency.count > 0).then_some(value);
+        Self {
+            p50: measured(latency.p50_us),
+            p99: measured(latency.p99_us),
+            count: latency.count,
+        }
+    }
+}
+
+fn way_name(way: v1::StartWay) -> &'static str {
+    match way {
+        v1::StartWay::Unspecified => "unknown",
+        v1::StartWay::Fork => "fork",
+        v1::StartWay::Spare => "spare",
+    }
+}
+
 fn state_name(state: TemplateState) -> &'static str {
     match state {
         TemplateState::Unspecified => "unknown",
@@ -73,8 +106,11 @@ fn state_name(state: TemplateState) -> &'static str {
 impl TemplateView {
     pub(crate) fn new(template: v1::Template, now: SystemTime) -> Self {
         let state = state_name(template.state());
-        let latency = template.start_latency.unwrap_or_default();
-        let measured = |value| (latency.count > 0).then_some(value);
+        let by_way = template.starts_by_way.iter().map(|starts| {
+            let latency = LatencyView::new(starts.latency.unwrap_or_default());
+            (way_name(starts.way()), latency)
+        });
+        let by_way = by_way.collect();
         let memory = template.memory;
         let sampled = memory.and_then(|memory| time!(memory.sampled));
         let kept = template.kept_descriptors.into_iter().map(|kept| KeptView {
@@ -105,10 +141,12 @@ impl TemplateView {
             workers_running: template.workers_running,
             workers_started: template.workers_started,
             workers_failed: template.workers_failed,
-            start_latency_us: LatencyView {
-                p50: measured(latency.p50_us),
-                p99: measured(latency.p99_us),
-                count: latency.count,
+            start_latency_us: LatencyView::new(template.start_latency.unwrap_or_default()),
+            start_latency_us_by_way: by_way,
+            spares: SparesView {
+                idle: template.spares_idle,
+                min: template.spares_min,
+                max: template.spares_max,
             },
             last_error: some(template.last_error),
             last_trace: some(template.last_trace),

@@ -22,12 +22,13 @@ pub(crate) struct Taken {
 }
 
 impl Files {
-    /// What the limit of open files leaves.
-    pub(crate) fn new() -> Self {
+    /// What the limit of open files leaves, beside so many spares.
+    pub(crate) fn new(spares: usize) -> Self {
         let soft = limits::get(limits::NOFILE).map_or(u64::MAX, |files| files.soft);
         let budget = soft.saturating_sub(crate::run::OWN_FILES);
+        let budget = usize::try_from(budget).unwrap_or(usize::MAX);
         Self {
-            budget: usize::try_from(budget).unwrap_or(usize::MAX),
+            budget: budget.saturating_sub(spares.saturating_mul(crate::run::FILES_PER_WORKER)),
             taken: Arc::default(),
         }
     }

@@ -1,0 +1,273 @@
+//! Spares: workers forked ahead of their assignments, one zygote's.
+//!
+//! How many there are follows how often the template is started, within the bounds of its
+//! configuration: a template that is started rarely has none, as each of them costs memory.
+
+use super::{Link, wire};
+use crate::config::SparesConfig;
+use crate::worker::control::Control;
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Over how long starts are counted.
+const WINDOW: Duration = Duration::from_secs(1);
+/// How long it may take until a spare that was taken is replaced: so many starts come meanwhile.
+const AHEAD: Duration = Duration::from_millis(2);
+/// A template that was not started twice within this time is started rarely.
+const RARE: Duration = Duration::from_secs(10);
+/// How long none is asked for after one could not be had.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What all spares of the daemon together may come to.
+#[derive(Debug, Default)]
+pub(crate) struct Budget(Arc<AtomicUsize>);
+
+impl Budget {
+    /// How many there are.
+    pub(crate) fn used(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, most: usize) -> Option<Counted> {
+        let before = self.0.fetch_add(1, Ordering::Relaxed);
+        let counted = Counted(Arc::clone(&self.0));
+        (before < most).then_some(counted)
+    }
+}
+
+/// One of the budget, until dropped.
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A worker that waits for its assignment. Dropped, it ends.
+#[derive(Debug)]
+pub(crate) struct Spare {
+    /// What the zygote calls it.
+    number: u64,
+    pid: i32,
+    pidfd: OwnedFd,
+    pub(crate) control: Control,
+    _counted: Counted,
+}
+
+impl Spare {
+    /// Its number, pid, pidfd and socket: it is a worker now.
+    pub(crate) fn into_parts(self) -> (u64, i32, OwnedFd, Control) {
+        (self.number, self.pid, self.pidfd, self.control)
+    }
+}
+
+/// One that was asked for.
+#[derive(Debug)]
+struct Coming {
+    control: Control,
+    counted: Counted,
+}
+
+/// The spares of one zygote.
+#[derive(Debug, Default)]
+pub(super) struct Spares {
+    /// The one forked first is assigned first.
+    idle: VecDeque<Spare>,
+    coming: HashMap<u64, Coming>,
+    demand: Demand,
+    /// Until then none is asked for.
+    pause: Option<Instant>,
+}
+
+impl Spares {
+    pub(super) fn take(&mut self) -> Option<Spare> {
+        self.idle.pop_front()
+    }
+
+    pub(super) fn idle(&self) -> usize {
+        self.idle.len()
+    }
+
+    /// The template was started.
+    pub(super) fn started(&mut self) {
+        self.demand.started(Instant::now());
+    }
+
+    /// How many to ask for now. Half of them may be gone before more are asked for: a few at a time
+    /// cost less, and disturb fewer starts.
+    pub(super) fn missing(&mut self, bounds: SparesConfig) -> usize {
+        let now = Instant::now();
+        if self.pause.is_some_and(|until| now < until) {
+            return 0;
+        }
+        let target = self.demand.target(now, bounds);
+        let there = self.idle.len() + self.coming.len();
+        if there > target / 2 && there >= bounds.min {
+            return 0;
+        }
+        target - there
+    }
+
+    /// Asks for one. False: it can't be had now.
+    pub(super) fn ask(&mut self, number: u64, link: &Link, budget: &Budget, most: usize) -> bool {
+        let asked = budget
+            .take(most)
+            .is_some_and(|counted| self.try_ask(number, link, counted).is_some());
+        if !asked {
+            self.rest();
+        }
+        asked
+    }
+
+    fn try_ask(&mut self, number: u64, link: &Link, counted: Counted) -> Option<()> {
+        let (control, theirs) = Control::pair().ok()?;
+        link.expect_descriptor().ok()?;
+        let worker = number;
+        let spare = true;
+        let fork = wire::supervisor_frame::Frame::Fork(wire::Fork { worker, spare });
+        // A link that is broken shows in its driver.
+        link.send(fork, vec![theirs]).ok()?;
+        let coming = Coming { control, counted };
+        self.coming.insert(number, coming);
+        Some(())
+    }
+
+    /// None is asked for in the next while.
+    fn rest(&mut self) {
+        self.pause = Some(Instant::now() + PAUSE);
+    }
+
+    /// Whether it was asked for, and not answered yet.
+    pub(super) fn is_coming(&self, number: u64) -> bool {
+        self.coming.contains_key(&number)
+    }
+
+    /// One that was asked for is there.
+    pub(super) fn forked(&mut self, number: u64, pid: i32, pidfd: OwnedFd) {
+        if let Some(Coming { control, counted }) = self.coming.remove(&number) {
+            self.idle.push_back(Spare {
+                number,
+                pid,
+                pidfd,
+                control,
+                _counted: counted,
+            });
+        }
+    }
+
+    /// One that was asked for could not be forked.
+    pub(super) fn failed(&mut self, number: u64) {
+        self.coming.remove(&number);
+        self.rest();
+    }
+
+    /// One has ended before it was assigned; false when it was none of these.
+    pub(super) fn ended(&mut self, number: u64) -> bool {
+        let before = self.idle.len();
+        self.idle.retain(|spare| spare.number != number);
+        let was = self.idle.len() < before;
+        if was {
+            self.rest();
+        }
+        was
+    }
+
+    /// Lets those go that are more than the template is worth.
+    pub(super) fn trim(&mut self, bounds: SparesConfig) {
+        let target = self.demand.target(Instant::now(), bounds);
+        self.idle.truncate(target);
+    }
+
+    /// Lets all go; the pids of those that have been forked.
+    pub(super) fn clear(&mut self) -> Vec<i32> {
+        self.coming.clear();
+        self.idle.drain(..).map(|spare| spare.pid).collect()
+    }
+}
+
+/// How often the template is started.
+#[derive(Debug, Default)]
+struct Demand {
+    /// Starts, each worth less the longer it is ago.
+    recent: f64,
+    last: Option<Instant>,
+    /// The one before was not long before.
+    often: bool,
+}
+
+impl Demand {
+    fn started(&mut self, now: Instant) {
+        self.often = self.last.is_some_and(|last| now - last < RARE);
+        self.recent = self.recent_at(now) + 1.0;
+        self.last = Some(now);
+    }
+
+    fn recent_at(&self, now: Instant) -> f64 {
+        let Some(last) = self.last else {
+            return 0.0;
+        };
+        let past = now.saturating_duration_since(last).as_secs_f64();
+        self.recent * (-past / WINDOW.as_secs_f64()).exp()
+    }
+
+    /// How many spares that is worth.
+    fn target(&self, now: Instant, bounds: SparesConfig) -> usize {
+        let is_recent = self.last.is_some_and(|last| now - last < RARE);
+        if !self.often || !is_recent {
+            return bounds.min;
+        }
+        let per_second = self.recent_at(now) / WINDOW.as_secs_f64();
+        // Never negative, and small.
+        let meanwhile = (per_second * AHEAD.as_secs_f64()).ceil() as usize;
+        (1 + meanwhile).clamp(bounds.min, bounds.max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: SparesConfig = SparesConfig { min: 0, max: 8 };
+
+    fn after(starts: u32, gap: Duration) -> (Demand, Instant) {
+        let mut demand = Demand::default();
+        let mut now = Instant::now();
+        for _ in 0..starts {
+            now += gap;
+            demand.started(now);
+        }
+        (demand, now)
+    }
+
+    #[test]
+    fn rare_starts_are_worth_none() {
+        let (demand, now) = after(1, Duration::ZERO);
+        assert_eq!(demand.target(now, BOUNDS), 0);
+        let (demand, now) = after(10, RARE);
+        assert_eq!(demand.target(now, BOUNDS), 0);
+        let (demand, now) = after(10, RARE / 2);
+        assert!(demand.target(now, BOUNDS) > 0);
+        assert_eq!(demand.target(now + RARE, BOUNDS), 0);
+    }
+
+    #[test]
+    fn frequent_starts_are_worth_more_within_the_bounds() {
+        let targets: Vec<usize> = [1000, 20, 4, 1]
+            .map(|gap| {
+                let (demand, now) = after(2000, Duration::from_millis(gap));
+                demand.target(now, BOUNDS)
+            })
+            .to_vec();
+        assert!(targets.is_sorted(), "{targets:?}");
+        assert!(targets[0] >= 1 && targets[3] > targets[0], "{targets:?}");
+        let (demand, now) = after(20_000, Duration::from_micros(50));
+        assert_eq!(demand.target(now, BOUNDS), 8);
+        let (demand, now) = (Demand::default(), Instant::now());
+        assert_eq!(demand.target(now, SparesConfig { min: 3, max: 8 }), 3);
+    }
+}
