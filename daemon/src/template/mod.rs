@@ -15,6 +15,7 @@
 //! A template whose program was rebuilt is superseded: it drains, and leaves when it is idle.
 
 pub(crate) mod buckets;
+mod follow;
 pub(crate) mod identity;
 pub(crate) mod lifecycle;
 mod report;
@@ -52,6 +53,8 @@ pub(crate) struct Template {
     /// The newest of what its zygotes have printed.
     pub(crate) output: Arc<Ring>,
     state: Mutex<State>,
+    /// Held while another program in the place of its own is read.
+    following: tokio::sync::Mutex<()>,
     /// Counts changes of the phase.
     changed: watch::Sender<u64>,
     progress: watch::Sender<Option<WarmProgress>>,
@@ -121,6 +124,7 @@ impl Template {
                 last_used: Instant::now(),
                 memory: None,
             }),
+            following: tokio::sync::Mutex::default(),
             changed: watch::Sender::new(0),
             progress: watch::Sender::new(None),
         }
