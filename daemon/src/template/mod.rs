@@ -26,6 +26,7 @@ pub(crate) mod table;
 
 use crate::config::TemplateConfig;
 use crate::convert::to_wire;
+use crate::daemon::Daemon;
 use crate::kept::Ring;
 use crate::zygote::Zygote;
 use mpfork_proto::problem::Problem;
@@ -202,7 +203,7 @@ impl Template {
     }
 
     /// For the wire.
-    pub(crate) fn describe(&self) -> v1::Template {
+    pub(crate) fn describe(&self, daemon: &Daemon) -> v1::Template {
         let state = self.state();
         let zygote = match &state.phase {
             Phase::Warm(zygote) => Some(zygote),
@@ -211,7 +212,10 @@ impl Template {
         let reason = match &state.phase {
             _ if state.superseded => "its program was rebuilt".to_owned(),
             Phase::Warm(_) => String::new(),
-            Phase::Cold => "no zygote: the next start launches one".to_owned(),
+            Phase::Cold => match daemon.accepting() {
+                Ok(()) => "no zygote: the next start launches one".to_owned(),
+                Err(problem) => format!("no zygote: {}", problem.message),
+            },
             Phase::Warming => match &*self.progress.borrow() {
                 Some(progress) => format!(
                     "loading {} ({} of {})",

@@ -22,7 +22,7 @@ pub(super) async fn serve(call: Call<GetStatusRequest>) -> Result<GetStatusRespo
         features: features(daemon),
         templates: templates
             .iter()
-            .map(|template| template.describe())
+            .map(|template| template.describe(&call.daemon))
             .collect(),
         workers: Some(daemon.workers.totals()),
         connections: u32::try_from(daemon.peers.len()).unwrap_or(u32::MAX),
