@@ -37,13 +37,14 @@ pub fn current() -> Option<&'static Current> {
 /// The program's arguments, its name first: in a worker that goes on with `main` those it was started
 /// with, in any other process those of [`std::env::args_os`].
 ///
-/// In such a worker [`std::env::args`] and [`std::env::args_os`] give the same, but in these cases, of
-/// which the worker's exit tells among what was not applied:
+/// In such a worker [`std::env::args`] and [`std::env::args_os`] give the same, name included, but in
+/// these cases, of which the worker's exit tells among what was not applied:
 ///
 /// | the program | `std::env::args` gives | `args_os` gives |
 /// | --- | --- | --- |
 /// | is linked with GNU's C library | the worker's arguments | the same |
 /// | so, and there are more than 4,096 beyond the template's | the template's | the worker's |
+/// | so, and the template's environment nearly fills what the system takes | the template's | the worker's |
 /// | uses another C library, such as musl | the template's | the worker's |
 pub fn args_os() -> impl Iterator<Item = OsString> + use<> {
     let mut own = std::env::args_os();
