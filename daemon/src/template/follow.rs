@@ -28,11 +28,13 @@ impl Template {
     /// Whether another file is in the place of its program.
     pub(super) fn is_replaced(&self) -> bool {
         let state = self.state();
-        let Some(config) = &state.config else {
+        let (config, version) = (state.config.clone(), state.spec.version);
+        drop(state);
+        let Some(config) = config else {
             return false;
         };
         match std::fs::metadata(&config.program) {
-            Ok(metadata) => FileVersion::from(&metadata) != state.spec.version,
+            Ok(metadata) => FileVersion::from(&metadata) != version,
             // Removed or being replaced: what is open goes on.
             Err(_) => false,
         }
