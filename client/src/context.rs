@@ -154,16 +154,19 @@ impl Context {
         ProcessBuilder::new(self.clone(), task.map(|(task, _)| task))
     }
 
-    /// A process that goes on with the program's own `main`, with these arguments:
-    /// [`freeze_support`](crate::freeze_support) returns in it, and [`std::env::args`] gives them; see
-    /// [`args_os`](crate::args_os) for where it can't.
+    /// A process that goes on with the program's own `main`, with the name this process was executed
+    /// by and these arguments: [`freeze_support`](crate::freeze_support) returns in it, and
+    /// [`std::env::args`] gives them; see [`args_os`](crate::args_os) for where it can't.
     pub fn process_main<S: AsRef<OsStr>>(
         &self,
         args: impl IntoIterator<Item = S>,
     ) -> ProcessBuilder {
         let args = args.into_iter().map(|arg| arg.as_ref().to_owned());
-        let args = args.collect();
-        ProcessBuilder::new(self.clone(), Ok(Task::Main { args }))
+        let task = Task::Main {
+            args: args.collect(),
+            arg0: crate::args_os().next(),
+        };
+        ProcessBuilder::new(self.clone(), Ok(task))
     }
 
     /// A command, to be described further and started: a program executed by a worker of mpforkd's

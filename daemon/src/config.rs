@@ -188,6 +188,10 @@ pub struct Timeouts {
     /// From connecting to the first call; a connection that is silent for longer is closed.
     #[serde(with = "humantime_serde")]
     pub first_call: Duration,
+    /// How long a client that has shut its writing side may take nothing of what it is sent; it is gone
+    /// then.
+    #[serde(with = "humantime_serde")]
+    pub half_closed: Duration,
     /// From executing a program to its first answer on the link.
     #[serde(with = "humantime_serde")]
     pub hello: Duration,
@@ -209,6 +213,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             first_call: Duration::from_secs(30),
+            half_closed: Duration::from_secs(10),
             hello: Duration::from_secs(10),
             preload: Duration::from_secs(300),
             fork: Duration::from_secs(10),

@@ -76,9 +76,12 @@ impl Peers {
             return None;
         }
         let process = open_peer(daemon, &socket, pid);
+        let timeouts = daemon.config().timeouts.clone();
         let stream = match FdStream::server(socket) {
             // No call of one that is refused counts as served: it is closed in any case.
-            Ok(stream) => stream.first_call_within(daemon.config().timeouts.first_call),
+            Ok(stream) => stream
+                .first_call_within(timeouts.first_call)
+                .abandoned_after(timeouts.half_closed),
             Err(error) => {
                 tracing::error!(pid, %error, "connection given up: it can't be awaited");
                 return None;

@@ -10,13 +10,22 @@ use std::sync::Arc;
 
 /// Reads the file again and applies what it says; tells the log, the service manager and, by the
 /// settings, `mpctl status` how that went.
-pub(crate) fn reload(daemon: &Arc<Daemon>) {
+pub(crate) async fn reload(daemon: &Arc<Daemon>) {
+    const ENDING: &str = "SIGHUP: mpforkd is ending, nothing is reloaded";
     if daemon.is_shutting_down() {
-        tracing::info!("SIGHUP: mpforkd is ending, nothing is reloaded");
+        tracing::info!("{ENDING}");
         return;
     }
     daemon.manager.reloading();
-    match read(daemon) {
+    tracing::info!("SIGHUP: reading the configuration");
+    // Programs that have no build id are hashed: that takes as long as reading them whole.
+    let reader = Arc::clone(daemon);
+    let read = tokio::task::spawn_blocking(move || read(&reader)).await;
+    if daemon.is_shutting_down() {
+        tracing::info!("{ENDING}");
+        return;
+    }
+    match read.unwrap_or_else(|error| Err(error.into())) {
         Ok(None) => tracing::info!("SIGHUP: there is no configuration file to read again"),
         Ok(Some(plan)) => plan.apply(daemon),
         Err(error) => {

@@ -286,7 +286,8 @@ pub(crate) fn warm_configured(daemon: &Arc<Daemon>) {
     }
 }
 
-/// Lets idle zygotes and spares go, and keeps memory figures from growing old.
+/// Lets idle zygotes and spares go, keeps memory figures from growing old, and tells of repeated
+/// refusals.
 async fn retire_idle(daemon: Arc<Daemon>) {
     const PERIOD: Duration = Duration::from_secs(1);
     /// Reading a large zygote's memory holds up its forks for some milliseconds.
@@ -295,6 +296,7 @@ async fn retire_idle(daemon: Arc<Daemon>) {
     timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     for round in 0u32.. {
         timer.tick().await;
+        daemon.events.publish_repeats();
         if !daemon.is_shutting_down() {
             daemon.manager.status(|| summary(&daemon));
         }

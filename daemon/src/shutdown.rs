@@ -33,14 +33,22 @@ impl Signals {
 
     /// Reaps children, reads the configuration again on SIGHUP, and turns the others into the end.
     pub(crate) async fn handle(mut self, daemon: Arc<Daemon>) {
-        loop {
-            tokio::select! {
-                _ = self.child.recv() => crate::children::reap_all(&daemon),
-                _ = self.hangup.recv() => crate::reload::reload(&daemon),
-                _ = self.terminate.recv() => on_signal(&daemon, "SIGTERM"),
-                _ = self.interrupt.recv() => on_signal(&daemon, "SIGINT"),
+        // Reading may take its time. A signal that comes meanwhile has it read once more.
+        let reloads = async {
+            while self.hangup.recv().await.is_some() {
+                crate::reload::reload(&daemon).await;
             }
-        }
+        };
+        let others = async {
+            loop {
+                tokio::select! {
+                    _ = self.child.recv() => crate::children::reap_all(&daemon),
+                    _ = self.terminate.recv() => on_signal(&daemon, "SIGTERM"),
+                    _ = self.interrupt.recv() => on_signal(&daemon, "SIGINT"),
+                }
+            }
+        };
+        tokio::join!(reloads, others);
     }
 }
 

@@ -69,7 +69,7 @@ complete -c mpctl -n "__fish_mpctl_using_subcommand run" -l nice -d 'The worker\
 complete -c mpctl -n "__fish_mpctl_using_subcommand run" -l rlimit -d 'A resource limit such as nofile=1024 or core=0:unlimited; one number sets both. May be repeated' -r
 complete -c mpctl -n "__fish_mpctl_using_subcommand run" -l umask -d 'The mask of file permissions, in octal' -r
 complete -c mpctl -n "__fish_mpctl_using_subcommand run" -l socket -d 'The daemon\'s socket, instead of looking for it' -r -F
-complete -c mpctl -n "__fish_mpctl_using_subcommand run" -l keep -d 'Leave the worker running when mpctl is killed'
+complete -c mpctl -n "__fish_mpctl_using_subcommand run" -l keep -d 'Leave the worker running when mpctl is killed. Behind a relay its streams end at mpforkd: its input is over then, and when its output fills a pipe it waits for `mpctl attach`'
 complete -c mpctl -n "__fish_mpctl_using_subcommand run" -l json -d 'Print JSON: answers on standard output, errors as {"error": {...}} on standard error'
 complete -c mpctl -n "__fish_mpctl_using_subcommand run" -s h -l help -d 'Print help'
 complete -c mpctl -n "__fish_mpctl_using_subcommand start" -l program -d 'A program that links mpfork, instead of a template: it is registered, and kept warm from then on' -r -F

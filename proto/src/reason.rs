@@ -189,7 +189,7 @@ pub const TABLE: &[Row] = &[
         Reason::NotKept,
         code::FAILED_PRECONDITION,
         87,
-        "look where the worker's streams were sent when it was started",
+        "look where the worker's streams were sent when it was started; `limits.kept_output` may be 0",
     ),
     row(
         Reason::Draining,

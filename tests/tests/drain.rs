@@ -88,6 +88,13 @@ fn what_runs_goes_on_and_nothing_is_begun() {
         zygote_gone(&client, idle).await;
         assert!(lives(busy));
 
+        let cold = eventually_async("its template is cold", async || {
+            let template = client.template(&digest).await;
+            (template.state() == TemplateState::Cold).then_some(template.reason)
+        });
+        let reason = cold.await;
+        assert_eq!(reason, "no zygote: mpforkd drains and takes no starts");
+
         refused(client.try_run(shell("exit 0")).await, Reason::Draining);
         refused(client.start(shell("exit 0"), true).await, Reason::Draining);
         refused(client.warm(&digest).await, Reason::Draining);

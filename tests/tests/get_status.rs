@@ -37,6 +37,7 @@ fn the_daemon_describes_itself() {
         ] {
             assert!(limit(name).0 > 0);
         }
+        assert_eq!(limit("worker_files").1, Some(0));
         let used = limit("open_files").1.unwrap();
         assert!(used > 3 && used < 100, "{used}");
         let _second = daemon.connect().await;

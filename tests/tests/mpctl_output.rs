@@ -227,6 +227,40 @@ fn run_works_through_a_relay_and_says_so() {
     });
 }
 
+#[test]
+fn a_worker_that_is_kept_behind_a_relay_waits_for_the_next_to_attach() {
+    check(Setup::new(), async |daemon| {
+        let relay = Relay::new(daemon.folder().path(), daemon.socket());
+        let gate = daemon.gate();
+        // More than a pipe holds.
+        let script = format!("echo $$; read x < {gate}; head -c 300000 /dev/zero; cat; exit 3");
+        let mut run = mpctl(relay.socket());
+        run.args(["run", "--keep", "command", "--", "sh", "-c", &script]);
+        let mut child = piped(&mut run);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let pid = lines.next().unwrap().unwrap().parse().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let client = daemon.connect().await;
+        let orphan = eventually_async("its owner is gone", async || {
+            let workers = client.list_workers(false).await;
+            workers.into_iter().find(|worker| worker.owner_pid == 0)
+        })
+        .await;
+        assert!(process::lives(pid));
+        std::fs::write(&gate, "go\n").unwrap();
+        let id = orphan.worker.unwrap().to_string();
+        let output = eventually("nobody else is attached", || {
+            let output = mpctl(relay.socket()).args(["attach", &id]).output();
+            let output = output.unwrap();
+            // That mpctl's stream has ended is noticed apart from that its connection has.
+            (output.status.code() != Some(85)).then_some(output)
+        });
+        assert_eq!(output.status.code(), Some(3), "{}", errors(&output));
+        assert_eq!(output.stdout.len(), 300_000);
+    });
+}
+
 /// A process that ends with the test, however that ends.
 struct Ended(Child);
 

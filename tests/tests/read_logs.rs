@@ -205,6 +205,7 @@ fn nothing_is_kept_of_streams_that_were_given_or_where_nothing_is_to_be() {
         let source = Some(Source::Worker(run.id()));
         let problem = refused(read(&client, source, false).await, Reason::NotKept);
         assert_eq!(problem.get("worker"), run.id().to_string());
+        assert!(problem.message.contains("go elsewhere"), "{problem}");
         drop(reader);
         refused_field(read(&client, None, false).await, "source");
         let nowhere = Some(Source::Template("nowhere".to_owned()));
@@ -217,7 +218,9 @@ fn nothing_is_kept_of_streams_that_were_given_or_where_nothing_is_to_be() {
         let mut run = client.run(spec).await;
         assert!(run.exit().await.success());
         let source = Some(Source::Worker(run.id()));
-        refused(read(&client, source, false).await, Reason::NotKept);
+        let problem = refused(read(&client, source, false).await, Reason::NotKept);
+        let why = "limits.kept_output was 0";
+        assert!(problem.message.contains(why), "{problem}");
     });
 }
 

@@ -285,6 +285,31 @@ fn main_goes_on_in_a_worker_with_its_own_arguments() {
 }
 
 #[test]
+fn a_zygote_is_executed_without_room_for_arguments_where_there_is_none() {
+    // A quarter of the stack's limit is for arguments and environment: 2 MiB.
+    let setup = Setup::new().prelude("ulimit -S -s 8192");
+    check(setup, async |daemon| {
+        let client = daemon.connect().await;
+        // All of it but 18 KiB, and the room takes 36.
+        let value = "x".repeat((2 << 20) / 20 - 18 * 1024 / 20);
+        let names: Vec<String> = (0..20).map(|n| format!("LARGE_{n:02}")).collect();
+        let mut env: Vec<(&str, &str)> = names.iter().map(|name| (&**name, &*value)).collect();
+        let template = client.test_template(&env).await;
+        let exit = client.exit_of(spec::main(&template, &["code", "33"])).await;
+        let told = &exit.not_applied[0];
+        assert!(told.contains("executed without room"), "{told}");
+        assert!(daemon.log().contains("leave no room for arguments"));
+        let exit = client.exit_of(function(&template, "code", 5)).await;
+        assert_eq!(exit.how, Some(exit::How::Code(5)));
+        // What is too large without the room is refused.
+        env.push(("MORE", &value));
+        let template = client.test_template(&env).await;
+        let refusal = refused(client.warm(&template).await, Reason::ZygoteFailed);
+        assert!(refusal.message.contains("too long"), "{refusal}");
+    });
+}
+
+#[test]
 fn hooks_that_fail_in_the_worker_are_told() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;

@@ -4,7 +4,9 @@
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::events_client::EventsClient;
 use mpfork_proto::v1::watch_events_response::What;
-use mpfork_proto::v1::{Event, EventKind, Gap, WatchEventsRequest, WatchEventsResponse};
+use mpfork_proto::v1::{
+    DrainRequest, Event, EventKind, Gap, WatchEventsRequest, WatchEventsResponse,
+};
 use mpfork_tests::harness::programs::rebuild;
 use mpfork_tests::harness::spec::{command, function, shell};
 use mpfork_tests::harness::{
@@ -137,6 +139,44 @@ fn starts_that_fail_say_why() {
         let event = watch.event().await;
         assert_eq!(event.reason(), Reason::UnknownTemplate);
         assert_eq!(event.template, "nobody");
+    });
+}
+
+#[test]
+fn starts_that_are_refused_again_and_again_are_told_once_a_second() {
+    let setup = Setup::new().config("[limits]\nretained_events = 50");
+    check(setup, async |daemon| {
+        let client = daemon.connect().await;
+        client.exit_of(shell("exit 0")).await;
+        let failed = WatchEventsRequest {
+            kinds: vec![EventKind::WorkerStartFailed.into()],
+            ..from_now()
+        };
+        let mut watch = watch(&client, failed).await;
+        let drain = DrainRequest::default();
+        drop(client.admin().drain(drain).await.unwrap());
+        let begun = std::time::Instant::now();
+        for number in 0..400 {
+            let mut spec = shell("exit 0");
+            spec.name = number.to_string();
+            refused(client.try_run(spec).await, Reason::Draining);
+        }
+        let (mut told, mut events) = (0, 0);
+        while told < 400 {
+            let event = watch.event().await;
+            assert_eq!(event.reason(), Reason::Draining);
+            assert_eq!((&*event.template, event.worker), ("command", None));
+            assert!(events > 0 || (event.count, &*event.name) == (1, "0"));
+            told += event.count;
+            events += 1;
+        }
+        assert_eq!(told, 400);
+        let seconds = begun.elapsed().as_secs();
+        assert!(events <= seconds + 3, "{events} in {seconds} s");
+        // What happened before is remembered.
+        let (gaps, _) = self::watch(&client, remembered()).await.all().await;
+        assert!(gaps.is_empty() || seconds > 30, "{gaps:?}");
+        assert_eq!(client.status().await.workers.unwrap().failed, 400);
     });
 }
 
@@ -306,10 +346,11 @@ fn a_slow_watcher_is_overtaken_and_nobody_waits_for_it() {
         let mut watcher = watch(&slow, from_now()).await;
         // More than the connection itself holds. No worker is needed for it.
         let told = 14_000;
-        for _ in 0..told {
-            let mut spec = function("nobody", "value", ());
-            spec.name = "n".repeat(250);
-            client.try_run(spec).await.unwrap_err();
+        let program = daemon.path(&"n".repeat(250));
+        mpfork_tests::harness::programs::copy(&program);
+        for _ in 0..told / 2 {
+            let digest = client.register(&program, &[]).await;
+            client.remove(&digest).await.unwrap();
         }
         let mut expected = 0;
         let mut gaps = 0;

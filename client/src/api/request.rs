@@ -67,6 +67,8 @@ pub enum Task {
     Main {
         /// The arguments after the program's name.
         args: Vec<OsString>,
+        /// The program's name; the path its zygote was executed with when absent.
+        arg0: Option<OsString>,
     },
 }
 
@@ -181,7 +183,10 @@ impl WorkerRequest {
                     Function::Offset(offset) => task::function::Target::Offset(*offset),
                 }),
             }),
-            Task::Main { args } => task::Task::Main(task::Main { args: bytes(args) }),
+            Task::Main { args, arg0 } => task::Task::Main(task::Main {
+                args: bytes(args),
+                arg0: arg0.clone().map(OsString::into_vec),
+            }),
         };
         Ok(v1::WorkerSpec {
             request_id: self.request_id.clone(),

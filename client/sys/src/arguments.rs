@@ -121,11 +121,12 @@ impl std::fmt::Display for ReplaceError {
 impl std::error::Error for ReplaceError {}
 
 /// Makes these the process's arguments, for [`std::env::args`] and, where the kernel allows it, for
-/// ps(1). The first stays as it is: the program's name. They live as long as the process.
+/// ps(1): the program's name, which stays as it is when none is given, and those after it. They live
+/// as long as the process.
 ///
 /// # Errors
 /// When there is no room for them, or the process has other threads.
-pub fn replace(arguments: &[Vec<u8>]) -> Result<(), ReplaceError> {
+pub fn replace(name: Option<&[u8]>, arguments: &[Vec<u8>]) -> Result<(), ReplaceError> {
     let array = ARRAY.load(Ordering::Acquire);
     if array.is_null() {
         return Err(ReplaceError::NoRoom);
@@ -134,17 +135,23 @@ pub fn replace(arguments: &[Vec<u8>]) -> Result<(), ReplaceError> {
     if arguments.len() > most {
         return Err(ReplaceError::TooMany(most));
     }
-    if arguments.iter().any(|argument| argument.contains(&0)) {
+    let mut all = name.into_iter().chain(arguments.iter().map(Vec::as_slice));
+    if all.any(|argument| argument.contains(&0)) {
         return Err(ReplaceError::Nul);
     }
     threads::expect_single().map_err(ReplaceError::Threads)?;
-    // SAFETY: an array that has room has at least one pointer, to the program's name.
-    let name = unsafe { array.read() };
-    // SAFETY: a string that lives as long as the process.
-    let name = unsafe { CStr::from_ptr(name) };
+    let name = if let Some(name) = name {
+        name
+    } else {
+        // SAFETY: an array that has room has at least one pointer, to the program's name; this is the
+        // only thread, so nobody writes it meanwhile.
+        let name = unsafe { array.read() };
+        // SAFETY: a string that lives as long as the process.
+        unsafe { CStr::from_ptr(name) }.to_bytes()
+    };
     // One block, as ps(1) reads them.
-    let mut block = name.to_bytes_with_nul().to_vec();
-    for argument in arguments {
+    let mut block = Vec::new();
+    for argument in std::iter::once(name).chain(arguments.iter().map(Vec::as_slice)) {
         block.extend_from_slice(argument);
         block.push(0);
     }
@@ -155,7 +162,7 @@ pub fn replace(arguments: &[Vec<u8>]) -> Result<(), ReplaceError> {
     let mut slot = 0;
     while let Some(end) = rest.iter().position(|byte| *byte == 0) {
         let (argument, after) = rest.split_at_mut(end + 1);
-        // SAFETY: there are no more strings than slots, as was checked; this is the only thread, so
+        // SAFETY: there are no more strings than slots, the name's included, as was checked; this is the only thread, so
         // nobody reads the array meanwhile. The string ends with a NUL byte and is never freed.
         unsafe { array.wrapping_add(slot).write(argument.as_mut_ptr().cast()) };
         slot += 1;

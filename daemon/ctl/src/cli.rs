@@ -115,6 +115,10 @@ A function gets the value of --arg; one of several parameters a list of them, on
 Without --arg it gets ARGS as a list of strings, which is empty where there are none: a function
 without parameters is called with --arg null.
 
+Behind a relay of bytes such as socat descriptors do not pass: mpctl relays the streams, there is no
+terminal, and a worker is not told that nobody reads its output: mpctl ends by SIGPIPE in its place,
+and the worker with it, unless --keep was given.
+
 Exit status: the worker's own. Killed by a signal, mpctl ends by the same signal; timed out: 124;
 its status lost: 70. When nothing could be run: 127 (no such command), 126 (start state), 78 (a preload
 failed), 66 (no such template), 64 (wrong command line), 69 (no daemon).";
@@ -232,7 +236,8 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) start: StartOptions,
 
-    /// Leave the worker running when mpctl is killed.
+    /// Leave the worker running when mpctl is killed. Behind a relay its streams end at mpforkd: its
+    /// input is over then, and when its output fills a pipe it waits for `mpctl attach`.
     #[arg(long)]
     pub(crate) keep: bool,
 }

@@ -17,6 +17,11 @@ fn a_programs_main_runs_with_the_arguments() {
         outcome.stdout, "2 words, arguments [\"a\", \"b c\"]\n",
         "{outcome:?}"
     );
+    // By the name it is given here, whatever name the zygote was executed by.
+    let mut elsewhere = daemon.mpctl(&["run", "--program", "./mpctl-probe", "--", "name"]);
+    elsewhere.current_dir(probe().parent().unwrap());
+    let outcome = Outcome::of(elsewhere.spawn().unwrap());
+    assert_eq!(outcome.stdout, "./mpctl-probe\n", "{outcome:?}");
     // Its zygote is warm by now, and may be named.
     let templates = daemon.json(&["template", "list"]);
     let probe = &templates[1];
@@ -27,6 +32,8 @@ fn a_programs_main_runs_with_the_arguments() {
     let digest = &probe["digest"].as_str().unwrap()[..10];
     let outcome = daemon.run(&["run", digest]);
     assert_eq!(outcome.stdout, "2 words, arguments []\n", "{outcome:?}");
+    let outcome = daemon.run(&["run", digest, "--", "name"]);
+    assert_eq!(outcome.stdout, format!("{program}\n"), "{outcome:?}");
     // By its program's name too, while only one has it.
     let outcome = daemon.run(&["run", "mpctl-probe", "--", "c"]);
     assert_eq!(outcome.stdout, "2 words, arguments [\"c\"]\n");

@@ -4,12 +4,14 @@
 //! nor take its memory; it is overtaken, and told what it missed.
 
 mod record;
+mod repeats;
 mod ring;
 
 pub(crate) use record::Record;
 
 use crate::config::Limits;
 use mpfork_proto::v1::{Event, Gap};
+use repeats::Repeats;
 use ring::Ring;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -23,6 +25,7 @@ const BATCH: usize = 64;
 pub(crate) struct Events {
     instance: u64,
     ring: Mutex<Ring>,
+    repeats: Mutex<Repeats>,
     /// The last event's number.
     news: watch::Sender<u64>,
     over: watch::Sender<bool>,
@@ -43,6 +46,7 @@ impl Events {
                 limits.retained_events,
                 limits.retained_event_bytes,
             )),
+            repeats: Mutex::default(),
             news: watch::Sender::new(0),
             over: watch::Sender::new(false),
         }
@@ -68,6 +72,23 @@ impl Events {
         self.news.send_replace(last);
     }
 
+    /// A start gave no worker. Refused as others were just before, it is told with those that follow:
+    /// see [`publish_repeats`](Self::publish_repeats).
+    pub(crate) fn publish_failed_start(&self, record: Record) {
+        let admitted = self.repeats().admit(record);
+        if let Some(record) = admitted {
+            self.publish(record);
+        }
+    }
+
+    /// Tells how many starts were refused as others before; to be called once a second.
+    pub(crate) fn publish_repeats(&self) {
+        let repeats = self.repeats().take();
+        for record in repeats {
+            self.publish(record);
+        }
+    }
+
     /// The last event's number; 0 when there has been none.
     pub(crate) fn last(&self) -> u64 {
         *self.news.borrow()
@@ -75,6 +96,7 @@ impl Events {
 
     /// No more events: followers leave when they have seen all.
     pub(crate) fn end(&self) {
+        self.publish_repeats();
         self.over.send_replace(true);
     }
 
@@ -102,6 +124,10 @@ impl Events {
             _ = news.wait_for(|last| *last > sequence) => true,
             _ = over.wait_for(|over| *over) => false,
         }
+    }
+
+    fn repeats(&self) -> MutexGuard<'_, Repeats> {
+        self.repeats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {

@@ -183,14 +183,18 @@ fn whole(page: &mut Page<'_>, daemon: &Daemon) -> Result<(), Error> {
         "Whether starts are refused until a drain is undone",
         one(f64::from(u8::from(daemon.is_draining()))),
     )?;
+    page.gauge(
+        "mpforkd_worker_files",
+        "Descriptors of mpforkd that workers and their streams take",
+        one(number(daemon.files.used(&daemon.workers))),
+    )?;
     let config = daemon.config();
+    let limits = config.limits.named().into_iter();
+    let limits = limits.chain([("worker_files", daemon.files.budget())]);
     page.gauge(
         "mpforkd_limit",
         "The limits in force",
-        config
-            .limits
-            .named()
-            .map(|(name, value)| (vec![("limit", name.to_owned())], number(value))),
+        limits.map(|(name, value)| (vec![("limit", name.to_owned())], number(value))),
     )?;
     page.gauge(
         "mpforkd_config_last_reload_successful",

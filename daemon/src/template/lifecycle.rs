@@ -21,7 +21,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const STABLE: Duration = Duration::from_secs(30);
 
 /// Why a zygote drains.
-const REBUILT: &str = "its program was rebuilt";
+pub(super) const REBUILT: &str = "its program was rebuilt";
 
 /// The pause after so many failures in a row.
 fn pause(failures: u32) -> Duration {
@@ -79,8 +79,11 @@ impl Template {
         self: &Arc<Self>,
         daemon: &Arc<Daemon>,
     ) -> Result<Arc<Zygote>, Problem> {
-        self.follow_program(daemon);
         let mut waiting = None;
+        if self.is_replaced() {
+            waiting = Some(daemon.wait_for_template()?);
+            self.follow_program(daemon).await;
+        }
         let mut ending = daemon.ending.subscribe();
         let mut drain = daemon.drain.subscribe();
         loop {
@@ -284,7 +287,7 @@ impl Template {
     pub(crate) async fn reload(self: &Arc<Self>, daemon: &Arc<Daemon>) -> Result<(), Problem> {
         let config = self.config();
         let spec = match &config {
-            Some(config) => Spec::from_config(config, &daemon.identities)?,
+            Some(config) => super::follow::read_spec(daemon, config).await?,
             None => self.spec(),
         };
         {
@@ -486,43 +489,6 @@ impl Template {
         if changed {
             self.cool(daemon, "its configuration was changed");
             self.notify();
-        }
-    }
-
-    /// A configured template whose program was rebuilt gets a new zygote; the old one drains.
-    fn follow_program(self: &Arc<Self>, daemon: &Arc<Daemon>) {
-        let Some(config) = self.config() else {
-            return;
-        };
-        let Ok(metadata) = std::fs::metadata(&config.program) else {
-            // Removed or being replaced: what is open goes on.
-            return;
-        };
-        if super::identity::FileVersion::from(&metadata) == self.state().spec.version {
-            return;
-        }
-        match Spec::from_config(&config, &daemon.identities) {
-            Ok(spec) => {
-                let mut state = self.state();
-                let rebuilt = state.spec.digest != spec.digest;
-                if rebuilt && matches!(state.phase, Phase::Warming) {
-                    // The one being warmed serves this time; the next start looks again.
-                    return;
-                }
-                state.spec = spec;
-                if rebuilt && !matches!(state.phase, Phase::Warm(_)) {
-                    state.phase = Phase::Cold;
-                    state.failures = 0;
-                }
-                drop(state);
-                if rebuilt {
-                    tracing::info!(template = self.display, "its program was rebuilt");
-                    self.cool(daemon, REBUILT);
-                }
-            }
-            Err(problem) => {
-                tracing::warn!(template = self.display, %problem, "its program was replaced, but can't be used");
-            }
         }
     }
 

@@ -15,6 +15,7 @@
 //! A template whose program was rebuilt is superseded: it drains, and leaves when it is idle.
 
 pub(crate) mod buckets;
+mod follow;
 pub(crate) mod identity;
 pub(crate) mod lifecycle;
 mod report;
@@ -53,6 +54,8 @@ pub(crate) struct Template {
     /// The newest of what its zygotes have printed.
     pub(crate) output: Arc<Ring>,
     state: Mutex<State>,
+    /// Held while another program in the place of its own is read.
+    following: tokio::sync::Mutex<()>,
     /// Counts changes of the phase.
     changed: watch::Sender<u64>,
     progress: watch::Sender<Option<WarmProgress>>,
@@ -136,6 +139,7 @@ impl Template {
                 last_used: Instant::now(),
                 memory: None,
             }),
+            following: tokio::sync::Mutex::default(),
             changed: watch::Sender::new(0),
             progress: watch::Sender::new(None),
         }
@@ -239,7 +243,7 @@ impl Template {
     }
 
     /// For the wire.
-    pub(crate) fn describe(&self) -> v1::Template {
+    pub(crate) fn describe(&self, daemon: &Daemon) -> v1::Template {
         let state = self.state();
         let bounds = state.spares();
         let zygote = match &state.phase {
@@ -249,7 +253,10 @@ impl Template {
         let reason = match &state.phase {
             _ if state.superseded => "its program was rebuilt".to_owned(),
             Phase::Warm(_) => String::new(),
-            Phase::Cold => "no zygote: the next start launches one".to_owned(),
+            Phase::Cold => match daemon.accepting() {
+                Ok(()) => "no zygote: the next start launches one".to_owned(),
+                Err(problem) => format!("no zygote: {}", problem.message),
+            },
             Phase::Warming => match &*self.progress.borrow() {
                 Some(progress) => format!(
                     "loading {} ({} of {})",

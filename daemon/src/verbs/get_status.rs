@@ -22,7 +22,7 @@ pub(super) async fn serve(call: Call<GetStatusRequest>) -> Result<GetStatusRespo
         features: features(daemon),
         templates: templates
             .iter()
-            .map(|template| template.describe())
+            .map(|template| template.describe(&call.daemon))
             .collect(),
         workers: Some(daemon.workers.totals()),
         connections: u32::try_from(daemon.peers.len()).unwrap_or(u32::MAX),
@@ -59,6 +59,11 @@ fn limits(daemon: &Daemon) -> Vec<Limit> {
         used: used(name).map(|used| used as u64),
     };
     let mut all: Vec<Limit> = named.into_iter().map(limit).collect();
+    all.push(Limit {
+        name: "worker_files".to_owned(),
+        value: daemon.files.budget() as u64,
+        used: Some(daemon.files.used(&daemon.workers) as u64),
+    });
     if let Ok(files) = mpfork_sys::limits::get(mpfork_sys::limits::NOFILE) {
         let used = mpfork_sys::descriptors::open_numbers().map(|numbers| numbers.len() as u64);
         all.push(Limit {

@@ -11,7 +11,7 @@ pub(super) async fn serve(
     Ok(ListTemplatesResponse {
         templates: templates
             .iter()
-            .map(|template| template.describe())
+            .map(|template| template.describe(&call.daemon))
             .collect(),
     })
 }

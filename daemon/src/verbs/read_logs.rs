@@ -45,13 +45,16 @@ fn ring(daemon: &Daemon, source: Source) -> Result<Arc<Ring>, Problem> {
         Source::Records(_) => Ok(crate::logging::records()),
         Source::Worker(id) => {
             let worker = daemon.workers.get(Some(id))?;
-            let kept = worker.streams.as_ref().and_then(|streams| streams.kept());
+            let streams = worker.streams.as_ref();
+            let kept = streams.and_then(|streams| streams.kept());
             kept.ok_or_else(|| {
-                Problem::new(
-                    Reason::NotKept,
-                    format!("nothing is kept of what worker {id} writes: its streams go elsewhere"),
-                )
-                .with("worker", id)
+                let why = if streams.is_some_and(|streams| streams.dropped()) {
+                    "limits.kept_output was 0 when it was started"
+                } else {
+                    "its streams go elsewhere"
+                };
+                let message = format!("nothing is kept of what worker {id} writes: {why}");
+                Problem::new(Reason::NotKept, message).with("worker", id)
             })
         }
     }

@@ -11,6 +11,6 @@ pub(super) async fn serve(
     call.daemon.accepting()?;
     template.reload(&call.daemon).await?;
     Ok(ReloadTemplateResponse {
-        template: Some(template.describe()),
+        template: Some(template.describe(&call.daemon)),
     })
 }

@@ -24,7 +24,7 @@ pub(super) async fn serve(
         // Progress ends with the warming, whatever came of it.
         drop(finished);
         warm?;
-        event(Event::Warm(template.describe()))
+        event(Event::Warm(template.describe(&daemon)))
     };
     let progress = progress.take_until(over);
     // Both run together; the last message is the outcome.

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 const MAX_REQUEST_ID: usize = 64;
 const MAX_NAME: usize = 256;
+/// The longest argument that Linux lets a program be executed with (`MAX_ARG_STRLEN`).
+const MAX_ARG0: usize = 128 * 1024;
 /// The most descriptors one worker may be given; with its directory and channel they fit one message.
 const MAX_DESCRIPTORS: usize = 250;
 const MAX_TARGET: u32 = 1 << 20;
@@ -166,7 +168,7 @@ fn fingerprint(spec: &WorkerSpec) -> u64 {
                 None => {}
             }
         }
-        Some(task::Task::Main(main)) => (2, &main.args).hash(&mut hasher),
+        Some(task::Task::Main(main)) => (2, &main.args, &main.arg0).hash(&mut hasher),
         None => {}
     }
     hasher.finish()
@@ -241,6 +243,13 @@ fn check_task(
         }
         task::Task::Main(main) => {
             no_nul("spec.task.main.args", &main.args)?;
+            no_nul("spec.task.main.arg0", &main.arg0)?;
+            if main.arg0.as_ref().is_some_and(|name| name.len() > MAX_ARG0) {
+                return Err(Problem::bad_request(
+                    "spec.task.main.arg0",
+                    format!("longer than {MAX_ARG0} bytes"),
+                ));
+            }
             let description = format!("main {}", words_for_people(&main.args));
             (assigned_task::Task::Main(main), description)
         }
@@ -427,6 +436,13 @@ mod tests {
         }
     }
 
+    fn main(name: Vec<u8>) -> Option<Task> {
+        let args = vec![b"x".to_vec()];
+        let arg0 = Some(name);
+        let main = task::Task::Main(task::Main { args, arg0 });
+        Some(Task { task: Some(main) })
+    }
+
     fn connection() -> Connection {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -458,6 +474,10 @@ mod tests {
             ("spec.task", |s| s.task = None),
             ("spec.task.command.program", |s| *s = command("")),
             ("spec.task.command.program", |s| *s = command("a\0b")),
+            ("spec.task.main.arg0", |s| s.task = main(b"a\0".to_vec())),
+            ("spec.task.main.arg0", |s| {
+                s.task = main(vec![b'x'; MAX_ARG0 + 1]);
+            }),
             ("spec.on_owner_death", |s| s.on_owner_death = 9),
             ("spec.time_limit", |s| {
                 s.time_limit = Some(prost_types::Duration::default());
@@ -509,6 +529,18 @@ mod tests {
             let problem = StartRequest::parse(spec, &connection(), false).unwrap_err();
             assert_eq!(problem.get("field"), *field, "{problem}");
         }
+    }
+
+    #[test]
+    fn another_name_makes_another_request() {
+        let parse = |name: &[u8]| {
+            let mut spec = command("true");
+            spec.task = main(name.to_vec());
+            StartRequest::parse(spec, &connection(), false).unwrap()
+        };
+        assert_eq!(parse(b"a").fingerprint, parse(b"a").fingerprint);
+        assert_ne!(parse(b"a").fingerprint, parse(b"b").fingerprint);
+        assert_eq!(parse(&[b'x'; MAX_ARG0]).description, "main x");
     }
 
     proptest! {

@@ -38,8 +38,8 @@ pub(crate) async fn start(
 ) -> Result<StartedWorker, Problem> {
     // Repeating a start begins nothing.
     if !daemon.workers.knows(&request.request_id) {
-        let counted = |problem: &Problem| daemon.workers.count_failed(problem.reason);
-        daemon.accepting().inspect_err(counted)?;
+        let failed = |problem: &Problem| failed(daemon, &request, problem);
+        daemon.accepting().inspect_err(failed)?;
     }
     match daemon
         .workers
@@ -62,10 +62,7 @@ pub(crate) async fn start(
                 let request_id = request.request_id.clone();
                 let result = start_new(&daemon, &mut request, claim, decoded).await;
                 if let Err(problem) = &result {
-                    let template = daemon.templates.get(&request.template).ok();
-                    let failed = Record::start_failed(&request, template.as_deref(), problem);
-                    daemon.events.publish(failed);
-                    daemon.workers.count_failed(problem.reason);
+                    failed(&daemon, &request, problem);
                     daemon.workers.forget_request(&request_id);
                 }
                 let (outcome, started) = match result {
@@ -78,6 +75,14 @@ pub(crate) async fn start(
             started.await.unwrap_or_else(|_| Err(interrupted()))
         }
     }
+}
+
+/// Tells and counts a start that gave no worker.
+fn failed(daemon: &Daemon, request: &StartRequest, problem: &Problem) {
+    let template = daemon.templates.get(&request.template).ok();
+    let record = Record::start_failed(request, template.as_deref(), problem);
+    daemon.events.publish_failed_start(record);
+    daemon.workers.count_failed(problem.reason);
 }
 
 async fn wait(mut outcome: watch::Receiver<Outcome>) -> Result<Arc<Worker>, Problem> {

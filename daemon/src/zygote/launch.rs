@@ -116,14 +116,29 @@ fn execute<'a>(
         Arc::clone(&template.output),
     )?;
     let link = Link::new(ours.into())?;
-    let pid = spawn(&Launch {
-        program: spec.program.as_fd(),
-        argv: &spec.argv(),
-        room: spec.room,
-        env: &env,
-        input: null.as_fd(),
-        output: write.as_fd(),
-        link: theirs.as_fd(),
+    let argv = spec.argv();
+    let launch = |room| {
+        spawn(&Launch {
+            program: spec.program.as_fd(),
+            argv: &argv,
+            room,
+            env: &env,
+            input: null.as_fd(),
+            output: write.as_fd(),
+            link: theirs.as_fd(),
+        })
+    };
+    let pid = launch(spec.room).or_else(|error| {
+        if error.raw_os_error() != Some(nix::libc::E2BIG) || spec.room == 0 {
+            return Err(error);
+        }
+        let pid = launch(0)?;
+        tracing::warn!(
+            template = template.display,
+            "its environment, and the limit of the stack, leave no room for arguments of workers that go \
+             on with main: std::env::args gives them the template's"
+        );
+        Ok(pid)
     })?;
     // Known as a child before it can be reaped: there is one reaper, and it runs on this thread.
     let process = Process(Some(daemon.children.add(pid)));

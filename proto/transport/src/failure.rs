@@ -42,6 +42,12 @@ pub enum Failure {
         /// How long one was awaited.
         waited: Duration,
     },
+    /// The peer says nothing more, as it has shut its writing side, and takes nothing either.
+    #[error("the peer has ended its side, and took nothing of what it was sent for {waited:?}")]
+    Abandoned {
+        /// How long it took nothing.
+        waited: Duration,
+    },
     /// The socket failed otherwise; mostly the peer is gone.
     #[error("{doing} the socket failed: {message}")]
     Socket {
@@ -68,7 +74,7 @@ impl Failure {
         let kind = match &self {
             Self::DescriptorsLost | Self::Flooded { .. } => io::ErrorKind::InvalidData,
             Self::TooManyInFlight { .. } => io::ErrorKind::QuotaExceeded,
-            Self::Silent { .. } => io::ErrorKind::TimedOut,
+            Self::Silent { .. } | Self::Abandoned { .. } => io::ErrorKind::TimedOut,
             Self::Socket { kind, .. } => *kind,
         };
         io::Error::new(kind, self)
@@ -88,7 +94,7 @@ impl From<&Failure> for Problem {
             Failure::Flooded { allowed, .. } => Self::new(Reason::LimitReached, text)
                 .with("limit", "descriptors outstanding")
                 .with("value", allowed),
-            Failure::Silent { waited } => {
+            Failure::Silent { waited } | Failure::Abandoned { waited } => {
                 Self::new(Reason::DeadlineExceeded, text).with("what", format!("{waited:?}"))
             }
             Failure::Socket { .. } => {

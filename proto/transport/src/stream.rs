@@ -4,9 +4,10 @@ use crate::connection::{Connection, Side};
 use crate::failure::Failure;
 use mpfork_sys::fdpass;
 use mpfork_sys::reactor::{Readable, Writable};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -18,6 +19,8 @@ use tokio::time::{Instant, Sleep, sleep};
 /// readers that keep up a few milliseconds to take them off.
 const CONGESTION_LIMIT: Duration = Duration::from_secs(10);
 const CONGESTION_PAUSE: Duration = Duration::from_millis(2);
+
+const SHORTEST_PATIENCE: Duration = Duration::from_millis(1);
 
 /// How much is kept to be sent together.
 const MOST_OUTGOING: usize = 64 << 10;
@@ -40,6 +43,10 @@ pub struct FdStream {
     put_off: usize,
     /// Until the first call.
     silence: Option<Silence>,
+    /// How long a peer that has ended its side may take nothing.
+    patience: Option<Duration>,
+    /// While it takes nothing.
+    stuck: Option<Pin<Box<Sleep>>>,
 }
 
 /// How long the peer may be connected without a call.
@@ -83,6 +90,15 @@ impl FdStream {
         self
     }
 
+    /// Ends the connection when the peer has shut its writing side and takes nothing of what it is sent
+    /// for this time.
+    #[must_use]
+    pub fn abandoned_after(mut self, limit: Duration) -> Self {
+        // It is looked at each time.
+        self.patience = Some(limit.max(SHORTEST_PATIENCE));
+        self
+    }
+
     /// Whether the peer has been silent for too long.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let Some(silence) = &mut self.silence else {
@@ -112,11 +128,42 @@ impl FdStream {
             sent: 0,
             put_off: 0,
             silence: None,
+            patience: None,
+            stuck: None,
         })
     }
 
-    /// Sends all that was written.
+    /// Sends all that was written, unless nobody will ever take it.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let before = self.sent;
+        let sent = self.poll_send_all(cx);
+        if sent.is_ready() || self.sent != before {
+            self.stuck = None;
+        }
+        if sent.is_pending() {
+            self.poll_stuck(cx)?;
+        }
+        sent
+    }
+
+    /// Whether the peer has ended its side and takes nothing. One that takes nothing for now, as it is
+    /// stopped, has not ended it.
+    fn poll_stuck(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(limit) = self.patience else {
+            return Ok(());
+        };
+        let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(limit)));
+        while stuck.as_mut().poll(cx).is_ready() {
+            if has_ended(&self.socket) {
+                return Err(self.fail(Failure::Abandoned { waited: limit }));
+            }
+            stuck.as_mut().reset(Instant::now() + limit);
+        }
+        Ok(())
+    }
+
+    /// Sends all that was written.
+    fn poll_send_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.sent < self.outgoing.len() {
             if let Some(congestion) = &mut self.congestion {
                 ready!(congestion.pause.as_mut().poll(cx));
@@ -192,6 +239,14 @@ impl FdStream {
         });
         Ok(())
     }
+}
+
+/// Whether the peer has shut its writing side. What it sent before may not have been read.
+fn has_ended(socket: &impl AsFd) -> bool {
+    let mut polled = [PollFd::new(socket, PollFlags::RDHUP)];
+    // An error is found by whoever reads or writes.
+    rustix::event::poll(&mut polled, Some(&Timespec::default())).is_ok()
+        && polled[0].revents().contains(PollFlags::RDHUP)
 }
 
 impl Drop for FdStream {

@@ -180,3 +180,38 @@ async fn a_gone_peer_is_a_typed_failure() {
     );
     assert!(client.connection.state().outbox.is_empty());
 }
+
+#[tokio::test]
+async fn a_peer_is_given_up_that_has_ended_its_side_and_takes_nothing() {
+    const LIMIT: Duration = Duration::from_millis(5);
+    let (mut client, server) = pair(1);
+    let mut server = server.abandoned_after(LIMIT);
+    let much = vec![0; 4 << 20];
+    // One that takes nothing may only be stopped.
+    let early = timeout(LIMIT * 40, server.write_all(&much)).await;
+    assert!(early.is_err(), "{early:?}");
+    client.shutdown().await.unwrap();
+    let error = within(server.write_all(&much)).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    let failure = server.connection.failure();
+    assert_eq!(failure, Some(Failure::Abandoned { waited: LIMIT }));
+}
+
+#[tokio::test]
+async fn a_peer_that_has_ended_its_side_and_reads_on_gets_everything() {
+    let (mut client, server) = pair(1);
+    let mut server = server.abandoned_after(Duration::from_secs(60));
+    client.shutdown().await.unwrap();
+    let much = vec![7; 4 << 20];
+    let send = async {
+        server.write_all(&much).await.unwrap();
+        server.shutdown().await.unwrap();
+    };
+    let receive = async {
+        let mut got = Vec::new();
+        client.read_to_end(&mut got).await.unwrap();
+        got
+    };
+    let ((), got) = within(async { tokio::join!(send, receive) }).await;
+    assert!(got == much);
+}

@@ -60,6 +60,32 @@ pub fn rebuild(to: &std::path::Path) {
     install(&bytes, to, 0o755);
 }
 
+/// Writes a file that looks like a program without a build id, of this much code: it takes a while to
+/// tell what it is. It can't be executed.
+///
+/// # Panics
+/// When that can't be written.
+pub fn slow_to_tell(to: &std::path::Path, size: u64) {
+    use std::os::unix::fs::PermissionsExt as _;
+    // The header, and one part to be loaded: all there is.
+    let mut elf = vec![0u8; 120];
+    elf[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    for (at, value) in [(16, 2u16), (18, 62), (52, 64), (54, 56), (56, 1), (58, 64)] {
+        elf[at..][..2].copy_from_slice(&value.to_le_bytes());
+    }
+    for (at, value) in [(20, 1u32), (64, 1), (68, 5)] {
+        elf[at..][..4].copy_from_slice(&value.to_le_bytes());
+    }
+    for (at, value) in [(32, 64u64), (96, size), (104, size)] {
+        elf[at..][..8].copy_from_slice(&value.to_le_bytes());
+    }
+    let file = std::fs::File::create(to).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &elf, 0).unwrap();
+    file.set_len(size).unwrap();
+    let mode = std::fs::Permissions::from_mode(0o755);
+    file.set_permissions(mode).unwrap();
+}
+
 /// Writes a file that is to be executed.
 ///
 /// Another process does it: what another test of this one starts at the same time would for a moment

@@ -69,7 +69,7 @@ pub fn function(template: &str, name: &str, argument: impl serde::Serialize) -> 
 #[must_use]
 pub fn main(template: &str, args: &[&str]) -> WorkerSpec {
     let args = args.iter().map(|arg| (*arg).into()).collect();
-    worker(template, task::Task::Main(task::Main { args }))
+    worker(template, task::Task::Main(task::Main { args, arg0: None }))
 }
 
 /// An environment of these variables only.

@@ -4,6 +4,7 @@ use super::common::{Server, check, check_daemon, context};
 use super::user::{lines, run, succeeds, user};
 use mpfork_proto::v1;
 use mpfork_tests::harness::TestClient;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -127,5 +128,7 @@ fn a_hook_that_fails_is_told_typed() {
 fn a_worker_may_go_on_with_main() {
     check(|server| {
         run(server, &["main"]);
+        // By the name its caller has, not by that of the one who registered the program.
+        succeeds(user(server, &["main"]).arg0("another name"));
     });
 }

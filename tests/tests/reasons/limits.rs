@@ -150,6 +150,12 @@ pub(super) fn open_files() {
             }
         };
         assert_eq!(problem.get("limit"), "open files of mpforkd");
+        // The status shows it.
+        let limits = client.status().await.limits;
+        let files = limits.iter().find(|limit| limit.name == "worker_files");
+        let (used, value) = (files.unwrap().used.unwrap(), files.unwrap().value);
+        assert_eq!(value, 100);
+        assert!(used <= value && used + 6 > value, "{used}");
         assert!(attachable.len() > 5 && attachable.len() < running.len());
         let other = daemon.connect().await;
         assert!(

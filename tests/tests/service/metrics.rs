@@ -131,6 +131,7 @@ fn the_page_tells_what_happened() {
         assert_eq!(value(launches, &with(("result", "ready"))), Some(1.0));
         assert!(value("process_resident_memory_bytes", &[]).unwrap() > 1e6);
         assert!(value("process_open_fds", &[]).unwrap() > 5.0);
+        assert!(value("mpforkd_worker_files", &[]).unwrap() >= 2.0);
         // Sampled in the background, once it is warm.
         eventually("the zygote's memory is told", || {
             let page = scrape(&socket);

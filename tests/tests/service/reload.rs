@@ -4,7 +4,7 @@ use super::logged;
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::{DrainRequest, GetStatusResponse, TemplateState};
 use mpfork_tests::harness::process::lives;
-use mpfork_tests::harness::programs::test_program;
+use mpfork_tests::harness::programs::{slow_to_tell, test_program};
 use mpfork_tests::harness::spec::{function, shell};
 use mpfork_tests::harness::{Daemon, Setup, TestClient, check, eventually_async, refused};
 use rustix::process::Signal;
@@ -107,6 +107,54 @@ fn templates_come_change_and_go() {
         }
         let log = daemon.log();
         assert!(log.contains("added=1 changed=1 removed=1"), "{log}");
+    });
+}
+
+/// How often the daemon tells its status until something is done.
+async fn told_meanwhile<T>(client: &TestClient, done: impl Future<Output = T>) -> (u32, T) {
+    let mut told = 0;
+    let mut done = std::pin::pin!(done);
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut done => return (told, result),
+            _ = client.status() => told += 1,
+        }
+    }
+}
+
+#[test]
+fn programs_that_take_long_to_read_hold_up_nobody() {
+    // Read at some gigabytes a second at best.
+    const SIZE: u64 = 1 << 30;
+    check(Setup::new().config(""), async |daemon| {
+        let (client, other) = (daemon.connect().await, daemon.connect().await);
+        let large = daemon.path("large");
+        slow_to_tell(&large, SIZE);
+        let text = format!("[templates.large]\nprogram = {large:?}\n");
+        write(daemon, &text);
+        daemon.signal(Signal::HUP);
+        eventually_async("reading begins", async || {
+            let begun = "SIGHUP: reading the configuration";
+            daemon.log().contains(begun).then_some(())
+        })
+        .await;
+        let read = eventually_async("the template is known", async || {
+            let templates = other.status().await.templates;
+            templates.iter().any(|t| t.name == "large").then_some(())
+        });
+        let (told, ()) = told_meanwhile(&client, read).await;
+        assert!(told > 10, "by a reload: {told}");
+        // By a start that finds another program, and by one that is to have it read again.
+        slow_to_tell(&large, SIZE + 1);
+        let start = other.try_run(function("large", "value", ()));
+        let (told, refusal) = told_meanwhile(&client, start).await;
+        refused(refusal, Reason::ZygoteFailed);
+        assert!(told > 10, "by a start: {told}");
+        slow_to_tell(&large, SIZE + 2);
+        let (told, refusal) = told_meanwhile(&client, other.reload("large")).await;
+        refused(refusal, Reason::ZygoteFailed);
+        assert!(told > 10, "by a reload of the template: {told}");
     });
 }
 

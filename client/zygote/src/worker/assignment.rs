@@ -65,7 +65,7 @@ pub(super) fn receive(control: &OwnedFd, tasks: Tasks) -> Result<Option<Assignme
             Task::Function(find(function)?)
         }
         assigned_task::Task::Main(main) => {
-            not_applied.extend(current::set_args(main.args));
+            not_applied.extend(current::set_args(main.arg0, main.args));
             Task::Main
         }
     };

@@ -18,7 +18,15 @@ pub struct Current {
 }
 
 static CURRENT: OnceLock<Current> = OnceLock::new();
-static ARGS: OnceLock<Vec<OsString>> = OnceLock::new();
+static MAIN: OnceLock<Arguments> = OnceLock::new();
+
+/// What a worker's `main` was started with.
+#[derive(Debug)]
+struct Arguments {
+    /// Absent: the name its zygote was executed with.
+    name: Option<OsString>,
+    rest: Vec<OsString>,
+}
 
 /// The worker that this process is; `None` when it is none.
 #[must_use]
@@ -29,19 +37,21 @@ pub fn current() -> Option<&'static Current> {
 /// The program's arguments, its name first: in a worker that goes on with `main` those it was started
 /// with, in any other process those of [`std::env::args_os`].
 ///
-/// In such a worker [`std::env::args`] and [`std::env::args_os`] give the same, but in these cases, of
-/// which the worker's exit tells among what was not applied:
+/// In such a worker [`std::env::args`] and [`std::env::args_os`] give the same, name included, but in
+/// these cases, of which the worker's exit tells among what was not applied:
 ///
 /// | the program | `std::env::args` gives | `args_os` gives |
 /// | --- | --- | --- |
 /// | is linked with GNU's C library | the worker's arguments | the same |
 /// | so, and there are more than 4,096 beyond the template's | the template's | the worker's |
+/// | so, and the template's environment nearly fills what the system takes | the template's | the worker's |
 /// | uses another C library, such as musl | the template's | the worker's |
 pub fn args_os() -> impl Iterator<Item = OsString> + use<> {
     let mut own = std::env::args_os();
-    let (name, rest) = match ARGS.get() {
-        Some(args) => (own.next(), args.clone()),
-        None => (own.next(), own.collect()),
+    let name = own.next();
+    let (name, rest) = match MAIN.get() {
+        Some(main) => (main.name.clone().or(name), main.rest.clone()),
+        None => (name, own.collect()),
     };
     name.into_iter().chain(rest)
 }
@@ -53,20 +63,30 @@ pub(super) fn set(id: WorkerId, name: String, way: StartWay) {
 
 /// Whether this process is a worker that goes on with `main`.
 pub(super) fn goes_on_with_main() -> bool {
-    ARGS.get().is_some()
+    MAIN.get().is_some()
 }
 
 /// Gives the worker's `main` these arguments; tells what can't be done.
-pub(super) fn set_args(args: Vec<Vec<u8>>) -> Option<String> {
+pub(super) fn set_args(name: Option<Vec<u8>>, args: Vec<Vec<u8>>) -> Option<String> {
     let given = args.len();
-    let own = std::env::args_os().skip(1).map(OsString::into_vec);
-    let refused = if own.eq(args.iter().cloned()) {
+    let mut own = std::env::args_os().map(OsString::into_vec);
+    let own_name = own.next();
+    let renamed = name.is_some() && name != own_name;
+    let refused = if !renamed && own.eq(args.iter().cloned()) {
         None
     } else {
-        mpfork_sys::arguments::replace(&args).err()
+        mpfork_sys::arguments::replace(name.as_deref(), &args).err()
     };
-    let _ = ARGS.set(args.into_iter().map(OsString::from_vec).collect());
+    let _ = MAIN.set(Arguments {
+        name: name.map(OsString::from_vec),
+        rest: args.into_iter().map(OsString::from_vec).collect(),
+    });
     refused.map(|error| {
-        format!("std::env::args: {given} arguments, but {error}; mpfork::args_os has them")
+        let name = if renamed {
+            "the program's name and "
+        } else {
+            ""
+        };
+        format!("std::env::args: {name}{given} arguments, but {error}; mpfork::args_os has them")
     })
 }

@@ -55,7 +55,19 @@ impl Start {
 
     pub fn main(args: &[&str]) -> Self {
         let args = args.iter().map(|arg| (*arg).into()).collect();
-        Self::task(assigned_task::Task::Main(v1::task::Main { args }))
+        Self::task(assigned_task::Task::Main(v1::task::Main {
+            args,
+            arg0: None,
+        }))
+    }
+
+    /// The program's name, as its `main` sees it.
+    pub fn arg0(mut self, name: &str) -> Self {
+        let assigned_task::Task::Main(main) = &mut self.task else {
+            panic!("{:?} is not main", self.task);
+        };
+        main.arg0 = Some(name.into());
+        self
     }
 
     pub fn env(mut self, step: v1::env_directive::Step) -> Self {

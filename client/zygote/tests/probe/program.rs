@@ -57,7 +57,11 @@ fn main_in_worker(args: &[&str]) -> ExitCode {
             let title = std::fs::read("/proc/self/cmdline").unwrap_or_default();
             let title = String::from_utf8_lossy(&title).replace('\0', "|");
             let last = own.last().map_or("", String::as_str);
-            println!(": {}, the last {last:?} of {title}", own.len());
+            let name = own.first().map_or("", String::as_str);
+            println!(
+                ": {name} and {}, the last {last:?} of {title}",
+                own.len() - 1
+            );
             ExitCode::SUCCESS
         }
         _ => {

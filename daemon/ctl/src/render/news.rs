@@ -1,6 +1,7 @@
 //! Events, one a line.
 
 use super::text::line;
+use super::units::grouped;
 use crate::views::{EventView, NewsView};
 use std::fmt::Write as _;
 
@@ -56,6 +57,9 @@ fn event(event: &EventView) -> String {
     for why in [exit, event.message.clone()].into_iter().flatten() {
         let _ = write!(text, ": {}", line(&why));
     }
+    if let Some(count @ 2..) = event.count {
+        let _ = write!(text, " ({} times)", grouped(count));
+    }
     text.push('\n');
     text
 }
@@ -100,8 +104,15 @@ mod tests {
             reason: Reason::ExecFailed.into(),
             task: "absent\x1b[2J".to_owned(),
             message: "no such\nfile".to_owned(),
+            count: 1,
             ..event(EventKind::WorkerStartFailed)
         };
+        let often = v1::Event {
+            count: 1234,
+            ..failed.clone()
+        };
+        let often = shown(What::Event(often));
+        assert!(often.ends_with(": no such file (1,234 times)\n"), "{often}");
         assert_eq!(
             shown(What::Event(failed)),
             "2027-01-15T08:00:00.000Z     17  worker-start-failed  words  absent\\u{1b}[2J: no such file\n"

@@ -11,6 +11,7 @@ use mpfork::api::{
 use mpfork_proto::BUILTIN_TEMPLATE;
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 /// What is to be run, checked.
 #[derive(Debug)]
@@ -57,7 +58,10 @@ impl Assignment {
                     arg0: None,
                 }
             }
-            None => Task::Main { args },
+            None => Task::Main {
+                args,
+                arg0: options.program.clone().map(PathBuf::into_os_string),
+            },
         };
         Ok(Self {
             what,
@@ -170,10 +174,10 @@ mod tests {
     fn other_templates_run_their_main() {
         let made = assignment(&["words", "--", "-v"]).unwrap();
         assert_eq!(made.what, "running template words");
-        assert!(matches!(made.task, Task::Main { args } if args == ["-v"]));
+        assert!(matches!(made.task, Task::Main { args, arg0: None } if args == ["-v"]));
         let made = assignment(&["--program", "./words"]).unwrap();
         assert_eq!(made.what, "running ./words");
-        assert!(matches!(made.task, Task::Main { .. }));
+        assert!(matches!(made.task, Task::Main { arg0: Some(name), .. } if name == "./words"));
     }
 
     #[test]

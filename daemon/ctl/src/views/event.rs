@@ -32,6 +32,8 @@ pub(crate) struct EventView {
     pub(crate) reason: Option<&'static str>,
     pub(crate) message: Option<String>,
     pub(crate) exit: Option<ExitView>,
+    /// How many failed starts it tells of; absent in events of other kinds.
+    pub(crate) count: Option<u64>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -87,6 +89,7 @@ impl EventView {
             task: some(event.task),
             reason: (reason != v1::Reason::Unspecified).then(|| reason.wire_name()),
             message: some(event.message),
+            count: (event.count != 0).then_some(event.count),
             exit: event.exit.map(|exit| ExitView::new(&exit)),
             template: event.template,
             template_name: event.template_name,

@@ -55,6 +55,12 @@ mpfork::register!("fail", fail);
 
 fn main() {
     mpfork::freeze_support();
-    let args: Vec<_> = std::env::args_os().skip(1).collect();
+    let mut args = std::env::args_os();
+    let name = args.next().unwrap_or_default();
+    let args: Vec<_> = args.collect();
+    if args == ["name"] {
+        println!("{}", name.display());
+        return;
+    }
     println!("{} words, arguments {args:?}", WORDS.len());
 }

@@ -33,6 +33,17 @@ impl Files {
         }
     }
 
+    /// How many workers and their streams may take together.
+    pub(crate) fn budget(&self) -> usize {
+        self.budget
+    }
+
+    /// How many they take.
+    pub(crate) fn used(&self, workers: &Workers) -> usize {
+        let by_streams = self.taken.load(Ordering::Relaxed);
+        by_streams.saturating_add(by_workers(workers))
+    }
+
     /// Takes some, beside what the workers take that run or are being started. Those that have ended
     /// make room.
     pub(super) fn take(&self, workers: &Workers, count: usize) -> Result<Taken, Problem> {
@@ -43,13 +54,14 @@ impl Files {
     }
 
     fn try_take(&self, workers: &Workers, count: usize) -> Result<Taken, Problem> {
-        let by_workers = workers.live().saturating_mul(crate::run::FILES_PER_WORKER);
         let before = self.taken.fetch_add(count, Ordering::Relaxed);
         let taken = Taken {
             count,
             from: Arc::clone(&self.taken),
         };
-        let all = before.saturating_add(count).saturating_add(by_workers);
+        let all = before
+            .saturating_add(count)
+            .saturating_add(by_workers(workers));
         if all > self.budget {
             let detail = format!(
                 "{} for workers and the streams it holds of them",
@@ -59,6 +71,11 @@ impl Files {
         }
         Ok(taken)
     }
+}
+
+/// What workers take that run or are being started.
+fn by_workers(workers: &Workers) -> usize {
+    workers.live().saturating_mul(crate::run::FILES_PER_WORKER)
 }
 
 impl Drop for Taken {

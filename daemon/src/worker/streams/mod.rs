@@ -31,6 +31,8 @@ use tokio::net::unix::pipe;
 #[derive(Debug)]
 pub(crate) struct Streams {
     kept: Option<Kept>,
+    /// Something was to be kept, and `limits.kept_output` was 0.
+    dropped: bool,
     attachable: Option<Attachable>,
 }
 
@@ -50,7 +52,8 @@ impl Streams {
         request.state.placed.truncate(plan.placed);
         let config = daemon.config();
         let limits = &config.limits;
-        let keeps = limits.kept_output > 0 && plan.which(Stream::Kept).next().is_some();
+        let to_keep = plan.which(Stream::Kept).next().is_some();
+        let keeps = limits.kept_output > 0 && to_keep;
         let attached = plan.which(Stream::Attached).count() + usize::from(plan.result);
         let mut opening = Opening { request };
         let streams = Self {
@@ -61,6 +64,7 @@ impl Streams {
             } else {
                 None
             },
+            dropped: to_keep && !keeps,
             attachable: if attached > 0 {
                 let taken = daemon.files.take(&daemon.workers, attached)?;
                 Some(opening.attachable(plan, taken).map_err(refused)?)
@@ -91,6 +95,11 @@ impl Streams {
     /// What is kept, if anything is.
     pub(crate) fn kept(&self) -> Option<Arc<Ring>> {
         self.kept.as_ref().map(Kept::ring)
+    }
+
+    /// Whether something would be kept, if mpforkd kept anything.
+    pub(crate) fn dropped(&self) -> bool {
+        self.dropped
     }
 
     /// Takes the ends for a client; `Ok(None)` where there are none to be attached to.

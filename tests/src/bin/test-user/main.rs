@@ -61,7 +61,14 @@ fn no_daemon() {
 
 /// A worker that goes on with this `main`.
 fn main_again() {
-    let builder = context().process_main(["in-main", "a b", ""]);
+    let own_name = std::env::args_os().next().unwrap();
+    let args = [
+        "in-main".as_ref(),
+        own_name.as_os_str(),
+        "a b".as_ref(),
+        "".as_ref(),
+    ];
+    let builder = context().process_main(args);
     let mut process = builder.name("again").start().unwrap();
     process.join(None).unwrap();
     assert_eq!(process.exitcode(), Some(33));
@@ -86,7 +93,9 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["no-daemon"] => no_daemon(),
         ["main"] => main_again(),
-        ["in-main", rest @ ..] => {
+        ["in-main", name, rest @ ..] => {
+            assert_eq!(args[0], *name);
+            assert_eq!(mpfork::args_os().next().unwrap(), *name);
             assert_eq!(rest, ["a b", ""]);
             assert_eq!(mpfork::current_process().name, "again");
             return ExitCode::from(33);
