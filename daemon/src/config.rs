@@ -21,6 +21,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// How many workers of a template are forked ahead, where the template does not say.
+    pub spares: SparesConfig,
     /// Templates by name.
     pub templates: BTreeMap<String, TemplateConfig>,
 }
@@ -243,9 +245,8 @@ pub struct TemplateConfig {
     /// Launch it at start and never let it go when idle.
     #[serde(default)]
     pub warm: bool,
-    /// How many workers to fork ahead.
-    #[serde(default)]
-    pub spares: SparesConfig,
+    /// How many workers to fork ahead; as all others when absent.
+    pub spares: Option<SparesConfig>,
 }
 
 /// How many workers of a template are forked ahead of their starts. Between the two numbers it follows
@@ -394,6 +395,9 @@ impl Config {
                 "must not exceed limits.kept_output_total",
             );
         }
+        if self.spares.min > self.spares.max {
+            return wrong("spares", "min is over max");
+        }
         if self.templates.len() >= limits.templates {
             return wrong(
                 "limits.templates",
@@ -438,7 +442,10 @@ impl Config {
                     );
                 }
             }
-            if template.spares.min > template.spares.max {
+            if template
+                .spares
+                .is_some_and(|spares| spares.min > spares.max)
+            {
                 return wrong(&field("spares"), "min is over max");
             }
             for (name, limit) in &template.rlimits {

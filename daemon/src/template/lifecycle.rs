@@ -194,6 +194,7 @@ impl Template {
         }
         if let Ok(zygote) = ready {
             daemon.sample_memory(self, zygote.child.pid);
+            self.tend_spares(daemon, daemon.has_room_for_spares());
             if zygote.is_leaving() {
                 // It died before it was made the template's.
                 self.on_gone(daemon, &zygote, false, "right after it was ready");
@@ -351,6 +352,7 @@ impl Template {
             self.drain(daemon, &old, "a reloaded zygote has taken over");
         }
         daemon.sample_memory(self, pid);
+        self.tend_spares(daemon, daemon.has_room_for_spares());
         Ok(())
     }
 

@@ -88,9 +88,9 @@ impl State {
         }
     }
 
-    fn spares(&self) -> SparesConfig {
-        let config = self.config.as_ref();
-        config.map_or_else(SparesConfig::default, |config| config.spares)
+    fn spares(&self, daemon: &Daemon) -> SparesConfig {
+        let own = self.config.as_ref().and_then(|config| config.spares);
+        own.unwrap_or_else(|| daemon.config().spares)
     }
 }
 
@@ -164,8 +164,8 @@ impl Template {
     }
 
     /// How many of its workers are forked ahead.
-    pub(crate) fn spares(&self) -> SparesConfig {
-        self.state().spares()
+    pub(crate) fn spares(&self, daemon: &Daemon) -> SparesConfig {
+        self.state().spares(daemon)
     }
 
     /// Those that wait for an assignment.
@@ -182,7 +182,7 @@ impl Template {
                 return;
             };
             let none = SparesConfig { min: 0, max: 0 };
-            let bounds = if room { state.spares() } else { none };
+            let bounds = if room { state.spares(daemon) } else { none };
             (Arc::clone(zygote), bounds)
         };
         zygote.trim_spares(bounds);
@@ -245,7 +245,7 @@ impl Template {
     /// For the wire.
     pub(crate) fn describe(&self, daemon: &Daemon) -> v1::Template {
         let state = self.state();
-        let bounds = state.spares();
+        let bounds = state.spares(daemon);
         let zygote = match &state.phase {
             Phase::Warm(zygote) => Some(zygote),
             _ => state.draining.first(),

@@ -337,7 +337,7 @@ mod tests {
             env: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
             rlimits: BTreeMap::new(),
             warm: false,
-            spares: crate::config::SparesConfig::default(),
+            spares: None,
         };
         change(&mut config);
         Spec::from_config(&config, &Identities::default()).unwrap()

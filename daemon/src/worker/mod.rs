@@ -269,6 +269,10 @@ impl Worker {
         reports
     }
 
+    pub(crate) fn has_timed_out(&self) -> bool {
+        self.state().timed_out.is_some()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -176,7 +176,7 @@ async fn start_in(
         match reply {
             ForkReply::Forked(worker, pidfd) => {
                 if begun(daemon, &worker, is_spare.then_some(limit)).await? {
-                    let bounds = template.spares();
+                    let bounds = template.spares(daemon);
                     let most = daemon.config().limits.spares;
                     zygote.started(bounds, &daemon.spares, most);
                     return Ok((worker, pidfd));
@@ -222,8 +222,13 @@ async fn begun(
     limit: Option<Duration>,
 ) -> Result<bool, Problem> {
     let reports = worker.first_reports(limit).await;
-    let unheard = !reports.applied && reports.start_failed.is_none();
-    let result = check_begun(worker, reports);
+    // What the time limit has ended before it began has had its time: that is no failed start.
+    let timed_out = worker.has_timed_out();
+    let unheard = !reports.applied && reports.start_failed.is_none() && !timed_out;
+    let result = check_begun(worker, reports).or_else(|problem| match problem.reason {
+        Reason::WorkerLost if timed_out => Ok(()),
+        _ => Err(problem),
+    });
     match &result {
         Ok(()) => {
             daemon.workers.confirm(worker);

@@ -12,6 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::rc::Rc;
 
+/// When this is set, daemons fork workers ahead from the first moment on: nothing that a worker does may
+/// tell it from one that was forked for its start.
+const SPARES: &str = "MPFORK_TEST_SPARES";
+
 /// A private folder that is removed when nobody needs it any more.
 #[derive(Debug, Clone)]
 pub struct Folder(Rc<tempfile::TempDir>);
@@ -201,7 +205,11 @@ impl Setup {
     #[must_use]
     pub fn launch(self) -> Daemon {
         let config = self.folder.join("mpforkd.toml");
-        std::fs::write(&config, &self.config).unwrap();
+        let mut text = self.config;
+        if std::env::var_os(SPARES).is_some() && !text.contains("spares") {
+            text.push_str("[spares]\nmin = 4\n");
+        }
+        std::fs::write(&config, text).unwrap();
         let log = tempfile::NamedTempFile::new_in(self.folder.path()).unwrap();
         let mut keeper = Command::new(program(KEEPER));
         if !self.prelude.is_empty() {

@@ -89,7 +89,11 @@ fn the_page_tells_what_happened() {
                 &[("way", "fork"), ("result", result)],
             )
         };
-        assert_eq!(result("started"), Some(4.0));
+        let way = |way| {
+            let labels = [("way", way), ("result", "started")];
+            value("mpforkd_starts_total", &labels).unwrap()
+        };
+        assert_eq!(way("fork") + way("spare"), 4.0);
         assert_eq!(result("exec_failed"), Some(1.0));
         assert_eq!(result("unknown_template"), Some(1.0));
         assert_eq!(value("mpforkd_workers_running", &[]), Some(1.0));
@@ -119,12 +123,17 @@ fn the_page_tells_what_happened() {
             (Some(3.0), Some(0.0))
         );
         let latency = "mpforkd_start_duration_seconds";
-        assert_eq!(value(&format!("{latency}_count"), &words), Some(3.0));
-        assert_eq!(
-            value(&format!("{latency}_bucket"), &with(("le", "+Inf"))),
-            Some(3.0)
-        );
-        assert!(value(&format!("{latency}_sum"), &words).unwrap() > 0.0);
+        let by_ways = |part: &str, label| {
+            ["fork", "spare"].map(|way| {
+                let labels = [words[0], ("way", way), label];
+                value(&format!("{latency}_{part}"), &labels).unwrap()
+            })
+        };
+        let total = |values: [f64; 2]| values.iter().sum::<f64>();
+        assert_eq!(total(by_ways("count", words[0])), 3.0);
+        assert_eq!(total(by_ways("bucket", ("le", "+Inf"))), 3.0);
+        assert!(total(by_ways("sum", words[0])) > 0.0);
+        assert!(value("mpforkd_template_spares", &words).is_some());
         let preload = "mpforkd_preload_duration_seconds_count";
         assert_eq!(value(preload, &words), Some(1.0));
         let launches = "mpforkd_zygote_launches_total";
@@ -149,7 +158,9 @@ fn the_page_tells_what_happened() {
 fn the_time_of_the_start_stays_the_same() {
     let folder = Folder::new();
     let (setup, socket) = on_socket(&folder);
-    check(setup, async |_| {
+    check(setup, async |daemon| {
+        // It serves: metrics too.
+        daemon.connect().await;
         let start = || scrape(&socket).value("process_start_time_seconds", &[]);
         let first = start();
         assert!(first.is_some());
@@ -304,7 +315,9 @@ fn clients_that_are_silent_take_little_and_others_are_served_after_them() {
 fn its_socket_is_for_its_user_alone() {
     let folder = Folder::new();
     let (setup, socket) = on_socket(&folder);
-    check(setup, async |_| {
+    check(setup, async |daemon| {
+        // It serves: metrics too.
+        daemon.connect().await;
         assert_eq!(std::fs::metadata(&socket).unwrap().mode() & 0o777, 0o600);
         assert!(scrape(&socket).value("mpforkd_zygotes", &[]).is_some());
     });
@@ -325,7 +338,9 @@ fn another_user_is_refused() {
     }
     let folder = Folder::new();
     let (setup, socket) = on_socket(&folder);
-    check(setup, async |_| {
+    check(setup, async |daemon| {
+        // It serves: metrics too.
+        daemon.connect().await;
         // A careless administrator lets everybody in.
         let mode = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
         std::fs::set_permissions(folder.path(), mode(0o711)).unwrap();
@@ -343,7 +358,9 @@ fn another_user_is_refused() {
 fn a_request_that_never_ends_is_given_up_on() {
     let folder = Folder::new();
     let (setup, socket) = on_socket(&folder);
-    check(setup, async |_| {
+    check(setup, async |daemon| {
+        // It serves: metrics too.
+        daemon.connect().await;
         let mut stream = UnixStream::connect(&socket).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(30)))
@@ -362,7 +379,9 @@ fn the_alerts_are_about_metrics_that_exist() {
     let rules = include_str!("../../../deploy/prometheus/mpforkd.rules.yml");
     let folder = Folder::new();
     let (setup, socket) = on_socket(&folder);
-    check(setup, async |_| {
+    check(setup, async |daemon| {
+        // It serves: metrics too.
+        daemon.connect().await;
         let known = scrape(&socket).sample_names();
         let words = rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let named: std::collections::BTreeSet<&str> = words
