@@ -238,6 +238,11 @@ impl Worker {
         self.state().timed_out = Some(limit);
     }
 
+    /// Whether it was ended by its time limit, or is about to be.
+    pub(crate) fn has_timed_out(&self) -> bool {
+        self.state().timed_out.is_some()
+    }
+
     /// Waits until a command is executed, or failed to be.
     pub(crate) async fn first_reports(&self) -> FirstReports {
         let Some(control) = self.state().control.take() else {

@@ -213,7 +213,8 @@ async fn check_executed(worker: &Worker) -> Result<(), Problem> {
         .with("errno", failed.errno)
         .with("message", failed.message));
     }
-    if !reports.applied {
+    // One that ran out of its time before has ended as others do: by its time limit.
+    if !reports.applied && !worker.has_timed_out() {
         return Err(Problem::new(
             Reason::WorkerLost,
             format!("worker {} ended before it executed {program}", worker.id),
