@@ -142,8 +142,7 @@ fn starts_that_fail_say_why() {
 
 #[test]
 fn a_template_from_the_first_to_the_last() {
-    let setup = Setup::new().config("[timeouts]\nidle = \"1s\"");
-    check(setup, async |daemon| {
+    check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
         let mut watch = watch(&client, from_now()).await;
         let program = daemon.path("program");
@@ -178,6 +177,10 @@ fn a_template_from_the_first_to_the_last() {
         );
         expect(EventKind::TemplateWarming, "").await;
         let third = expect(EventKind::TemplateWarm, "").await.zygote_pid;
+        // Only now is it to be let go when it is idle.
+        let config = daemon.path("mpforkd.toml");
+        std::fs::write(config, "[timeouts]\nidle = \"10ms\"").unwrap();
+        daemon.signal(rustix::process::Signal::HUP);
         let retired = expect(EventKind::TemplateRetired, "").await;
         assert_eq!(retired.zygote_pid, third);
         client.remove(&digest).await.unwrap();
