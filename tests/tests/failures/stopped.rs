@@ -11,7 +11,9 @@ use std::time::Duration;
 
 #[test]
 fn a_stopped_zygote_holds_up_its_own_starts_only() {
-    check(Setup::new(), async |daemon| {
+    // It goes on before it is given up.
+    let setup = Setup::new().config("[timeouts]\nfork = \"2m\"");
+    check(setup, async |daemon| {
         let client = daemon.connect().await;
         let digest = client.test_template(&[]).await;
         client.warm(&digest).await.unwrap();
