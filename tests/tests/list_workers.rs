@@ -102,7 +102,8 @@ fn what_does_not_fit_in_an_answer_is_counted_and_what_does_not_in_memory_forgott
         let client = daemon.connect().await;
         let digest = client.test_template(&[]).await;
         let running = client.run(command(&["sleep", "600"])).await;
-        let first = client.run(function(&digest, "fail-at-length", ())).await;
+        let mut first = client.run(function(&digest, "fail-at-length", ())).await;
+        assert_eq!(first.exit().await.exitcode(), 1);
         let all = ListWorkersRequest {
             ended: true,
             ..ListWorkersRequest::default()

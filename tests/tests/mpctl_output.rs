@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -290,7 +291,7 @@ fn run_works_through_socat() {
             .spawn()
             .unwrap();
         let socat = Ended(socat);
-        eventually("socat listens", || socket.exists().then_some(()));
+        eventually("socat listens", || UnixStream::connect(&socket).ok());
         run_through(daemon, &socket);
         drop(socat);
         std::fs::remove_file(&socket).unwrap();

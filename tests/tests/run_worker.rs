@@ -114,34 +114,36 @@ fn usage_and_times_are_sane() {
 fn a_time_limit_ends_with_term_and_says_so() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
-        let limited = |script: &str| WorkerSpec {
-            time_limit: millis(150),
+        let limited = |limit, script: &str| WorkerSpec {
+            time_limit: millis(limit),
             grace: spec::duration(Duration::from_secs(60)),
             ..shell(script)
         };
-        let timed_out = |exit: &Exit| match &exit.how {
+        let timed_out = |exit: &Exit, limit| match &exit.how {
             Some(exit::How::TimedOut(timed_out)) => {
-                assert_eq!(timed_out.limit, millis(150));
-                assert!(run_time(exit) >= Duration::from_millis(150));
+                assert_eq!(timed_out.limit, millis(limit));
+                assert!(run_time(exit) >= Duration::from_millis(limit));
                 timed_out.how
             }
             other => panic!("{other:?}"),
         };
         // Honoured: by the signal's default action, and by a code of the program's own.
-        let exit = client.exit_of(limited("exec sleep 600")).await;
+        let exit = client.exit_of(limited(150, "exec sleep 600")).await;
         let term = Signaled {
             signal: 15,
             core_dumped: false,
         };
-        assert_eq!(timed_out(&exit), Some(exit::timed_out::How::Signaled(term)));
+        let signaled = Some(exit::timed_out::How::Signaled(term));
+        assert_eq!(timed_out(&exit, 150), signaled);
         assert_eq!(exit.exitcode(), -15);
-        let exit = client
-            .exit_of(limited("trap 'exit 3' TERM; sleep 600 & wait"))
-            .await;
-        assert_eq!(timed_out(&exit), Some(exit::timed_out::How::Code(3)));
+        // Long enough for the shell to have set its trap by then.
+        let script = "trap 'exit 3' TERM; sleep 600 & wait";
+        let exit = client.exit_of(limited(1500, script)).await;
+        let code = Some(exit::timed_out::How::Code(3));
+        assert_eq!(timed_out(&exit, 1500), code);
         // A stopped worker gets it too.
-        let exit = client.exit_of(limited("kill -STOP $$")).await;
-        assert_eq!(timed_out(&exit), Some(exit::timed_out::How::Signaled(term)));
+        let exit = client.exit_of(limited(150, "kill -STOP $$")).await;
+        assert_eq!(timed_out(&exit, 150), signaled);
         // In time.
         let exit = client.exit_of(WorkerSpec {
             time_limit: spec::duration(Duration::from_secs(60)),
@@ -151,15 +153,35 @@ fn a_time_limit_ends_with_term_and_says_so() {
     });
 }
 
+/// A time limit holds from the fork on: however early it passes, that is what is told.
+#[test]
+fn a_time_limit_that_passes_before_the_command_is_executed_is_told_as_such() {
+    check(Setup::new(), async |daemon| {
+        let client = daemon.connect().await;
+        for micros in 0..300 {
+            let exit = client.exit_of(WorkerSpec {
+                time_limit: spec::duration(Duration::from_nanos(1 + 3000 * micros)),
+                ..command(&["sleep", "600"])
+            });
+            let how = exit.await.how;
+            assert!(matches!(how, Some(exit::How::TimedOut(_))), "{how:?}");
+        }
+        let totals = client.status().await.workers.unwrap();
+        assert_eq!((totals.started, totals.failed), (300, 0));
+    });
+}
+
 #[test]
 fn after_the_grace_period_a_deaf_worker_is_killed() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
-        let spec = WorkerSpec {
+        let mut spec = WorkerSpec {
             time_limit: millis(200),
             grace: millis(200),
-            ..shell("trap '' TERM; while :; do sleep 600; done")
+            ..command(&["sleep", "600"])
         };
+        // Deaf from its first instant.
+        spec.state.as_mut().unwrap().ignored_signals = vec![15];
         let exit = client.exit_of(spec).await;
         let Some(exit::How::TimedOut(timed_out)) = &exit.how else {
             panic!("{exit:?}");

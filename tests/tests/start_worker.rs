@@ -3,6 +3,7 @@
 
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::{self, OnOwnerDeath, Rlimit, StartState, WorkerSpec};
+use mpfork_sys::limits;
 use mpfork_tests::harness::process::lives;
 use mpfork_tests::harness::spec::{self, command, function, shell};
 use mpfork_tests::harness::{Setup, TestClient, check, eventually_async, refused, refused_field};
@@ -124,11 +125,16 @@ fn a_worker_starts_with_the_state_it_was_given() {
         let folder: OwnedFd = File::open(daemon.folder().path()).unwrap().into();
         let passed: OwnedFd = File::open("/etc/hostname").unwrap().into();
         let queued = client.queue(vec![folder, passed]).await;
+        // What whoever runs the tests may do, however little that is.
+        let hard = limits::get(4).unwrap().hard.min(4096);
         let core = Rlimit {
             resource: 4,
             soft: 0,
-            hard: 4096,
+            hard,
         };
+        let cpus = rustix::thread::sched_getaffinity(None).unwrap();
+        let mut cpus = (0..rustix::thread::CpuSet::MAX_CPU).filter(|cpu| cpus.is_set(*cpu));
+        let cpu = u32::try_from(cpus.next().unwrap()).unwrap();
         let files = Rlimit {
             resource: 7,
             soft: 100,
@@ -146,8 +152,8 @@ fn a_worker_starts_with_the_state_it_was_given() {
             ],
             umask: Some(0o027),
             rlimits: vec![core, files],
-            nice: Some(5),
-            affinity: vec![0],
+            nice: Some(19),
+            affinity: vec![cpu],
             blocked_signals: vec![10, 12],
             ..StartState::default()
         });
@@ -160,10 +166,10 @@ fn a_worker_starts_with_the_state_it_was_given() {
             json!({"ADDED": "a=b", "TEST_VALUE": "zygote's"})
         );
         assert_eq!(state["umask"], "0027");
-        assert_eq!(state["limits"]["core"], json!([0, 4096]));
+        assert_eq!(state["limits"]["core"], json!([0, hard]));
         assert_eq!(state["limits"]["nofile"], json!([100, 200]));
-        assert_eq!(state["nice"], 5);
-        assert_eq!(state["affinity"], json!([0]));
+        assert_eq!(state["nice"], 19);
+        assert_eq!(state["affinity"], json!([cpu]));
         assert_eq!(state["blocked"], json!([10, 12]));
         assert_eq!(state["group"], state["pid"], "a group of its own");
         assert_ne!(state["session"], state["pid"]);

@@ -6,7 +6,6 @@ use mpfork_proto::v1::{TemplateSpec, TemplateState, WarmProgress, WarmTemplateRe
 use mpfork_tests::harness::programs::test_program;
 use mpfork_tests::harness::spec::function;
 use mpfork_tests::harness::{Setup, TestClient, check, eventually_async, process, template};
-use std::time::Duration;
 
 async fn at_gate(client: &TestClient, fault: &str, gate: &str) -> String {
     let variables = [("TEST_FAULT", fault), ("TEST_GATE", gate)];
@@ -76,14 +75,19 @@ fn several_may_wait_for_one_warming_and_one_may_give_up() {
         let client = daemon.connect().await;
         let gate = daemon.gate();
         let digest = at_gate(&client, "gate-waits", &gate).await;
-        let impatient = tokio::time::timeout(Duration::from_millis(100), client.warm(&digest));
-        assert!(impatient.await.is_err());
+        let at_gate = eventually_async("it is at the gate", async || {
+            let template = client.template(&digest).await;
+            template.reason.contains("faulty").then_some(template)
+        });
+        let template = tokio::select! {
+            _ = client.warm(&digest) => panic!("nobody has opened the gate"),
+            template = at_gate => template,
+        };
+        assert_eq!(template.state(), TemplateState::Warming);
         let others = daemon.connect().await;
         let open = async {
-            eventually_async("it is at the gate", async || {
-                let template = client.template(&digest).await;
-                assert_eq!(template.state(), TemplateState::Warming);
-                template.reason.contains("faulty").then_some(())
+            eventually_async("all wait", async || {
+                (client.in_use("waiting_starts").await == 3).then_some(())
             })
             .await;
             std::fs::write(&gate, "").unwrap();

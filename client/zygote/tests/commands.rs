@@ -5,7 +5,6 @@ mod common;
 
 use common::{Start, Zygote, read_all};
 use mpfork_proto::link::{assigned_task, worker_report};
-use std::os::unix::fs::PermissionsExt as _;
 
 fn exec_failed(outcome: &common::Outcome) -> (i32, i32) {
     match outcome.reports.last() {
@@ -41,8 +40,14 @@ fn the_workers_path_is_searched() {
     let file = |name: &str, mode: u32, text: &str| {
         let path = folder.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        // By a process of its own: what another test starts meanwhile would for a moment hold the
+        // file open for writing, and nobody could execute it.
+        let written = std::process::Command::new("/bin/sh")
+            .args(["-c", "printf %s \"$1\" > \"$0\" && chmod \"$2\" \"$0\""])
+            .arg(&path)
+            .args([text, &format!("{mode:o}")])
+            .status();
+        assert!(written.unwrap().success());
     };
     file("bin/hello", 0o755, "#!/bin/sh\necho hello\n");
     file("refused/hello", 0o644, "");

@@ -127,7 +127,7 @@ fn the_worker_starts_with_the_state_asked_for() {
         "run",
         "command",
         "--nice",
-        "7",
+        "19",
         "--umask",
         "027",
         "--cwd",
@@ -144,7 +144,7 @@ fn the_worker_starts_with_the_state_asked_for() {
         "nice; umask; pwd; echo $A; ulimit -n; ulimit -Hn",
     ];
     let outcome = daemon.run(&line);
-    assert_eq!(outcome.stdout, "7\n0027\n/\nb c\n64\n128\n", "{outcome:?}");
+    assert_eq!(outcome.stdout, "19\n0027\n/\nb c\n64\n128\n", "{outcome:?}");
     daemon.end();
 }
 

@@ -48,6 +48,10 @@ fn a_detached_worker_is_started_listed_waited_for() {
         id
     );
 
+    eventually("it has written all", || {
+        let written = std::fs::read_to_string(&log).unwrap();
+        (written == "begun\n\n").then_some(())
+    });
     let outcome = daemon.run(&["wait", id, "--timeout", "10ms"]);
     assert_eq!(outcome.code(), 74, "{outcome:?}");
     assert_eq!(daemon.run(&["signal", id, "sigterm", "--group"]).code(), 0);

@@ -186,7 +186,7 @@ impl Template {
             (Arc::clone(zygote), bounds)
         };
         zygote.trim_spares(bounds);
-        zygote.refill(bounds, &daemon.spares, daemon.config().limits.spares);
+        zygote.refill(daemon, bounds);
     }
 
     /// Kept warm when idle.
@@ -290,6 +290,10 @@ impl Template {
             workers_failed: self.stats.failed(),
             start_latency: Some(self.stats.latency()),
             starts_by_way: self.stats.by_ways(),
+            fork_time: state
+                .warm()
+                .and_then(|zygote| zygote.fork_time())
+                .map(to_wire),
             spares_idle: wire_count(state.warm().map_or(0, |zygote| zygote.idle_spares())),
             spares_min: wire_count(bounds.min),
             spares_max: wire_count(bounds.max),

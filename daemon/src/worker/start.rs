@@ -164,7 +164,7 @@ async fn start_in(
             let (number, pid, pidfd, control) = spare.into_parts();
             let seed = seed(id, StartWay::Spare, control);
             let (worker, pidfd) = driver::enroll(daemon, seed, pid, pidfd);
-            zygote.assigned(number, &worker);
+            zygote.enrolled(number, &worker);
             ForkReply::Forked(worker, pidfd)
         } else {
             let (mut control, theirs) =
@@ -176,9 +176,7 @@ async fn start_in(
         match reply {
             ForkReply::Forked(worker, pidfd) => {
                 if begun(daemon, &worker, is_spare.then_some(limit)).await? {
-                    let bounds = template.spares(daemon);
-                    let most = daemon.config().limits.spares;
-                    zygote.started(bounds, &daemon.spares, most);
+                    zygote.started(daemon, template.spares(daemon));
                     return Ok((worker, pidfd));
                 }
                 spares = false;
@@ -222,13 +220,8 @@ async fn begun(
     limit: Option<Duration>,
 ) -> Result<bool, Problem> {
     let reports = worker.first_reports(limit).await;
-    // What the time limit has ended before it began has had its time: that is no failed start.
-    let timed_out = worker.has_timed_out();
-    let unheard = !reports.applied && reports.start_failed.is_none() && !timed_out;
-    let result = check_begun(worker, reports).or_else(|problem| match problem.reason {
-        Reason::WorkerLost if timed_out => Ok(()),
-        _ => Err(problem),
-    });
+    let unheard = !reports.applied && reports.start_failed.is_none() && !worker.has_timed_out();
+    let result = check_begun(worker, reports);
     match &result {
         Ok(()) => {
             daemon.workers.confirm(worker);
@@ -270,7 +263,8 @@ fn check_begun(worker: &Worker, reports: FirstReports) -> Result<(), Problem> {
         .with("errno", failed.errno)
         .with("message", failed.message));
     }
-    if !reports.applied {
+    // One that ran out of its time before has ended as others do: by its time limit.
+    if !reports.applied && !worker.has_timed_out() {
         return Err(Problem::new(
             Reason::WorkerLost,
             format!("worker {} ended before it began {task}", worker.id),

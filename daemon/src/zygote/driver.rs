@@ -33,7 +33,11 @@ pub(crate) async fn drive(
             Ok(Some((frame, descriptors))) => match frame {
                 Frame::Forked(forked) => on_forked(&daemon, &zygote, &forked, descriptors),
                 Frame::ForkFailed(failed) => on_fork_failed(&template, &zygote, failed),
-                Frame::Exited(exited) => on_exited(&daemon, &zygote, &exited),
+                Frame::Exited(exited) => {
+                    on_exited(&daemon, &zygote, &exited);
+                    // Whoever starts the next one has something else to do first.
+                    zygote.refill(&daemon, template.spares(&daemon));
+                }
                 Frame::Welcome(_)
                 | Frame::Progress(_)
                 | Frame::Ready(_)
@@ -51,6 +55,9 @@ pub(crate) async fn drive(
 fn on_forked(daemon: &Arc<Daemon>, zygote: &Zygote, forked: &Forked, descriptors: Vec<OwnedFd>) {
     let number = forked.worker;
     let pidfd = descriptors.into_iter().next();
+    if let Some(took) = forked.took.and_then(|took| took.try_into().ok()) {
+        zygote.state().spares.fork_took(took);
+    }
     match zygote.answered(number) {
         Answered::Start(pending) => {
             let Some(pidfd) = pidfd else {
@@ -63,7 +70,7 @@ fn on_forked(daemon: &Arc<Daemon>, zygote: &Zygote, forked: &Forked, descriptors
             };
             let Pending { seed, reply } = pending;
             let (worker, pidfd) = enroll(daemon, *seed, forked.pid, pidfd);
-            zygote.assigned(number, &worker);
+            zygote.enrolled(number, &worker);
             let _ = reply.send(ForkReply::Forked(worker, pidfd));
         }
         Answered::Spare => {

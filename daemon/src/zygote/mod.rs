@@ -8,13 +8,14 @@ pub(crate) mod spares;
 
 use crate::children::Child;
 use crate::config::SparesConfig;
+use crate::daemon::Daemon;
 use crate::worker::{Seed, Worker};
 use capture::Capture;
 use link::{Link, LinkError};
 use mpfork_proto::link as wire;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{KeptDescriptor, PreloadReport};
-use spares::{Budget, Spare, Spares};
+use spares::{Spare, Spares};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -123,32 +124,44 @@ impl Zygote {
         state.spares.take()
     }
 
-    /// A spare has been assigned and is this worker: from here on its exit is awaited.
-    pub(crate) fn assigned(&self, number: u64, worker: &Arc<Worker>) {
+    /// A process that it forked is this worker: from here on its exit is awaited.
+    pub(crate) fn enrolled(&self, number: u64, worker: &Arc<Worker>) {
         let mut state = self.state();
         state.running.insert(number, Arc::clone(worker));
         self.publish(&state);
     }
 
-    /// A worker was started: sees to the spares for those that come.
-    pub(crate) fn started(&self, bounds: SparesConfig, budget: &Budget, most: usize) {
-        self.state().spares.started();
-        self.refill(bounds, budget, most);
+    /// A worker was started. Spares are seen to when one ends, if there are any left.
+    pub(crate) fn started(&self, daemon: &Daemon, bounds: SparesConfig) {
+        let mut state = self.state();
+        state.spares.started();
+        if state.spares.are_used_up() {
+            self.ask_for_spares(&mut state, daemon, bounds);
+        }
     }
 
     /// Has spares forked, as many as the template is worth.
-    pub(crate) fn refill(&self, bounds: SparesConfig, budget: &Budget, most: usize) {
-        let mut state = self.state();
+    pub(crate) fn refill(&self, daemon: &Daemon, bounds: SparesConfig) {
+        self.ask_for_spares(&mut self.state(), daemon, bounds);
+    }
+
+    fn ask_for_spares(&self, state: &mut State, daemon: &Daemon, bounds: SparesConfig) {
         if state.leaving {
             return;
         }
+        let most = daemon.config().limits.spares;
         for _ in 0..state.spares.missing(bounds) {
             let number = state.next_number();
-            if !state.spares.ask(number, &self.link, budget, most) {
+            if !state.spares.ask(number, &self.link, &daemon.spares, most) {
                 return;
             }
             state.owed += 1;
         }
+    }
+
+    /// How long its last forks took.
+    pub(crate) fn fork_time(&self) -> Option<Duration> {
+        self.state().spares.fork_time()
     }
 
     /// Lets spares go that the template is not worth any more.

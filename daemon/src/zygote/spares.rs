@@ -14,8 +14,10 @@ use std::time::{Duration, Instant};
 
 /// Over how long starts are counted.
 const WINDOW: Duration = Duration::from_secs(1);
-/// How long it may take until a spare that was taken is replaced: so many starts come meanwhile.
+/// How long it takes until a spare that was taken is replaced, at least: so many starts come meanwhile.
 const AHEAD: Duration = Duration::from_millis(2);
+/// And in forks of this zygote.
+const FORKS_AHEAD: u32 = 3;
 /// A template that was not started twice within this time is started rarely.
 const RARE: Duration = Duration::from_secs(10);
 /// How long none is asked for after one could not be had.
@@ -98,19 +100,29 @@ impl Spares {
         self.demand.started(Instant::now());
     }
 
-    /// How many to ask for now. Half of them may be gone before more are asked for: a few at a time
-    /// cost less, and disturb fewer starts.
-    pub(super) fn missing(&mut self, bounds: SparesConfig) -> usize {
+    /// How many to ask for now.
+    pub(super) fn missing(&self, bounds: SparesConfig) -> usize {
         let now = Instant::now();
         if self.pause.is_some_and(|until| now < until) {
             return 0;
         }
         let target = self.demand.target(now, bounds);
-        let there = self.idle.len() + self.coming.len();
-        if there > target / 2 && there >= bounds.min {
-            return 0;
-        }
-        target - there
+        target.saturating_sub(self.idle.len() + self.coming.len())
+    }
+
+    /// Whether there are none, and none are coming.
+    pub(super) fn are_used_up(&self) -> bool {
+        self.idle.is_empty() && self.coming.is_empty()
+    }
+
+    /// A fork, of whatever, took so long.
+    pub(super) fn fork_took(&mut self, took: Duration) {
+        let before = self.demand.fork_time.unwrap_or(took);
+        self.demand.fork_time = Some((before * 7 + took) / 8);
+    }
+
+    pub(super) fn fork_time(&self) -> Option<Duration> {
+        self.demand.fork_time
     }
 
     /// Asks for one. False: it can't be had now.
@@ -198,6 +210,8 @@ struct Demand {
     last: Option<Instant>,
     /// The one before was not long before.
     often: bool,
+    /// What a fork takes, of late.
+    fork_time: Option<Duration>,
 }
 
 impl Demand {
@@ -223,7 +237,10 @@ impl Demand {
         }
         let per_second = self.recent_at(now) / WINDOW.as_secs_f64();
         // Never negative, and small.
-        let meanwhile = (per_second * AHEAD.as_secs_f64()).ceil() as usize;
+        let ahead = self
+            .fork_time
+            .map_or(AHEAD, |fork| AHEAD.max(fork * FORKS_AHEAD));
+        let meanwhile = (per_second * ahead.as_secs_f64()).ceil() as usize;
         (1 + meanwhile).clamp(bounds.min, bounds.max)
     }
 }
@@ -267,6 +284,9 @@ mod tests {
         assert!(targets[0] >= 1 && targets[3] > targets[0], "{targets:?}");
         let (demand, now) = after(20_000, Duration::from_micros(50));
         assert_eq!(demand.target(now, BOUNDS), 8);
+        let (mut demand, now) = after(2000, Duration::from_millis(20));
+        demand.fork_time = Some(Duration::from_millis(40));
+        assert_eq!(demand.target(now, BOUNDS), 7, "50 a second, in 120 ms");
         let (demand, now) = (Demand::default(), Instant::now());
         assert_eq!(demand.target(now, SparesConfig { min: 3, max: 8 }), 3);
     }

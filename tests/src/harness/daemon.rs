@@ -5,7 +5,8 @@ use super::{TestClient, eventually, process};
 use rustix::process::Signal;
 use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::Shutdown;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -177,7 +178,7 @@ impl Setup {
     pub fn start(self) -> Daemon {
         let daemon = self.launch();
         let serves = eventually("mpforkd serves", || {
-            if UnixStream::connect(super::programs::short(&daemon.socket).path()).is_ok() {
+            if has_served(&daemon.socket) {
                 Some(true)
             } else {
                 (!process::lives(daemon.pid)).then_some(false)
@@ -249,6 +250,18 @@ impl Setup {
             ended: RefCell::default(),
         }
     }
+}
+
+/// Connects, says nothing, and is hung up on. A connection alone may lie in the kernel's queue while
+/// mpforkd still makes its other sockets; and it would count as one of those that are served.
+fn has_served(socket: &Path) -> bool {
+    let Ok(mut stream) = UnixStream::connect(super::programs::short(socket).path()) else {
+        return false;
+    };
+    stream.set_read_timeout(Some(super::LIMIT)).unwrap();
+    // Fails, as the reading does, where mpforkd ends instead.
+    let _ = stream.shutdown(Shutdown::Write);
+    stream.read_to_end(&mut Vec::new()).is_ok()
 }
 
 fn line(told: &mut BufReader<ChildStdout>) -> String {

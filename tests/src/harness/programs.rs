@@ -50,9 +50,7 @@ pub fn rebuild(to: &std::path::Path) {
     let mut bytes = std::fs::read(test_program()).unwrap();
     let [one, two] = BUILDS.map(str::as_bytes);
     for (old, place, new) in [(NOTE, NOTE.len(), &[0xab; 20][..]), (one, 0, two)] {
-        let found: Vec<usize> = (0..bytes.len() - old.len())
-            .filter(|at| bytes[*at..].starts_with(old))
-            .collect();
+        let found: Vec<usize> = memchr::memmem::find_iter(&bytes, old).collect();
         for at in found {
             bytes[at + place..][..new.len()].copy_from_slice(new);
         }

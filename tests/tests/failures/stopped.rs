@@ -11,7 +11,9 @@ use std::time::Duration;
 
 #[test]
 fn a_stopped_zygote_holds_up_its_own_starts_only() {
-    check(Setup::new(), async |daemon| {
+    // It goes on before it is given up.
+    let setup = Setup::new().config("[timeouts]\nfork = \"2m\"");
+    check(setup, async |daemon| {
         let client = daemon.connect().await;
         let digest = client.test_template(&[]).await;
         client.warm(&digest).await.unwrap();
@@ -145,10 +147,9 @@ fn a_stopped_worker_is_ended_by_its_time_limit() {
         let client = daemon.connect().await;
         let limited = WorkerSpec {
             time_limit: spec::millis(500),
-            ..shell("echo ready; exec sleep 600")
+            ..shell("kill -STOP $$; exec sleep 600")
         };
-        let (mut run, _) = client.run_until_line(limited).await;
-        process::stop(run.pid());
+        let mut run = client.run(limited).await;
         let exit = run.exit().await;
         assert!(matches!(exit.how, Some(exit::How::TimedOut(_))), "{exit}");
         assert_eq!(exit.exitcode(), -15, "it goes on to see TERM: {exit}");

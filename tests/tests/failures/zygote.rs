@@ -4,7 +4,7 @@ use super::{FEATURES, obedient, when};
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::{Signaled, TemplateState, WorkerSpec, exit};
 use mpfork_tests::harness::process::{self, lives};
-use mpfork_tests::harness::spec::{self, function, shell};
+use mpfork_tests::harness::spec::{self, command, function, shell};
 use mpfork_tests::harness::{Setup, check, eventually, eventually_async, refused};
 use std::time::{Duration, Instant};
 
@@ -70,9 +70,9 @@ fn signals_and_time_limits_reach_workers_without_a_zygote() {
         let mut signalled = obedient(&client, 1).await;
         let limited = WorkerSpec {
             time_limit: spec::millis(700),
-            ..shell("echo ready; exec sleep 600")
+            ..command(&["sleep", "600"])
         };
-        let (mut limited, _) = client.run_until_line(limited).await;
+        let mut limited = client.run(limited).await;
         process::kill(client.template("command").await.zygote_pid);
         client.signal(signalled.id(), 9, true).await.unwrap();
         assert_eq!(

@@ -16,7 +16,7 @@ fn pid_of(template: &v1::Template) -> i32 {
 }
 
 pub(super) fn fork_failed() {
-    let setup = Setup::new().config("[timeouts]\nfork = \"300ms\"");
+    let setup = Setup::new().config("[timeouts]\nfork = \"2s\"");
     check(setup, async |daemon| {
         let client = daemon.connect().await;
         let cgroup = if is_root() { PidsCgroup::full() } else { None };

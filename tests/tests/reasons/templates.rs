@@ -46,7 +46,7 @@ pub(super) fn preload_timed_out() {
         assert_eq!(problem.get("limit"), "300ms");
     });
     // The configuration's limit holds where the preload declares none.
-    let setup = Setup::new().config("[timeouts]\npreload = \"200ms\"");
+    let setup = Setup::new().config("[timeouts]\npreload = \"1s\"");
     check(setup, async |daemon| {
         let client = daemon.connect().await;
         let gate = daemon.gate();
@@ -55,7 +55,7 @@ pub(super) fn preload_timed_out() {
             .await;
         let problem = refused(client.warm(&digest).await, Reason::PreloadTimedOut);
         assert_eq!(problem.get("preload"), "faulty");
-        assert_eq!(problem.get("limit"), "200ms");
+        assert_eq!(problem.get("limit"), "1s");
     });
 }
 
@@ -78,7 +78,7 @@ pub(super) fn zygote_has_threads() {
 }
 
 pub(super) fn zygote_failed() {
-    let setup = Setup::new().config("[timeouts]\nhello = \"400ms\"");
+    let setup = Setup::new().config("[timeouts]\nhello = \"2s\"");
     check(setup, async |daemon| {
         let client = daemon.connect().await;
         let problem = faulty(&client, "early-exit", Reason::ZygoteFailed).await;
@@ -95,7 +95,7 @@ pub(super) fn zygote_failed() {
             "{problem:?}"
         );
         let problem = faulty(&client, "silent", Reason::ZygoteFailed).await;
-        assert!(problem.get("message").contains("400ms"), "{problem:?}");
+        assert!(problem.get("message").contains("2s"), "{problem:?}");
         // A program that knows nothing of mpfork.
         let program = std::path::Path::new("/bin/true");
         let digest = client.register(program, &[]).await;

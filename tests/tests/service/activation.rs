@@ -2,7 +2,9 @@
 //! connection.
 
 use mpfork_tests::harness::spec::shell;
-use mpfork_tests::harness::{Daemon, Folder, Setup, TestClient, check, eventually, process};
+use mpfork_tests::harness::{
+    Daemon, Folder, Setup, TestClient, check, eventually, eventually_async, process,
+};
 use rustix::process::Signal;
 use std::ffi::OsString;
 use std::os::linux::net::SocketAddrExt as _;
@@ -67,11 +69,12 @@ fn the_first_client_that_connects_is_served() {
     let socket = path(&folder);
     let setup = activated(Setup::within(&folder), &["-l", &socket]);
     let daemon = setup.launch();
-    eventually("the socket is made", || {
-        Path::new(&socket).exists().then_some(())
-    });
     mpfork_tests::harness::block_on(async {
-        let client = TestClient::connect(Path::new(&socket)).await;
+        let connected = eventually_async("it listens", async || {
+            mpfork_transport::connect(Path::new(&socket)).await.ok()
+        });
+        let (channel, connection) = connected.await;
+        let client = TestClient::over(channel, connection).await.unwrap();
         assert_eq!(client.status().await.pid, daemon.pid());
     });
     end(&daemon, Path::new(&socket));

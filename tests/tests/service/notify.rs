@@ -3,7 +3,7 @@
 use mpfork_proto::BUILTIN_TEMPLATE;
 use mpfork_proto::v1::task;
 use mpfork_tests::harness::spec::{self, shell, worker};
-use mpfork_tests::harness::{Daemon, Folder, LIMIT, Setup, check};
+use mpfork_tests::harness::{Daemon, Folder, LIMIT, Setup, check, leaks};
 use rustix::process::Signal;
 use std::os::unix::net::UnixDatagram;
 
@@ -24,14 +24,22 @@ pub(crate) struct Manager {
     socket: UnixDatagram,
     /// Apart from the daemon's folder, where no socket may be left.
     folder: Folder,
+    /// The last to go.
+    _running: leaks::Running,
 }
 
 impl Manager {
     pub(crate) fn new() -> Self {
+        // Made before the daemon is, and so before the test is checked.
+        let running = leaks::enter();
         let folder = Folder::new();
         let socket = UnixDatagram::bind(folder.join("notify")).unwrap();
         socket.set_read_timeout(Some(LIMIT)).unwrap();
-        Self { socket, folder }
+        Self {
+            socket,
+            folder,
+            _running: running,
+        }
     }
 
     pub(crate) fn of(&self, setup: Setup) -> Setup {

@@ -8,6 +8,7 @@ use mpfork_sys::fork::{ForkError, Forked as Side, fork};
 use mpfork_sys::{pidfd, threads};
 use rustix::process::{Pid, Signal};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// One for the worker's socket, which would be lost, and the link with it, and one for its pidfd.
 const RESERVED: usize = 2;
@@ -37,7 +38,8 @@ impl Zygote {
         socket: OwnedFd,
         spare: bool,
     ) -> Result<Option<Born>, Fatal> {
-        let failed = match self.try_fork() {
+        let mut took = Duration::ZERO;
+        let failed = match self.try_fork(&mut took) {
             Ok(Side::Child) => {
                 return Ok(Some(Born {
                     control: socket,
@@ -48,7 +50,7 @@ impl Zygote {
                     spare,
                 }));
             }
-            Ok(Side::Parent(pid)) => return self.report_fork(worker, pid).map(|()| None),
+            Ok(Side::Parent(pid)) => return self.report_fork(worker, pid, took).map(|()| None),
             Err(failed) => failed,
         };
         let failed = ForkFailed { worker, ..failed };
@@ -57,7 +59,7 @@ impl Zygote {
         Ok(None)
     }
 
-    fn try_fork(&self) -> Result<Side, ForkFailed> {
+    fn try_fork(&self, took: &mut Duration) -> Result<Side, ForkFailed> {
         if self.closing {
             return Err(ForkFailed {
                 errno: rustix::io::Errno::SHUTDOWN.raw_os_error(),
@@ -77,7 +79,10 @@ impl Zygote {
             // was written out before Ready; looking again would cost each fork some copied pages.
             flush();
         }
-        fork().map_err(|error| match error {
+        let begun = Instant::now();
+        let forked = fork();
+        *took = begun.elapsed();
+        forked.map_err(|error| match error {
             ForkError::Threads(threads::ManyThreads { names }) => ForkFailed {
                 message: format!(
                     "the zygote has threads, and a process with threads can't be forked: {}",
@@ -94,7 +99,7 @@ impl Zygote {
         })
     }
 
-    fn report_fork(&mut self, worker: u64, pid: i32) -> Result<(), Fatal> {
+    fn report_fork(&mut self, worker: u64, pid: i32, took: Duration) -> Result<(), Fatal> {
         let link = &self.link;
         self.reaper.watch(pid, worker, &mut |exited| {
             link.send(zygote_frame::Frame::Exited(exited), None)
@@ -110,7 +115,11 @@ impl Zygote {
         });
         let sent = match opened {
             Ok(pidfd) => {
-                let forked = zygote_frame::Frame::Forked(Forked { worker, pid });
+                let forked = zygote_frame::Frame::Forked(Forked {
+                    worker,
+                    pid,
+                    took: took.try_into().ok(),
+                });
                 self.link.send(forked, Some(pidfd.as_fd()))
             }
             // Nobody could watch or signal such a worker, so there is none.

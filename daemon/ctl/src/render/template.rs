@@ -175,6 +175,10 @@ pub(crate) fn template(template: &TemplateView) -> String {
             }
         }
     }
+    fact(
+        "a fork takes",
+        template.fork_seconds.map_or_else(String::new, duration),
+    );
     let spares = &template.spares;
     fact(
         "spares",

@@ -172,6 +172,30 @@ pub(crate) mod samples {
                 p99_us: 1130,
                 count: 120,
             }),
+            starts_by_way: vec![
+                v1::StartsByWay {
+                    way: v1::StartWay::Fork.into(),
+                    latency: Some(v1::LatencySummary {
+                        p50_us: 1020,
+                        p99_us: 1130,
+                        count: 4,
+                    }),
+                },
+                v1::StartsByWay {
+                    way: v1::StartWay::Spare.into(),
+                    latency: Some(v1::LatencySummary {
+                        p50_us: 211,
+                        p99_us: 305,
+                        count: 116,
+                    }),
+                },
+            ],
+            fork_time: Some(prost_types::Duration {
+                seconds: 0,
+                nanos: 870_000,
+            }),
+            spares_idle: 3,
+            spares_max: 8,
             kept_descriptors: vec![v1::KeptDescriptor {
                 number: 5,
                 what: "/usr/share/words".to_owned(),

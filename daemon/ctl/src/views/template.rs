@@ -33,6 +33,8 @@ pub(crate) struct TemplateView {
     pub(crate) start_latency_us: LatencyView,
     /// The same by the way in which workers came about.
     pub(crate) start_latency_us_by_way: BTreeMap<&'static str, LatencyView>,
+    /// What a fork of the zygote takes, of late.
+    pub(crate) fork_seconds: Option<f64>,
     pub(crate) spares: SparesView,
     pub(crate) last_error: Option<String>,
     /// Where and why a preload failed, and what the zygote printed.
@@ -143,6 +145,7 @@ impl TemplateView {
             workers_failed: template.workers_failed,
             start_latency_us: LatencyView::new(template.start_latency.unwrap_or_default()),
             start_latency_us_by_way: by_way,
+            fork_seconds: seconds!(template.fork_time),
             spares: SparesView {
                 idle: template.spares_idle,
                 min: template.spares_min,

@@ -43,9 +43,10 @@ impl Terminal {
         tcsetwinsize(&master, winsize(rows, columns)).unwrap();
         let before = modes(&master);
         let stdio = || Stdio::from(slave.try_clone().unwrap());
-        let mut session = Command::new("setsid");
+        // Whoever sits there has no signals ignored, as the tests may have from who runs them.
+        let mut session = Command::new("env");
         session
-            .arg("--ctty")
+            .args(["--default-signal", "setsid", "--ctty"])
             .arg(command.get_program())
             .args(command.get_args());
         for (name, value) in command.get_envs() {
