@@ -202,11 +202,13 @@ async fn on_gone(daemon: &Arc<Daemon>, template: &Arc<Template>, zygote: &Arc<Zy
     for (_, pending) in pending {
         tokio::spawn(recover(Arc::clone(daemon), pending));
     }
-    for pid in spares {
-        if is_child(pid) {
-            daemon.children.disregard(pid);
+    // Until here they wait for assignments; before, they might be reaped as somebody's.
+    for spare in &spares {
+        if is_child(spare.pid) {
+            daemon.children.disregard(spare.pid);
         }
     }
+    drop(spares);
     let adopted = running.len();
     for (_, worker) in running {
         adopt(daemon, &worker);

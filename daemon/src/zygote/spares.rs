@@ -55,7 +55,7 @@ impl Drop for Counted {
 pub(crate) struct Spare {
     /// What the zygote calls it.
     number: u64,
-    pid: i32,
+    pub(super) pid: i32,
     pidfd: OwnedFd,
     pub(crate) control: Control,
     _counted: Counted,
@@ -195,10 +195,10 @@ impl Spares {
         self.idle.truncate(target);
     }
 
-    /// Lets all go; the pids of those that have been forked.
-    pub(super) fn clear(&mut self) -> Vec<i32> {
+    /// Lets all go: those that have been forked when they are dropped.
+    pub(super) fn clear(&mut self) -> VecDeque<Spare> {
         self.coming.clear();
-        self.idle.drain(..).map(|spare| spare.pid).collect()
+        std::mem::take(&mut self.idle)
     }
 }
 
@@ -285,8 +285,8 @@ mod tests {
         let (demand, now) = after(20_000, Duration::from_micros(50));
         assert_eq!(demand.target(now, BOUNDS), 8);
         let (mut demand, now) = after(2000, Duration::from_millis(20));
-        demand.fork_time = Some(Duration::from_millis(40));
-        assert_eq!(demand.target(now, BOUNDS), 7, "50 a second, in 120 ms");
+        demand.fork_time = Some(Duration::from_millis(30));
+        assert_eq!(demand.target(now, BOUNDS), 6, "50 a second, in 90 ms");
         let (demand, now) = (Demand::default(), Instant::now());
         assert_eq!(demand.target(now, SparesConfig { min: 3, max: 8 }), 3);
     }

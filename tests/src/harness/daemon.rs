@@ -17,6 +17,12 @@ use std::rc::Rc;
 /// tell it from one that was forked for its start.
 const SPARES: &str = "MPFORK_TEST_SPARES";
 
+/// Whether every worker may have been forked ahead.
+#[must_use]
+pub fn spares_always() -> bool {
+    std::env::var_os(SPARES).is_some()
+}
+
 /// A private folder that is removed when nobody needs it any more.
 #[derive(Debug, Clone)]
 pub struct Folder(Rc<tempfile::TempDir>);
@@ -207,7 +213,7 @@ impl Setup {
     pub fn launch(self) -> Daemon {
         let config = self.folder.join("mpforkd.toml");
         let mut text = self.config;
-        if std::env::var_os(SPARES).is_some() && !text.contains("spares") {
+        if spares_always() && !text.contains("spares") {
             text.push_str("[spares]\nmin = 4\n");
         }
         std::fs::write(&config, text).unwrap();

@@ -31,7 +31,7 @@ pub mod spec;
 pub mod wait;
 
 pub use client::{Run, TestClient, Workers, template};
-pub use daemon::{Daemon, Ended, Folder, Setup, open_to_everybody};
+pub use daemon::{Daemon, Ended, Folder, Setup, open_to_everybody, spares_always};
 pub use frame::{block_on, check, is_root, skip_unless_root};
 pub use refusal::{refused, refused_field};
 pub use seed::{rounds, seed};

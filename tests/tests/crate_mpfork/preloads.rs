@@ -3,7 +3,7 @@
 use super::common::{Server, check, check_daemon, context};
 use super::user::{lines, run, succeeds, user};
 use mpfork_proto::v1;
-use mpfork_tests::harness::TestClient;
+use mpfork_tests::harness::{TestClient, spares_always};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -104,7 +104,12 @@ fn hooks_run_in_their_order_whatever_the_end() {
         let mut expected = LOADED.to_vec();
         expected.extend(["before 1", "before 2", "after 1", "after 2"]);
         expected.extend(["work", "exit 1", "exit 2"]);
-        for noted in notes {
+        for mut noted in notes {
+            if spares_always() {
+                // What was forked ahead had them run too.
+                let mut seen = std::collections::HashSet::new();
+                noted.retain(|line| !line.starts_with("before") || seen.insert(line.clone()));
+            }
             assert_eq!(noted, expected);
         }
     });

@@ -199,10 +199,12 @@ fn a_zygote_killed_amid_many_starts_leaves_nothing_half_started() {
 #[test]
 fn an_exit_that_the_zygote_never_saw_is_told_where_the_kernel_tells_it() {
     for exit_info in [true, false] {
+        // A spare's fork has its hooks run at any time.
+        let setup = Setup::new().config("[limits]\nspares = 0");
         let setup = if exit_info {
-            Setup::new()
+            setup
         } else {
-            Setup::new().without_feature("exit-info")
+            setup.without_feature("exit-info")
         };
         check(setup, async |daemon| {
             let client = daemon.connect().await;
