@@ -23,10 +23,34 @@ pub(super) struct Done {
 pub(super) trait Contender {
     /// As in the report.
     fn name(&self) -> &'static str;
+    /// How much memory is preloaded.
+    fn preload_mb(&self) -> u32;
     /// For people.
     fn what(&self) -> &'static str;
     /// Makes processes that end at once with 0.
     fn run(&mut self, batch: Batch) -> anyhow::Result<Done>;
+}
+
+/// What a process makes its processes from may have in memory: so many megabytes of small allocations.
+pub(super) const PRELOAD_ENV: &str = "MPFORK_BENCH_PRELOAD_MB";
+
+/// One allocation of them.
+const PIECE: usize = 1000;
+
+mpfork::preload! {
+    static PIECES: Vec<Box<[u8]>> = allocate;
+    env = ["MPFORK_BENCH_PRELOAD_MB"],
+}
+
+fn allocate() -> Result<Vec<Box<[u8]>>, std::num::ParseIntError> {
+    let megabytes = std::env::var(PRELOAD_ENV).map_or(Ok(0), |text| text.parse::<usize>())?;
+    let piece = |number: usize| vec![number.to_le_bytes()[0]; PIECE].into_boxed_slice();
+    Ok((0..megabytes * 1_000_000 / PIECE).map(piece).collect())
+}
+
+/// Has this process preload what its zygote would.
+pub(super) fn preload() {
+    std::hint::black_box(PIECES.len());
 }
 
 /// Runs a batch with something that can start a process and wait for it. With several outstanding

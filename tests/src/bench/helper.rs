@@ -1,7 +1,9 @@
-//! fork and posix_spawn, measured in a process that has one thread and little memory, as the ones
-//! that fork for a living do. It is this program executed anew, and is asked over its standard input.
+//! Contenders, each in a process of its own: fork and posix_spawn in one that has one thread, as the
+//! ones that fork for a living do, and no more memory than is preloaded; and a client of mpforkd. It is
+//! this program executed anew, and is asked over its standard input.
 
-use super::contender::{Batch, Contender, Done, run_batch};
+use super::contender::{Batch, Contender, Done, PRELOAD_ENV, preload, run_batch};
+use super::mpforkd::Mpforkd;
 use anyhow::{Context as _, bail, ensure};
 use mpfork_sys::exit::exit_now;
 use mpfork_sys::fork::{Forked, fork};
@@ -9,29 +11,36 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// How the helper makes a process.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Way {
     /// fork, _exit, waitpid. The fork looks first whether there is one thread: one stat, 1 to 2 µs.
     Fork,
     /// [`Command`] of `true`: the standard library uses `posix_spawn` for a command as plain as this.
     PosixSpawn,
+    /// By the daemon at this socket, which forks each worker when it is started.
+    Mpforkd(PathBuf),
+    /// By the daemon at this socket, which forks workers ahead.
+    MpforkdSpares(PathBuf),
 }
 
 /// The process that does it.
 pub(super) struct Helper {
     way: Way,
+    preload_mb: u32,
     process: Child,
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
 impl Helper {
-    pub(super) fn start(way: Way) -> anyhow::Result<Self> {
+    pub(super) fn start(way: Way, preload_mb: u32) -> anyhow::Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
             .arg("--helper")
+            .env(PRELOAD_ENV, preload_mb.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -41,6 +50,7 @@ impl Helper {
         };
         Ok(Self {
             way,
+            preload_mb,
             process,
             requests,
             answers: BufReader::new(answers),
@@ -53,18 +63,28 @@ impl Contender for Helper {
         match self.way {
             Way::Fork => "raw",
             Way::PosixSpawn => "posix_spawn",
+            Way::Mpforkd(_) => "mpforkd",
+            Way::MpforkdSpares(_) => "mpforkd-spares",
         }
+    }
+
+    fn preload_mb(&self) -> u32 {
+        self.preload_mb
     }
 
     fn what(&self) -> &'static str {
         match self.way {
             Way::Fork => "fork, _exit and waitpid in a process of one thread",
             Way::PosixSpawn => "std::process::Command of `true`, by posix_spawn, and wait",
+            Way::Mpforkd(_) => {
+                "a worker of a running mpforkd, from the request until its exit is known"
+            }
+            Way::MpforkdSpares(_) => "the same where workers are forked ahead, as by default",
         }
     }
 
     fn run(&mut self, batch: Batch) -> anyhow::Result<Done> {
-        let mut request = serde_json::to_vec(&(self.way, batch))?;
+        let mut request = serde_json::to_vec(&(&self.way, batch))?;
         request.push(b'\n');
         self.requests.write_all(&request)?;
         let mut answer = String::new();
@@ -87,10 +107,18 @@ pub(super) fn serve() -> anyhow::Result<()> {
         .into_iter()
         .find(|path| std::fs::exists(path).unwrap_or(false))
         .context("there is no program /bin/true")?;
+    let mut mpforkd = None;
     for line in std::io::stdin().lock().lines() {
         let (way, batch): (Way, Batch) = serde_json::from_str(&line?)?;
         let done = match way {
-            Way::Fork => run_batch(batch, start_fork, wait_fork)?,
+            Way::Fork => {
+                preload();
+                run_batch(batch, start_fork, wait_fork)?
+            }
+            Way::Mpforkd(socket) | Way::MpforkdSpares(socket) => match &mpforkd {
+                None => mpforkd.insert(Mpforkd::new(&socket)?).run(batch)?,
+                Some(mpforkd) => mpforkd.run(batch)?,
+            },
             Way::PosixSpawn => run_batch(
                 batch,
                 || Ok(Command::new(trivial).spawn()?),

@@ -13,6 +13,7 @@ mod stats;
 use crate::running;
 use clap::Parser;
 use contender::{Batch, Contender};
+use helper::{Helper, Way};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -48,6 +49,8 @@ struct Cli {
 
 /// How many workers are outstanding at once in each figure. The first is the one for latencies.
 const OUTSTANDING: [u32; 2] = [1, 16];
+/// How much is preloaded. A fork of that much takes milliseconds: a turn is a tenth as long.
+const PRELOADS_MB: [u32; 2] = [0, 100];
 
 /// Everything `main` does.
 #[must_use]
@@ -76,16 +79,31 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         None => running::build()?,
     };
     let watch = host::Watch::start();
-    let daemon = running::Daemon::start(&program, "")?;
-    let mut contenders: Vec<Box<dyn Contender>> = vec![
-        Box::new(helper::Helper::start(helper::Way::Fork)?),
-        Box::new(helper::Helper::start(helper::Way::PosixSpawn)?),
-        Box::new(mpforkd::Mpforkd::new(daemon.socket())?),
-    ];
+    let daemon = running::Daemon::start(&program, "[limits]\nspares = 0\n")?;
+    let with_spares = running::Daemon::start(&program, "")?;
+    let ways = |preload_mb| {
+        let mut ways = vec![
+            Way::Fork,
+            Way::Mpforkd(daemon.socket().to_owned()),
+            Way::MpforkdSpares(with_spares.socket().to_owned()),
+        ];
+        if preload_mb == 0 {
+            // It executes another program, whatever is loaded.
+            ways.insert(1, Way::PosixSpawn);
+        }
+        ways
+    };
+    let mut contenders: Vec<Box<dyn Contender>> = Vec::new();
+    for preload_mb in PRELOADS_MB {
+        for way in ways(preload_mb) {
+            contenders.push(Box::new(Helper::start(way, preload_mb)?));
+        }
+    }
     let rounds = cli.rounds.unwrap_or(if cli.quick { 10 } else { 100 });
     let measured = measure(&mut contenders, rounds, cli.batch)?;
     drop(contenders);
     daemon.shut_down()?;
+    with_spares.shut_down()?;
 
     let host = host::Host::describe(watch.foreign_load());
     let report = report::Report::new(host, &measured)?;
@@ -100,6 +118,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
 struct Measured {
     contender: &'static str,
     what: &'static str,
+    preload_mb: u32,
     outstanding: u32,
     figures: stats::Figures,
 }
@@ -115,6 +134,7 @@ fn measure(
             all.push(Measured {
                 contender: contender.name(),
                 what: contender.what(),
+                preload_mb: contender.preload_mb(),
                 outstanding,
                 figures: stats::Figures::new()?,
             });
@@ -123,8 +143,14 @@ fn measure(
     for round in 0..=rounds {
         for (contender, measured) in contenders.iter_mut().zip(all.chunks_mut(OUTSTANDING.len())) {
             for measured in measured {
+                let tenth = batch.div_ceil(10);
+                let count = if measured.preload_mb > 0 {
+                    tenth
+                } else {
+                    batch
+                };
                 let done = contender.run(Batch {
-                    count: batch,
+                    count,
                     outstanding: measured.outstanding,
                 })?;
                 // The first round launches the zygote and fills the caches.

@@ -1,6 +1,6 @@
 //! A worker of a running mpforkd, forked from a zygote of this very program.
 
-use super::contender::{Batch, Contender, Done, nanos, run_batch};
+use super::contender::{Batch, Done, nanos, run_batch};
 use anyhow::ensure;
 use mpfork::{Context, StartMethod};
 use std::path::Path;
@@ -51,16 +51,8 @@ impl Mpforkd {
     }
 }
 
-impl Contender for Mpforkd {
-    fn name(&self) -> &'static str {
-        "mpforkd"
-    }
-
-    fn what(&self) -> &'static str {
-        "a worker of a running mpforkd, from the request until its exit is known"
-    }
-
-    fn run(&mut self, batch: Batch) -> anyhow::Result<Done> {
+impl Mpforkd {
+    pub(super) fn run(&self, batch: Batch) -> anyhow::Result<Done> {
         let context = &self.context;
         if batch.outstanding > 1 {
             return self.runtime.block_on(Self::run_outstanding(context, batch));

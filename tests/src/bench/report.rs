@@ -39,7 +39,7 @@ impl Report {
     pub(super) fn new(host: Host, measured: &[Measured]) -> anyhow::Result<Self> {
         let rows = measured.iter().map(|measured| Row {
             contender: measured.contender,
-            preload_mb: 0,
+            preload_mb: measured.preload_mb,
             figure: "exit_known",
             outstanding: measured.outstanding,
             p50_us: measured.figures.micros(50.0),
@@ -50,8 +50,9 @@ impl Report {
         });
         let mut notes: Vec<_> = measured
             .iter()
-            .map(|measured| format!("{:<12}{}", measured.contender, measured.what))
+            .map(|measured| format!("{:<15}{}", measured.contender, measured.what))
             .collect();
+        notes.sort();
         notes.dedup();
         Ok(Self {
             host,
@@ -71,9 +72,9 @@ impl Report {
         writeln!(text, "{}\n", self.host.line())?;
         writeln!(
             text,
-            "{:<12}{:<12}{:>12}{:>10}{:>10}{:>10}{:>12}{:>12}",
+            "{:<15}{:>11}{:>13}{:>10}{:>10}{:>10}{:>11}{:>9}",
             "contender",
-            "figure",
+            "preload MB",
             "outstanding",
             "p50 µs",
             "p95 µs",
@@ -83,9 +84,9 @@ impl Report {
         )?;
         for row in &self.rows {
             let line = format!(
-                "{:<12}{:<12}{:>12}{:>10.1}{:>10.1}{:>10.1}{:>12.1}",
+                "{:<15}{:>11}{:>13}{:>10.1}{:>10.1}{:>10.1}{:>11.1}",
                 row.contender,
-                row.figure,
+                row.preload_mb,
                 row.outstanding,
                 row.p50_us,
                 row.p95_us,
@@ -94,7 +95,7 @@ impl Report {
             );
             match self.ratio(row) {
                 // A latency with many outstanding is mostly waiting for the others.
-                Some(ratio) if row.outstanding == 1 => writeln!(text, "{line}{ratio:>12.2}")?,
+                Some(ratio) if row.outstanding == 1 => writeln!(text, "{line}{ratio:>9.2}")?,
                 _ => writeln!(text, "{line}")?,
             }
         }
@@ -102,15 +103,21 @@ impl Report {
         for note in &self.notes {
             writeln!(text, "{note}")?;
         }
-        let worker = self
-            .rows
-            .iter()
-            .find(|row| row.contender == "mpforkd" && row.outstanding == 1);
-        if let Some(ratio) = worker.and_then(|row| self.ratio(row)) {
-            let verdict = if ratio <= TARGET { "met" } else { "missed" };
+        let worker = |name| {
+            let is_it =
+                |row: &&Row| row.contender == name && row.outstanding == 1 && row.preload_mb == 0;
+            self.ratio(self.rows.iter().find(is_it)?)
+        };
+        if let (Some(fork), Some(spare)) = (worker("mpforkd"), worker("mpforkd-spares")) {
+            let verdict = if fork.min(spare) <= TARGET {
+                "met"
+            } else {
+                "missed"
+            };
             writeln!(
                 text,
-                "\ntarget: a worker takes at most {TARGET} times raw at the median: {ratio:.2}, {verdict}"
+                "\ntarget: a worker takes at most {TARGET} times raw at the median: {fork:.2}, \
+                 with spares {spare:.2}: {verdict}"
             )?;
         }
         Ok(())
@@ -118,10 +125,11 @@ impl Report {
 
     /// The median in multiples of the base's.
     fn ratio(&self, row: &Row) -> Option<f64> {
-        let base = self
-            .rows
-            .iter()
-            .find(|base| base.contender == BASE && base.outstanding == row.outstanding)?;
+        let base = self.rows.iter().find(|base| {
+            base.contender == BASE
+                && base.outstanding == row.outstanding
+                && base.preload_mb == row.preload_mb
+        })?;
         Some(row.p50_us / base.p50_us)
     }
 
