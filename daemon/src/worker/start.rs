@@ -176,7 +176,7 @@ async fn start_in(
         match reply {
             ForkReply::Forked(worker, pidfd) => {
                 if begun(daemon, &worker, is_spare.then_some(limit)).await? {
-                    zygote.started(daemon, template.spares(daemon));
+                    zygote.started(daemon, template.spares(daemon), is_spare);
                     return Ok((worker, pidfd));
                 }
                 spares = false;

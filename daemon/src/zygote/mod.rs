@@ -131,10 +131,10 @@ impl Zygote {
         self.publish(&state);
     }
 
-    /// A worker was started. Spares are seen to when one ends, if there are any left.
-    pub(crate) fn started(&self, daemon: &Daemon, bounds: SparesConfig) {
+    /// A worker was started, which was a spare or not. Spares are seen to when one ends, if there are any left.
+    pub(crate) fn started(&self, daemon: &Daemon, bounds: SparesConfig, spare: bool) {
         let mut state = self.state();
-        state.spares.started();
+        state.spares.started(spare);
         if state.spares.are_used_up() {
             self.ask_for_spares(&mut state, daemon, bounds);
         }

@@ -1,7 +1,9 @@
 //! Spares: workers forked ahead of their assignments, one zygote's.
 //!
-//! How many there are follows how often the template is started, within the bounds of its
-//! configuration: a template that is started rarely has none, as each of them costs memory.
+//! How many there are follows from the starts: each that finds none makes room for one more, within the
+//! bounds of the configuration. A template that is started rarely has none beyond the least, as each of
+//! them costs memory; nor has one whose forks are cheap: handing an assignment over and forking the next
+//! spare meanwhile takes as long as the fork.
 
 use super::{Link, wire};
 use crate::config::SparesConfig;
@@ -12,12 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Over how long starts are counted.
-const WINDOW: Duration = Duration::from_secs(1);
-/// How long it takes until a spare that was taken is replaced, at least: so many starts come meanwhile.
-const AHEAD: Duration = Duration::from_millis(2);
-/// And in forks of this zygote.
-const FORKS_AHEAD: u32 = 3;
+/// A fork that takes less is cheap. Measured, a start by a spare is no faster than one by such a fork.
+const CHEAP: Duration = Duration::from_micros(200);
 /// A template that was not started twice within this time is started rarely.
 const RARE: Duration = Duration::from_secs(10);
 /// How long none is asked for after one could not be had.
@@ -95,9 +93,9 @@ impl Spares {
         self.idle.len()
     }
 
-    /// The template was started.
-    pub(super) fn started(&mut self) {
-        self.demand.started(Instant::now());
+    /// The template was started, by a spare or not.
+    pub(super) fn started(&mut self, spare: bool) {
+        self.demand.started(Instant::now(), spare);
     }
 
     /// How many to ask for now.
@@ -202,46 +200,38 @@ impl Spares {
     }
 }
 
-/// How often the template is started.
+/// How many spares the template is worth.
 #[derive(Debug, Default)]
 struct Demand {
-    /// Starts, each worth less the longer it is ago.
-    recent: f64,
     last: Option<Instant>,
-    /// The one before was not long before.
+    /// The start before the last was not long before.
     often: bool,
+    /// How many starts have found none since they came often.
+    missed: usize,
     /// What a fork takes, of late.
     fork_time: Option<Duration>,
 }
 
 impl Demand {
-    fn started(&mut self, now: Instant) {
+    /// The template was started, by a spare or not.
+    fn started(&mut self, now: Instant, spare: bool) {
         self.often = self.last.is_some_and(|last| now - last < RARE);
-        self.recent = self.recent_at(now) + 1.0;
         self.last = Some(now);
+        if !self.often {
+            self.missed = 0;
+        } else if !spare {
+            self.missed = self.missed.saturating_add(1);
+        }
     }
 
-    fn recent_at(&self, now: Instant) -> f64 {
-        let Some(last) = self.last else {
-            return 0.0;
-        };
-        let past = now.saturating_duration_since(last).as_secs_f64();
-        self.recent * (-past / WINDOW.as_secs_f64()).exp()
-    }
-
-    /// How many spares that is worth.
     fn target(&self, now: Instant, bounds: SparesConfig) -> usize {
         let is_recent = self.last.is_some_and(|last| now - last < RARE);
-        if !self.often || !is_recent {
-            return bounds.min;
+        let is_cheap = self.fork_time.is_none_or(|fork| fork < CHEAP);
+        if self.often && is_recent && !is_cheap {
+            self.missed.clamp(bounds.min, bounds.max)
+        } else {
+            bounds.min
         }
-        let per_second = self.recent_at(now) / WINDOW.as_secs_f64();
-        // Never negative, and small.
-        let ahead = self
-            .fork_time
-            .map_or(AHEAD, |fork| AHEAD.max(fork * FORKS_AHEAD));
-        let meanwhile = (per_second * ahead.as_secs_f64()).ceil() as usize;
-        (1 + meanwhile).clamp(bounds.min, bounds.max)
     }
 }
 
@@ -251,43 +241,49 @@ mod tests {
 
     const BOUNDS: SparesConfig = SparesConfig { min: 0, max: 8 };
 
-    fn after(starts: u32, gap: Duration) -> (Demand, Instant) {
-        let mut demand = Demand::default();
+    fn after(starts: u32, gap: Duration, spare: bool) -> (Demand, Instant) {
+        let mut demand = Demand {
+            fork_time: Some(CHEAP),
+            ..Demand::default()
+        };
         let mut now = Instant::now();
         for _ in 0..starts {
             now += gap;
-            demand.started(now);
+            demand.started(now, spare);
         }
         (demand, now)
     }
 
     #[test]
     fn rare_starts_are_worth_none() {
-        let (demand, now) = after(1, Duration::ZERO);
+        let (demand, now) = after(1, Duration::ZERO, false);
         assert_eq!(demand.target(now, BOUNDS), 0);
-        let (demand, now) = after(10, RARE);
+        let (demand, now) = after(10, RARE, false);
         assert_eq!(demand.target(now, BOUNDS), 0);
-        let (demand, now) = after(10, RARE / 2);
-        assert!(demand.target(now, BOUNDS) > 0);
+        let (demand, now) = after(10, RARE / 2, false);
+        assert_eq!(demand.target(now, BOUNDS), 8);
         assert_eq!(demand.target(now + RARE, BOUNDS), 0);
     }
 
     #[test]
-    fn frequent_starts_are_worth_more_within_the_bounds() {
-        let targets: Vec<usize> = [1000, 20, 4, 1]
-            .map(|gap| {
-                let (demand, now) = after(2000, Duration::from_millis(gap));
-                demand.target(now, BOUNDS)
-            })
-            .to_vec();
-        assert!(targets.is_sorted(), "{targets:?}");
-        assert!(targets[0] >= 1 && targets[3] > targets[0], "{targets:?}");
-        let (demand, now) = after(20_000, Duration::from_micros(50));
+    fn each_start_that_finds_none_is_worth_one() {
+        let gap = Duration::from_millis(1);
+        let (mut demand, now) = after(4, gap, false);
+        assert_eq!(demand.target(now, BOUNDS), 3, "the first knew of no other");
+        demand.started(now, true);
+        assert_eq!(demand.target(now, BOUNDS), 3);
+        let (demand, now) = after(1000, gap, false);
         assert_eq!(demand.target(now, BOUNDS), 8);
-        let (mut demand, now) = after(2000, Duration::from_millis(20));
-        demand.fork_time = Some(Duration::from_millis(30));
-        assert_eq!(demand.target(now, BOUNDS), 6, "50 a second, in 90 ms");
+        assert_eq!(demand.target(now, SparesConfig { min: 0, max: 0 }), 0);
         let (demand, now) = (Demand::default(), Instant::now());
+        assert_eq!(demand.target(now, SparesConfig { min: 3, max: 8 }), 3);
+    }
+
+    #[test]
+    fn cheap_forks_are_worth_none() {
+        let (mut demand, now) = after(100, Duration::from_millis(1), false);
+        demand.fork_time = Some(CHEAP / 2);
+        assert_eq!(demand.target(now, BOUNDS), 0);
         assert_eq!(demand.target(now, SparesConfig { min: 3, max: 8 }), 3);
     }
 }

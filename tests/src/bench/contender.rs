@@ -4,9 +4,31 @@ use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// What a contender is asked for: `count` processes made, `outstanding` of them at a time.
+/// What is measured of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Figure {
+    /// From before it was asked for until its exit was known.
+    ExitKnown,
+    /// From before it was asked for until its first own instruction.
+    FirstInstruction,
+}
+
+impl Figure {
+    /// As in the report.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::ExitKnown => "exit_known",
+            Self::FirstInstruction => "first_instruction",
+        }
+    }
+}
+
+/// What a contender is asked for: `count` processes made, `outstanding` of them at a time. A first
+/// instruction is waited for alone.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Batch {
+    pub(super) figure: Figure,
     pub(super) count: u32,
     pub(super) outstanding: u32,
 }
@@ -14,7 +36,7 @@ pub(super) struct Batch {
 /// What it took.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Done {
-    /// Of each process, from before it was asked for until its exit was known.
+    /// Of each process.
     pub(super) samples_ns: Vec<u64>,
     pub(super) elapsed_ns: u64,
 }
@@ -27,6 +49,8 @@ pub(super) trait Contender {
     fn preload_mb(&self) -> u32;
     /// For people.
     fn what(&self) -> &'static str;
+    /// What can be measured of it.
+    fn figures(&self) -> &'static [(Figure, u32)];
     /// Makes processes that end at once with 0.
     fn run(&mut self, batch: Batch) -> anyhow::Result<Done>;
 }
@@ -78,6 +102,28 @@ pub(super) fn run_batch<T>(
     }
     done.elapsed_ns = nanos(began);
     Ok(done)
+}
+
+/// Runs a batch with something that makes a process and tells its time from the request to its first
+/// instruction.
+pub(super) fn run_each(
+    batch: Batch,
+    mut first_instruction: impl FnMut() -> anyhow::Result<u64>,
+) -> anyhow::Result<Done> {
+    let mut done = Done::default();
+    let began = Instant::now();
+    for _ in 0..batch.count {
+        done.samples_ns.push(first_instruction()?);
+    }
+    done.elapsed_ns = nanos(began);
+    Ok(done)
+}
+
+/// A time that all processes of the machine agree on, in nanoseconds.
+pub(super) fn now_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 
 pub(super) fn nanos(since: Instant) -> u64 {

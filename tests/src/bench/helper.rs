@@ -2,7 +2,9 @@
 //! ones that fork for a living do, and no more memory than is preloaded; and a client of mpforkd. It is
 //! this program executed anew, and is asked over its standard input.
 
-use super::contender::{Batch, Contender, Done, PRELOAD_ENV, preload, run_batch};
+use super::contender::{
+    Batch, Contender, Done, Figure, PRELOAD_ENV, now_ns, preload, run_batch, run_each,
+};
 use super::mpforkd::Mpforkd;
 use anyhow::{Context as _, bail, ensure};
 use mpfork_sys::exit::exit_now;
@@ -10,7 +12,7 @@ use mpfork_sys::fork::{Forked, fork};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -83,6 +85,19 @@ impl Contender for Helper {
         }
     }
 
+    fn figures(&self) -> &'static [(Figure, u32)] {
+        const ALL: [(Figure, u32); 3] = [
+            (Figure::ExitKnown, 1),
+            (Figure::ExitKnown, 16),
+            (Figure::FirstInstruction, 1),
+        ];
+        match self.way {
+            // What it executes is not ours.
+            Way::PosixSpawn => &ALL[..2],
+            Way::Fork | Way::Mpforkd(_) | Way::MpforkdSpares(_) => &ALL,
+        }
+    }
+
     fn run(&mut self, batch: Batch) -> anyhow::Result<Done> {
         let mut request = serde_json::to_vec(&(&self.way, batch))?;
         request.push(b'\n');
@@ -113,7 +128,10 @@ pub(super) fn serve() -> anyhow::Result<()> {
         let done = match way {
             Way::Fork => {
                 preload();
-                run_batch(batch, start_fork, wait_fork)?
+                match batch.figure {
+                    Figure::ExitKnown => run_batch(batch, start_fork, wait_fork)?,
+                    Figure::FirstInstruction => run_each(batch, fork_and_tell)?,
+                }
             }
             Way::Mpforkd(socket) | Way::MpforkdSpares(socket) => match &mpforkd {
                 None => mpforkd.insert(Mpforkd::new(&socket)?).run(batch)?,
@@ -138,6 +156,26 @@ fn start_fork() -> anyhow::Result<i32> {
     match fork() {
         Ok(Forked::Child) => exit_now(0),
         Ok(Forked::Parent(pid)) => Ok(pid),
+        Err(error) => bail!("can't fork: {error:?}"),
+    }
+}
+
+/// A child that tells when it began.
+fn fork_and_tell() -> anyhow::Result<u64> {
+    let (mut told, mut tell) = std::io::pipe()?;
+    let asked = now_ns();
+    match fork() {
+        Ok(Forked::Child) => {
+            let began = now_ns();
+            let _ = tell.write_all(&began.to_ne_bytes());
+            exit_now(0)
+        }
+        Ok(Forked::Parent(pid)) => {
+            let mut began = [0; 8];
+            told.read_exact(&mut began)?;
+            wait_fork(pid)?;
+            Ok(u64::from_ne_bytes(began).saturating_sub(asked))
+        }
         Err(error) => bail!("can't fork: {error:?}"),
     }
 }

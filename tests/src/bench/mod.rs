@@ -12,7 +12,7 @@ mod stats;
 
 use crate::running;
 use clap::Parser;
-use contender::{Batch, Contender};
+use contender::{Batch, Contender, Figure};
 use helper::{Helper, Way};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,8 +47,6 @@ struct Cli {
     helper: bool,
 }
 
-/// How many workers are outstanding at once in each figure. The first is the one for latencies.
-const OUTSTANDING: [u32; 2] = [1, 16];
 /// How much is preloaded. A fork of that much takes milliseconds: a turn is a tenth as long.
 const PRELOADS_MB: [u32; 2] = [0, 100];
 
@@ -118,6 +116,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
 struct Measured {
     contender: &'static str,
     what: &'static str,
+    figure: Figure,
     preload_mb: u32,
     outstanding: u32,
     figures: stats::Figures,
@@ -130,8 +129,9 @@ fn measure(
 ) -> anyhow::Result<Vec<Measured>> {
     let mut all = Vec::new();
     for contender in contenders.iter() {
-        for outstanding in OUTSTANDING {
+        for &(figure, outstanding) in contender.figures() {
             all.push(Measured {
+                figure,
                 contender: contender.name(),
                 what: contender.what(),
                 preload_mb: contender.preload_mb(),
@@ -141,8 +141,11 @@ fn measure(
         }
     }
     for round in 0..=rounds {
-        for (contender, measured) in contenders.iter_mut().zip(all.chunks_mut(OUTSTANDING.len())) {
-            for measured in measured {
+        let mut rest = all.as_mut_slice();
+        for contender in contenders.iter_mut() {
+            let (own, others) = rest.split_at_mut(contender.figures().len());
+            rest = others;
+            for measured in own {
                 let tenth = batch.div_ceil(10);
                 let count = if measured.preload_mb > 0 {
                     tenth
@@ -150,6 +153,7 @@ fn measure(
                     batch
                 };
                 let done = contender.run(Batch {
+                    figure: measured.figure,
                     count,
                     outstanding: measured.outstanding,
                 })?;

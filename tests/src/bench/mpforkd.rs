@@ -1,6 +1,6 @@
 //! A worker of a running mpforkd, forked from a zygote of this very program.
 
-use super::contender::{Batch, Done, nanos, run_batch};
+use super::contender::{Batch, Done, Figure, nanos, now_ns, run_batch, run_each};
 use anyhow::ensure;
 use mpfork::{Context, StartMethod};
 use std::path::Path;
@@ -54,6 +54,13 @@ impl Mpforkd {
 impl Mpforkd {
     pub(super) fn run(&self, batch: Batch) -> anyhow::Result<Done> {
         let context = &self.context;
+        if batch.figure == Figure::FirstInstruction {
+            return run_each(batch, || {
+                let asked = now_ns();
+                let began = context.spawn(now_ns, ())?.join()?;
+                Ok(began.saturating_sub(asked))
+            });
+        }
         if batch.outstanding > 1 {
             return self.runtime.block_on(Self::run_outstanding(context, batch));
         }

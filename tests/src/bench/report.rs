@@ -1,6 +1,7 @@
 //! The figures, for people and as JSON.
 
 use super::Measured;
+use super::contender::Figure;
 use super::host::Host;
 use anyhow::Context as _;
 use serde::Serialize;
@@ -40,7 +41,7 @@ impl Report {
         let rows = measured.iter().map(|measured| Row {
             contender: measured.contender,
             preload_mb: measured.preload_mb,
-            figure: "exit_known",
+            figure: measured.figure.name(),
             outstanding: measured.outstanding,
             p50_us: measured.figures.micros(50.0),
             p95_us: measured.figures.micros(95.0),
@@ -72,9 +73,10 @@ impl Report {
         writeln!(text, "{}\n", self.host.line())?;
         writeln!(
             text,
-            "{:<15}{:>11}{:>13}{:>10}{:>10}{:>10}{:>11}{:>9}",
+            "{:<15}{:>8}  {:<18}{:>11}{:>9}{:>9}{:>9}{:>10}{:>9}",
             "contender",
-            "preload MB",
+            "preload",
+            "figure",
             "outstanding",
             "p50 µs",
             "p95 µs",
@@ -84,9 +86,10 @@ impl Report {
         )?;
         for row in &self.rows {
             let line = format!(
-                "{:<15}{:>11}{:>13}{:>10.1}{:>10.1}{:>10.1}{:>11.1}",
+                "{:<15}{:>5} MB  {:<18}{:>11}{:>9.1}{:>9.1}{:>9.1}{:>10.1}",
                 row.contender,
                 row.preload_mb,
+                row.figure,
                 row.outstanding,
                 row.p50_us,
                 row.p95_us,
@@ -104,8 +107,10 @@ impl Report {
             writeln!(text, "{note}")?;
         }
         let worker = |name| {
-            let is_it =
-                |row: &&Row| row.contender == name && row.outstanding == 1 && row.preload_mb == 0;
+            let is_it = |row: &&Row| {
+                let known = row.figure == Figure::ExitKnown.name() && row.outstanding == 1;
+                row.contender == name && known && row.preload_mb == 0
+            };
             self.ratio(self.rows.iter().find(is_it)?)
         };
         if let (Some(fork), Some(spare)) = (worker("mpforkd"), worker("mpforkd-spares")) {
@@ -127,7 +132,7 @@ impl Report {
     fn ratio(&self, row: &Row) -> Option<f64> {
         let base = self.rows.iter().find(|base| {
             base.contender == BASE
-                && base.outstanding == row.outstanding
+                && (base.figure, base.outstanding) == (row.figure, row.outstanding)
                 && base.preload_mb == row.preload_mb
         })?;
         Some(row.p50_us / base.p50_us)

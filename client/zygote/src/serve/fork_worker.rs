@@ -13,6 +13,11 @@ use std::time::{Duration, Instant};
 /// One for the worker's socket, which would be lost, and the link with it, and one for its pidfd.
 const RESERVED: usize = 2;
 
+/// A fork that takes less holds nobody up.
+const CHEAP: Duration = Duration::from_micros(100);
+/// The longest time that nothing happens before a spare is forked.
+const LULL: Duration = Duration::from_millis(50);
+
 /// A spare that is to be forked when there is nothing else to do.
 #[derive(Debug)]
 pub(super) struct Wanted {
@@ -31,6 +36,16 @@ impl Zygote {
         }
     }
 
+    /// How long nothing must have happened before a spare is forked. While a fork lasts no worker is
+    /// forked that somebody waits for, and no exit told: where that is long, a burst is let pass first.
+    pub(super) fn lull(&self) -> Duration {
+        if self.fork_time < CHEAP {
+            Duration::ZERO
+        } else {
+            (self.fork_time * 2).min(LULL)
+        }
+    }
+
     /// Forks a worker with this socket. Returns the new worker in itself, nothing in the zygote.
     pub(super) fn fork_worker(
         &mut self,
@@ -38,8 +53,7 @@ impl Zygote {
         socket: OwnedFd,
         spare: bool,
     ) -> Result<Option<Born>, Fatal> {
-        let mut took = Duration::ZERO;
-        let failed = match self.try_fork(&mut took) {
+        let failed = match self.try_fork() {
             Ok(Side::Child) => {
                 return Ok(Some(Born {
                     control: socket,
@@ -50,7 +64,7 @@ impl Zygote {
                     spare,
                 }));
             }
-            Ok(Side::Parent(pid)) => return self.report_fork(worker, pid, took).map(|()| None),
+            Ok(Side::Parent(pid)) => return self.report_fork(worker, pid).map(|()| None),
             Err(failed) => failed,
         };
         let failed = ForkFailed { worker, ..failed };
@@ -59,7 +73,7 @@ impl Zygote {
         Ok(None)
     }
 
-    fn try_fork(&self, took: &mut Duration) -> Result<Side, ForkFailed> {
+    fn try_fork(&mut self) -> Result<Side, ForkFailed> {
         if self.closing {
             return Err(ForkFailed {
                 errno: rustix::io::Errno::SHUTDOWN.raw_os_error(),
@@ -81,7 +95,7 @@ impl Zygote {
         }
         let begun = Instant::now();
         let forked = fork();
-        *took = begun.elapsed();
+        self.fork_time = begun.elapsed();
         forked.map_err(|error| match error {
             ForkError::Threads(threads::ManyThreads { names }) => ForkFailed {
                 message: format!(
@@ -99,7 +113,7 @@ impl Zygote {
         })
     }
 
-    fn report_fork(&mut self, worker: u64, pid: i32, took: Duration) -> Result<(), Fatal> {
+    fn report_fork(&mut self, worker: u64, pid: i32) -> Result<(), Fatal> {
         let link = &self.link;
         self.reaper.watch(pid, worker, &mut |exited| {
             link.send(zygote_frame::Frame::Exited(exited), None)
@@ -118,7 +132,7 @@ impl Zygote {
                 let forked = zygote_frame::Frame::Forked(Forked {
                     worker,
                     pid,
-                    took: took.try_into().ok(),
+                    took: self.fork_time.try_into().ok(),
                 });
                 self.link.send(forked, Some(pidfd.as_fd()))
             }

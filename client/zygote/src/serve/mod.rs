@@ -196,6 +196,8 @@ struct Zygote {
     reserved: Vec<OwnedFd>,
     /// Spares to fork, in this order.
     wanted: VecDeque<Wanted>,
+    /// What the last fork took.
+    fork_time: Duration,
     tasks: Tasks,
     group: Pid,
     closing: bool,
@@ -225,6 +227,7 @@ impl Zygote {
             kept,
             reserved: Vec::new(),
             wanted: VecDeque::new(),
+            fork_time: Duration::ZERO,
             tasks,
             group: nix::unistd::getpgrp(),
             closing: false,
@@ -275,7 +278,7 @@ impl Zygote {
         let timeout = if self.wanted.is_empty() {
             self.reaper.next(Instant::now()).map(timespec)
         } else {
-            Some(Timespec::default())
+            Some(timespec(self.lull()))
         };
         let mut polled = [
             PollFd::new(&self.children, PollFlags::IN),
