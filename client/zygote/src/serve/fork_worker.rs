@@ -21,14 +21,15 @@ pub(super) struct Wanted {
 }
 
 impl Zygote {
-    /// Holds numbers for the descriptors of the next fork, as far as there are any.
-    pub(super) fn reserve(&mut self) {
+    /// Holds numbers for the descriptors of the next fork; false when there are not as many.
+    pub(super) fn reserve(&mut self) -> bool {
         while self.reserved.len() < RESERVED {
             match self.link.socket().try_clone_to_owned() {
                 Ok(number) => self.reserved.push(number),
-                Err(_) => return,
+                Err(_) => return false,
             }
         }
+        true
     }
 
     /// Forks a worker with this socket. Returns the new worker in itself, nothing in the zygote.
