@@ -208,10 +208,17 @@ fn there_are_no_more_than_the_limit_and_none_without_room() {
         client.exit_of(shell("true")).await;
         assert_eq!(client.template("command").await.spares_idle, 0);
         // The configuration is read again: there may be none.
+        let files = async || {
+            let limits = client.status().await.limits;
+            let files = limits.iter().find(|limit| limit.name == "worker_files");
+            files.unwrap().value
+        };
+        let before = files().await;
         let none = "[limits]\nspares = 0\n";
         std::fs::write(daemon.path("mpforkd.toml"), none).unwrap();
         daemon.signal(rustix::process::Signal::HUP);
         gone("those that may not be", &all).await;
+        assert_eq!(files().await, before + 6, "two of each");
         assert_eq!(client.exit_of(shell("true")).await.exitcode(), 0);
         assert_eq!(client.template(&digest).await.spares_idle, 0);
     });
