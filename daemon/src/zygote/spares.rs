@@ -22,6 +22,8 @@ const FORKS_AHEAD: u32 = 3;
 const RARE: Duration = Duration::from_secs(10);
 /// How long none is asked for after one could not be had.
 const PAUSE: Duration = Duration::from_secs(1);
+/// No fork is taken to last longer, whatever its zygote says.
+const LONGEST_FORK: Duration = Duration::from_secs(60);
 
 /// What all spares of the daemon together may come to.
 #[derive(Debug, Default)]
@@ -117,6 +119,7 @@ impl Spares {
 
     /// A fork, of whatever, took so long.
     pub(super) fn fork_took(&mut self, took: Duration) {
+        let took = took.min(LONGEST_FORK);
         let before = self.demand.fork_time.unwrap_or(took);
         self.demand.fork_time = Some((before * 7 + took) / 8);
     }
@@ -287,6 +290,13 @@ mod tests {
         let (mut demand, now) = after(2000, Duration::from_millis(20));
         demand.fork_time = Some(Duration::from_millis(30));
         assert_eq!(demand.target(now, BOUNDS), 6, "50 a second, in 90 ms");
+        let mut spares = Spares::default();
+        for _ in 0..10 {
+            spares.fork_took(Duration::MAX);
+            spares.started();
+        }
+        let most = SparesConfig { min: 0, max: 99 };
+        assert_eq!(spares.missing(most), 99, "a zygote may say anything");
         let (demand, now) = (Demand::default(), Instant::now());
         assert_eq!(demand.target(now, SparesConfig { min: 3, max: 8 }), 3);
     }
