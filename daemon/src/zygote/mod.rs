@@ -146,7 +146,7 @@ impl Zygote {
     }
 
     fn ask_for_spares(&self, state: &mut State, daemon: &Daemon, bounds: SparesConfig) {
-        if state.leaving {
+        if state.leaving || daemon.accepting().is_err() {
             return;
         }
         let most = daemon.config().limits.spares;

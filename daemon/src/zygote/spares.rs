@@ -9,7 +9,7 @@ use crate::worker::control::Control;
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Over how long starts are counted.
@@ -27,17 +27,29 @@ const LONGEST_FORK: Duration = Duration::from_secs(60);
 
 /// What all spares of the daemon together may come to.
 #[derive(Debug, Default)]
-pub(crate) struct Budget(Arc<AtomicUsize>);
+pub(crate) struct Budget {
+    used: Arc<AtomicUsize>,
+    /// None may be added, however few there are.
+    closed: AtomicBool,
+}
 
 impl Budget {
     /// How many there are.
     pub(crate) fn used(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Whether there may be more from now on.
+    pub(crate) fn open(&self, open: bool) {
+        self.closed.store(!open, Ordering::Relaxed);
     }
 
     fn take(&self, most: usize) -> Option<Counted> {
-        let before = self.0.fetch_add(1, Ordering::Relaxed);
-        let counted = Counted(Arc::clone(&self.0));
+        if self.closed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let before = self.used.fetch_add(1, Ordering::Relaxed);
+        let counted = Counted(Arc::clone(&self.used));
         (before < most).then_some(counted)
     }
 }
