@@ -196,6 +196,8 @@ impl Zygote {
         let mut state = self.state();
         state.answered = Some(Instant::now());
         state.owed = state.owed.saturating_sub(1);
+        // One that failed brought none.
+        self.link.expect_at_most(state.owed);
         if state.spares.is_coming(number) {
             return Answered::Spare;
         }
