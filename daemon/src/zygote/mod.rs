@@ -191,6 +191,13 @@ impl Zygote {
             .is_some_and(|answered| answered.elapsed() < within)
     }
 
+    /// Whether it has been asked for a spare and has answered nothing within this time: it tells of no
+    /// exit either.
+    pub(crate) fn is_stuck(&self, limit: Duration) -> bool {
+        let waited = self.state().spares.waited_for();
+        waited.is_some_and(|waited| waited >= limit) && !self.has_answered(limit)
+    }
+
     /// Whose Fork was just answered.
     fn answered(&self, number: u64) -> Answered {
         let mut state = self.state();

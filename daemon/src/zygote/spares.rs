@@ -87,6 +87,7 @@ impl Spare {
 struct Coming {
     control: Control,
     counted: Counted,
+    asked: Instant,
 }
 
 /// The spares of one zygote.
@@ -159,7 +160,11 @@ impl Spares {
         let fork = wire::supervisor_frame::Frame::Fork(wire::Fork { worker, spare });
         // A link that is broken shows in its driver.
         link.send(fork, vec![theirs]).ok()?;
-        let coming = Coming { control, counted };
+        let coming = Coming {
+            control,
+            counted,
+            asked: Instant::now(),
+        };
         self.coming.insert(number, coming);
         Some(())
     }
@@ -169,6 +174,12 @@ impl Spares {
         self.pause = Some(Instant::now() + PAUSE);
     }
 
+    /// For how long one has been asked for and not answered.
+    pub(super) fn waited_for(&self) -> Option<Duration> {
+        let asked = self.coming.values().map(|coming| coming.asked).min()?;
+        Some(asked.elapsed())
+    }
+
     /// Whether it was asked for, and not answered yet.
     pub(super) fn is_coming(&self, number: u64) -> bool {
         self.coming.contains_key(&number)
@@ -176,7 +187,11 @@ impl Spares {
 
     /// One that was asked for is there.
     pub(super) fn forked(&mut self, number: u64, pid: i32, pidfd: OwnedFd) {
-        if let Some(Coming { control, counted }) = self.coming.remove(&number) {
+        let coming = self.coming.remove(&number);
+        if let Some(Coming {
+            control, counted, ..
+        }) = coming
+        {
             self.idle.push_back(Spare {
                 number,
                 pid,
