@@ -218,7 +218,7 @@ impl Zygote {
         if std::mem::replace(&mut state.leaving, true) {
             return;
         }
-        state.spares.clear();
+        state.spares.clear().into_iter().for_each(Spare::end);
         drop(state);
         let frame = wire::supervisor_frame::Frame::Shutdown(wire::Shutdown {});
         if let Err(error) = self.link.send(frame, Vec::new()) {

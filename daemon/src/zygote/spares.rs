@@ -7,7 +7,7 @@ use super::{Link, wire};
 use crate::config::SparesConfig;
 use crate::worker::control::Control;
 use std::collections::{HashMap, VecDeque};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -76,6 +76,11 @@ pub(crate) struct Spare {
 }
 
 impl Spare {
+    /// Nobody needs it any more. It may be stopped, and would not notice.
+    pub(super) fn end(self) {
+        let _ = mpfork_sys::pidfd::signal(self.pidfd.as_fd(), nix::libc::SIGKILL);
+    }
+
     /// Its number, pid, pidfd and socket: it is a worker now.
     pub(crate) fn into_parts(self) -> (u64, i32, OwnedFd, Control) {
         (self.number, self.pid, self.pidfd, self.control)
@@ -222,7 +227,8 @@ impl Spares {
     /// Lets those go that are more than the template is worth.
     pub(super) fn trim(&mut self, bounds: SparesConfig) {
         let target = self.demand.target(Instant::now(), bounds);
-        self.idle.truncate(target);
+        let least = target.min(self.idle.len());
+        self.idle.drain(least..).for_each(Spare::end);
     }
 
     /// Lets all go: those that have been forked when they are dropped.
