@@ -269,6 +269,12 @@ impl Worker {
         reports
     }
 
+    /// Another takes its place among the running: it never began.
+    pub(crate) fn give_up_place(&self) {
+        let place = self.state().place.take();
+        drop(place);
+    }
+
     pub(crate) fn has_timed_out(&self) -> bool {
         self.state().timed_out.is_some()
     }

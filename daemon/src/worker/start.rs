@@ -222,16 +222,14 @@ async fn begun(
     let reports = worker.first_reports(limit).await;
     let unheard = !reports.applied && reports.start_failed.is_none() && !worker.has_timed_out();
     let result = check_begun(worker, reports);
-    match &result {
-        Ok(()) => {
-            daemon.workers.confirm(worker);
-            daemon.events.publish(Record::worker_started(worker));
-        }
-        Err(_) => daemon.workers.discard(worker),
+    if result.is_ok() {
+        daemon.workers.confirm(worker);
+        daemon.events.publish(Record::worker_started(worker));
     }
     let replaced = limit.is_some() && unheard;
     if replaced {
         tracing::debug!(pid = worker.pid, "a spare did not begin, replaced");
+        worker.give_up_place();
         // It may be stopped.
         if let Some(pidfd) = worker.pidfd() {
             let _ = mpfork_sys::pidfd::signal(pidfd.as_fd(), nix::libc::SIGKILL);
