@@ -257,7 +257,11 @@ impl Worker {
                 }
             };
             if tokio::time::timeout(limit, heard).await.is_err() {
-                control.close();
+                // It may have been heard while mpforkd was busy.
+                control.drain();
+                if !control.reports.tell_something() {
+                    control.close();
+                }
             }
         }
         // A time limit of the worker, or its owner's death, ends this.
