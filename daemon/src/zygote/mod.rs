@@ -124,6 +124,11 @@ impl Zygote {
         state.spares.take()
     }
 
+    /// A spare that was taken this very moment, and could not be assigned.
+    pub(crate) fn put_back(&self, spare: Spare) {
+        self.state().spares.put_back(spare);
+    }
+
     /// A process that it forked is this worker: from here on its exit is awaited.
     pub(crate) fn enrolled(&self, number: u64, worker: &Arc<Worker>) {
         let mut state = self.state();

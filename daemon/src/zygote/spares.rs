@@ -111,6 +111,11 @@ impl Spares {
         self.idle.pop_front()
     }
 
+    /// One that was taken, and got no assignment.
+    pub(super) fn put_back(&mut self, spare: Spare) {
+        self.idle.push_front(spare);
+    }
+
     pub(super) fn idle(&self) -> usize {
         self.idle.len()
     }
