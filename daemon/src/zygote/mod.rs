@@ -134,6 +134,7 @@ impl Zygote {
         let mut state = self.state();
         state.running.insert(number, Arc::clone(worker));
         self.publish(&state);
+        drop(state);
     }
 
     /// A worker was started. Spares are seen to when one ends, if there are any left.
@@ -214,6 +215,7 @@ impl Zygote {
             return Answered::Spare;
         }
         let pending = state.pending.remove(&number);
+        drop(state);
         pending.map_or(Answered::GivenUp, Answered::Start)
     }
 

@@ -277,12 +277,14 @@ impl Demand {
             return bounds.min;
         }
         let per_second = self.recent_at(now) / WINDOW.as_secs_f64();
-        // Never negative, and small.
         let ahead = self
             .fork_time
             .map_or(AHEAD, |fork| AHEAD.max(fork * FORKS_AHEAD));
-        let meanwhile = (per_second * ahead.as_secs_f64()).ceil() as usize;
-        (1 + meanwhile).clamp(bounds.min, bounds.max)
+        let meanwhile = (per_second * ahead.as_secs_f64()).ceil();
+        // Never negative, and of a fraction nothing is left.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let meanwhile = meanwhile as usize;
+        meanwhile.saturating_add(1).clamp(bounds.min, bounds.max)
     }
 }
 
