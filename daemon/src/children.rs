@@ -189,7 +189,11 @@ fn reaped_one(
     worker: Option<Arc<Worker>>,
     leftovers: bool,
 ) {
-    let zygote = daemon.children.table().zygotes.remove(&pid);
+    let (zygote, disregarded) = {
+        let mut table = daemon.children.table();
+        // Whoever it was, the number is free from here on.
+        (table.zygotes.remove(&pid), table.disregarded.remove(&pid))
+    };
     if let Some(child) = zygote {
         let status = ChildStatus(Ended::from_raw(reaped.status));
         child.ended.send_replace(Some(status));
@@ -200,10 +204,10 @@ fn reaped_one(
         finish(daemon, &worker, adopted(&reaped, leftovers));
         return;
     }
-    let mut table = daemon.children.table();
-    if table.disregarded.remove(&pid) {
+    if disregarded {
         return;
     }
+    let mut table = daemon.children.table();
     table.strangers += 1;
     table.strays.push_back(Stray {
         pid,

@@ -167,13 +167,15 @@ impl Daemon {
         self.waiting_starts.load(Ordering::Relaxed)
     }
 
-    /// Whether workers may be forked ahead now.
+    /// Whether workers may be forked ahead now, and until this is asked again.
     pub(crate) fn has_room_for_spares(&self) -> bool {
-        let used = self.spares.used();
-        used <= self.config().limits.spares
+        let limit = self.config().limits.spares;
+        let room = self.spares.used() <= limit
             && self.accepting().is_ok()
-            // Nobody asks while there are none.
-            && (used == 0 || !crate::pressure::is_high())
+            // Nobody asks when there may be none.
+            && (limit == 0 || !crate::pressure::is_high());
+        self.spares.open(room);
+        room
     }
 
     /// Reads a zygote's memory in the background, on a thread that may block.

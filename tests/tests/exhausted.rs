@@ -58,6 +58,42 @@ fn a_fork_waits_while_too_many_descriptors_are_in_flight() {
 }
 
 #[test]
+fn a_spare_that_ends_while_too_many_descriptors_are_in_flight_is_missed_by_nobody() {
+    give_up_exemptions();
+    let setup = Setup::new()
+        .open_files(400)
+        .config("[spares]\nmin = 1\n[limits]\nworkers = 1");
+    check(setup, async |daemon| {
+        let client = daemon.connect().await;
+        client.warm("command").await.unwrap();
+        let zygote = client.template("command").await.zygote_pid;
+        eventually_async("there is one", async || {
+            (client.template("command").await.spares_idle == 1).then_some(())
+        })
+        .await;
+        let full = in_flight();
+        let meanwhile = async {
+            eventually_async("a worker is being started", async || {
+                (client.in_use("workers").await == 1).then_some(())
+            })
+            .await;
+            for spare in process::children(zygote) {
+                process::kill(spare.pid);
+            }
+            eventually_async("it is reaped", async || {
+                process::children(zygote).is_empty().then_some(())
+            })
+            .await;
+            drop(full);
+        };
+        let (exit, ()) = tokio::join!(client.exit_of(shell("exit 5")), meanwhile);
+        assert_eq!(exit.exitcode(), 5);
+        assert_eq!(client.in_use("workers").await, 0);
+        assert_eq!(client.template("command").await.workers_running, 0);
+    });
+}
+
+#[test]
 fn starts_at_once_without_open_files_are_refused_and_harm_nobody() {
     check(Setup::new().open_files(400), async |daemon| {
         let client = daemon.connect().await;

@@ -208,10 +208,17 @@ fn there_are_no_more_than_the_limit_and_none_without_room() {
         client.exit_of(shell("true")).await;
         assert_eq!(client.template("command").await.spares_idle, 0);
         // The configuration is read again: there may be none.
+        let files = async || {
+            let limits = client.status().await.limits;
+            let files = limits.iter().find(|limit| limit.name == "worker_files");
+            files.unwrap().value
+        };
+        let before = files().await;
         let none = "[limits]\nspares = 0\n";
         std::fs::write(daemon.path("mpforkd.toml"), none).unwrap();
         daemon.signal(rustix::process::Signal::HUP);
         gone("those that may not be", &all).await;
+        assert_eq!(files().await, before + 6, "two of each");
         assert_eq!(client.exit_of(shell("true")).await.exitcode(), 0);
         assert_eq!(client.template(&digest).await.spares_idle, 0);
     });
@@ -243,5 +250,125 @@ fn many_clients_at_once_get_workers_of_their_own() {
             (template.workers_started, template.workers_failed),
             (400, 0)
         );
+    });
+}
+
+#[test]
+fn one_that_does_not_answer_takes_no_second_place() {
+    let setup = Setup::new()
+        .config(ALWAYS)
+        .config("[timeouts]\nfork = \"500ms\"\n[limits]\nworkers = 1");
+    check(setup, async |daemon| {
+        let client = daemon.connect().await;
+        let digest = client.test_template(&[]).await;
+        client.warm(&digest).await.unwrap();
+        for spare in spares(&client, &digest, 4).await {
+            process::stop(spare.pid);
+        }
+        let exit = client.exit_of(function(&digest, "value", ())).await;
+        assert_eq!(exit.exitcode(), 0);
+    });
+}
+
+#[test]
+fn one_that_dies_with_its_zygote_when_it_was_just_assigned_gives_its_place_back() {
+    let setup = Setup::new().config(ALWAYS).config("[limits]\nworkers = 1");
+    check(setup, async |daemon| {
+        let client = daemon.connect().await;
+        let digest = client.test_template(&[]).await;
+        client.warm(&digest).await.unwrap();
+        for spare in spares(&client, &digest, 4).await {
+            process::stop(spare.pid);
+        }
+        let zygote = client.template(&digest).await.zygote_pid;
+        let starts = client.exit_of(function(&digest, "value", ()));
+        let dies = async {
+            eventually_async("one is assigned", async || {
+                (client.in_use("workers").await == 1).then_some(())
+            })
+            .await;
+            // They get HUP then, as stopped processes that nobody of their session could resume.
+            process::kill(zygote);
+        };
+        let (exit, ()) = tokio::join!(starts, dies);
+        assert_eq!(exit.exitcode(), 0);
+        eventually_async("nothing takes a place", async || {
+            (client.in_use("workers").await == 0).then_some(())
+        })
+        .await;
+        assert_eq!(client.template(&digest).await.workers_running, 0);
+    });
+}
+
+#[test]
+fn a_zygote_that_forks_none_any_more_is_given_up() {
+    let setup = Setup::new()
+        .config(ALWAYS)
+        .config("[timeouts]\nfork = \"500ms\"");
+    check(setup, async |daemon| {
+        let client = daemon.connect().await;
+        let digest = client.test_template(&[]).await;
+        client.warm(&digest).await.unwrap();
+        spares(&client, &digest, 4).await;
+        process::stop(client.template(&digest).await.zygote_pid);
+        let (mut run, _) = client.run_until_line(function(&digest, "hang", ())).await;
+        assert_eq!(run.started.way(), StartWay::Spare);
+        client.signal(run.id(), 12, false).await.unwrap();
+        assert_eq!(run.exit().await.exitcode(), -12);
+    });
+}
+
+#[test]
+fn stopped_ones_end_when_they_are_not_needed_any_more() {
+    check(Setup::new().config(ALWAYS), async |daemon| {
+        let client = daemon.connect().await;
+        let digest = client.test_template(&[]).await;
+        client.warm(&digest).await.unwrap();
+        let stopped = spares(&client, &digest, 4).await;
+        for spare in &stopped {
+            process::stop(spare.pid);
+        }
+        std::fs::write(daemon.path("mpforkd.toml"), NEVER).unwrap();
+        daemon.signal(rustix::process::Signal::HUP);
+        gone("those that may not be", &stopped).await;
+    });
+}
+
+#[test]
+fn those_that_can_not_be_forked_leave_nothing_open() {
+    let setup = Setup::new().config("[spares]\nmin = 1\n");
+    check(setup, async |daemon| {
+        let client = daemon.connect().await;
+        let digest = client.test_template(&[("TEST_FAULT", "before-fork")]).await;
+        client.warm(&digest).await.unwrap();
+        let tried = async |times: usize| {
+            eventually_async("more were tried", async || {
+                let tried = daemon.log().matches("can't fork a spare").count();
+                (tried >= times).then_some(())
+            })
+            .await;
+        };
+        let open = || process::open_descriptors(daemon.pid());
+        tried(1).await;
+        let few = open();
+        tried(4).await;
+        // It may be reading some file of its own just now.
+        eventually_async("none is left", async || (open() <= few).then_some(())).await;
+    });
+}
+
+#[test]
+fn a_template_with_few_descriptors_has_spares_too() {
+    let program = mpfork_tests::harness::programs::test_program();
+    let config = format!(
+        "[templates.few]\nprogram = \"{}\"\nwarm = true\nspares = {{ min = 16, max = 16 }}\n[templates.few.rlimits]\nnofile = 14\n",
+        program.display()
+    );
+    check(Setup::new().config(&config), async |daemon| {
+        let client = daemon.connect().await;
+        client.warm("few").await.unwrap();
+        let zygote = client.template("few").await.zygote_pid;
+        spares(&client, "few", 16).await;
+        assert_eq!(client.template("few").await.zygote_pid, zygote);
     });
 }

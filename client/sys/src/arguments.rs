@@ -162,8 +162,9 @@ pub fn replace(name: Option<&[u8]>, arguments: &[Vec<u8>]) -> Result<(), Replace
     let mut slot = 0;
     while let Some(end) = rest.iter().position(|byte| *byte == 0) {
         let (argument, after) = rest.split_at_mut(end + 1);
-        // SAFETY: there are no more strings than slots, the name's included, as was checked; this is the only thread, so
-        // nobody reads the array meanwhile. The string ends with a NUL byte and is never freed.
+        // SAFETY: there are no more strings than slots, the name's included, as was checked; this is the
+        // only thread, so nobody reads the array meanwhile. The string ends with a NUL byte and is never
+        // freed.
         unsafe { array.wrapping_add(slot).write(argument.as_mut_ptr().cast()) };
         slot += 1;
         rest = after;

@@ -174,7 +174,7 @@ impl Template {
     }
 
     /// Sees to the spares as time goes by: fewer when starts have become rare, none when there is no
-    /// room for them.
+    /// room for them. A zygote that does not fork them any more is given up.
     pub(crate) fn tend_spares(&self, daemon: &Daemon, room: bool) {
         let (zygote, bounds) = {
             let state = self.state();
@@ -185,6 +185,15 @@ impl Template {
             let bounds = if room { state.spares(daemon) } else { none };
             (Arc::clone(zygote), bounds)
         };
+        if zygote.is_stuck(daemon.config().timeouts.fork) {
+            tracing::warn!(
+                template = self.display,
+                zygote = zygote.child.pid,
+                "did not fork a spare in time, killed: is it stopped, or in a hook?"
+            );
+            zygote.child.kill();
+            return;
+        }
         zygote.trim_spares(bounds);
         zygote.refill(daemon, bounds);
     }

@@ -8,9 +8,12 @@ use mpfork_proto::link::{
 use mpfork_proto::v1::Failure;
 use mpfork_sys::fdpass;
 use mpfork_sys::reactor::{Readable, Writable};
+use rustix::net::sockopt;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 /// The most bytes of reports read from one worker.
@@ -59,6 +62,8 @@ pub(crate) struct Control {
     socket: Readable,
     /// What the socket did not take of the assignment.
     rest: Vec<u8>,
+    /// Of a part of the assignment it is not known whether it was taken.
+    undelivered: Arc<AtomicBool>,
     /// What was read of reports that are not whole yet.
     incoming: FrameBuffer,
     pub(crate) reports: Reports,
@@ -81,6 +86,7 @@ impl Control {
         let control = Self {
             socket: Readable::new(ours.into())?,
             rest: Vec::new(),
+            undelivered: Arc::default(),
             incoming: FrameBuffer::default(),
             reports: Reports::default(),
         };
@@ -108,6 +114,8 @@ impl Control {
             }
         }
         self.rest = bytes[sent..].to_vec();
+        let undelivered = !self.rest.is_empty();
+        self.undelivered.store(undelivered, Ordering::Relaxed);
         Ok(())
     }
 
@@ -121,6 +129,7 @@ impl Control {
         Ok(Delivery {
             socket: Writable::of(self.socket.as_fd())?,
             rest: std::mem::take(&mut self.rest),
+            undelivered: Arc::clone(&self.undelivered),
         })
     }
 
@@ -201,10 +210,21 @@ impl Control {
     }
 
     /// One byte behind the assignment tells a worker that finds the socket closed that its start was
-    /// given up. Without it mpforkd has died, and what it started goes on.
+    /// given up. Without it mpforkd has died, and what it started goes on. Not within the assignment: a
+    /// worker that gets a part of it never begins.
     fn revoke(&mut self) {
-        if !std::mem::replace(&mut self.reports.closed, true) {
-            let _ = fdpass::send(self.socket.as_fd(), &[0], &[]);
+        if std::mem::replace(&mut self.reports.closed, true)
+            || self.undelivered.load(Ordering::Relaxed)
+        {
+            return;
+        }
+        let sent = fdpass::send(self.socket.as_fd(), &[0], &[]);
+        if sent.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            // The assignment fills the socket to the last byte: it gets room for one more.
+            let socket = self.socket.as_fd();
+            let _ = sockopt::socket_send_buffer_size(socket)
+                .and_then(|size| sockopt::set_socket_send_buffer_size(socket, size));
+            let _ = fdpass::send(socket, &[0], &[]);
         }
     }
 }
@@ -220,6 +240,7 @@ impl Drop for Control {
 pub(crate) struct Delivery {
     socket: Writable,
     rest: Vec<u8>,
+    undelivered: Arc<AtomicBool>,
 }
 
 impl Delivery {
@@ -237,5 +258,39 @@ impl Delivery {
                 Err(_) => return,
             }
         }
+        self.undelivered.store(false, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mpfork_proto::link::AssignedState;
+    use std::io::Read as _;
+
+    #[tokio::test]
+    async fn what_is_given_up_is_revoked_however_long_it_is() {
+        let mut revoked = 0;
+        for kilobytes in (150..300).step_by(5) {
+            let (mut control, theirs) = Control::pair().unwrap();
+            let assignment = Assignment {
+                state: Some(AssignedState {
+                    cwd_path: Some(vec![1; kilobytes << 10]),
+                    ..AssignedState::default()
+                }),
+                ..Assignment::default()
+            };
+            control.assign(&assignment, &[]).unwrap();
+            if control.is_undelivered() {
+                continue;
+            }
+            revoked += 1;
+            control.close();
+            let mut bytes = Vec::new();
+            UnixStream::from(theirs).read_to_end(&mut bytes).unwrap();
+            let whole = frame::encode(&assignment).unwrap().len();
+            assert_eq!(bytes.len(), whole + 1, "{kilobytes} kB");
+        }
+        assert!(revoked > 1);
     }
 }

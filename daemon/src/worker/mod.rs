@@ -257,7 +257,11 @@ impl Worker {
                 }
             };
             if tokio::time::timeout(limit, heard).await.is_err() {
-                control.close();
+                // It may have been heard while mpforkd was busy.
+                control.drain();
+                if !control.reports.tell_something() {
+                    control.close();
+                }
             }
         }
         // A time limit of the worker, or its owner's death, ends this.
@@ -267,6 +271,12 @@ impl Worker {
         let reports = control.first_reports();
         self.state().control = Some(control);
         reports
+    }
+
+    /// Another takes its place among the running: it never began.
+    pub(crate) fn give_up_place(&self) {
+        let place = self.state().place.take();
+        drop(place);
     }
 
     pub(crate) fn has_timed_out(&self) -> bool {

@@ -10,6 +10,7 @@ use crate::daemon::Daemon;
 use crate::events::Record;
 use crate::template::Template;
 use crate::zygote::link::{CONGESTION_PAUSE, is_congested};
+use crate::zygote::spares::Spare;
 use crate::zygote::{ForkReply, Zygote, driver};
 use mpfork_proto::link::Assignment;
 use mpfork_proto::problem::Problem;
@@ -157,10 +158,13 @@ async fn start_in(
         };
         let id = daemon.workers.next_id();
         let limit = daemon.config().timeouts.fork;
-        let spare = zygote.take_spare().filter(|_| spares);
+        let spare = if spares {
+            assigned_spare(request, id, &zygote)?
+        } else {
+            None
+        };
         let is_spare = spare.is_some();
-        let reply = if let Some(mut spare) = spare {
-            assign(request, id, StartWay::Spare, &mut spare.control, limit).await?;
+        let reply = if let Some(spare) = spare {
             let (number, pid, pidfd, control) = spare.into_parts();
             let seed = seed(id, StartWay::Spare, control);
             let (worker, pidfd) = driver::enroll(daemon, seed, pid, pidfd);
@@ -169,7 +173,7 @@ async fn start_in(
         } else {
             let (mut control, theirs) =
                 Control::pair().map_err(|error| Problem::limit("open files of mpforkd", error))?;
-            assign(request, id, StartWay::Fork, &mut control, limit).await?;
+            assign(request, id, &mut control, limit).await?;
             let seed = Box::new(seed(id, StartWay::Fork, control));
             fork(daemon, &zygote, seed, theirs).await
         };
@@ -222,16 +226,14 @@ async fn begun(
     let reports = worker.first_reports(limit).await;
     let unheard = !reports.applied && reports.start_failed.is_none() && !worker.has_timed_out();
     let result = check_begun(worker, reports);
-    match &result {
-        Ok(()) => {
-            daemon.workers.confirm(worker);
-            daemon.events.publish(Record::worker_started(worker));
-        }
-        Err(_) => daemon.workers.discard(worker),
+    if result.is_ok() {
+        daemon.workers.confirm(worker);
+        daemon.events.publish(Record::worker_started(worker));
     }
     let replaced = limit.is_some() && unheard;
     if replaced {
         tracing::debug!(pid = worker.pid, "a spare did not begin, replaced");
+        worker.give_up_place();
         // It may be stopped.
         if let Some(pidfd) = worker.pidfd() {
             let _ = mpfork_sys::pidfd::signal(pidfd.as_fd(), nix::libc::SIGKILL);
@@ -333,15 +335,64 @@ fn check_function(
     Err(Problem::bad_request("spec.task.function.name", detail))
 }
 
+/// A spare that has its assignment, if there is one. It is nobody's until it is enrolled, and should it
+/// end meanwhile nobody would know: so this does not wait.
+fn assigned_spare(
+    request: &StartRequest,
+    id: WorkerId,
+    zygote: &Zygote,
+) -> Result<Option<Spare>, Problem> {
+    let Some(mut spare) = zygote.take_spare() else {
+        return Ok(None);
+    };
+    match try_assign(request, id, StartWay::Spare, &mut spare.control) {
+        Ok(()) => Ok(Some(spare)),
+        Err(AssignError::Io(error)) if is_congested(&error) => {
+            zygote.put_back(spare);
+            Ok(None)
+        }
+        // It has ended, which shows in its reports.
+        Err(AssignError::Io(error)) if is_hung_up(&error) => Ok(Some(spare)),
+        Err(error) => Err(not_assigned(error)),
+    }
+}
+
 /// Puts the assignment into the worker's own socket. While the user has too many descriptors in flight,
 /// which others take off their sockets soon, it waits, for at most this time.
 async fn assign(
     request: &StartRequest,
     id: WorkerId,
-    way: StartWay,
     control: &mut Control,
     limit: Duration,
 ) -> Result<(), Problem> {
+    let begun = Instant::now();
+    loop {
+        match try_assign(request, id, StartWay::Fork, control) {
+            Ok(()) => return Ok(()),
+            Err(AssignError::Io(error)) if is_congested(&error) && begun.elapsed() < limit => {
+                tokio::time::sleep(CONGESTION_PAUSE).await;
+            }
+            Err(error) => return Err(not_assigned(error)),
+        }
+    }
+}
+
+fn not_assigned(error: AssignError) -> Problem {
+    match error {
+        AssignError::Io(error) if is_congested(&error) => {
+            Problem::limit("descriptors in flight of the user", error)
+        }
+        AssignError::Io(error) => Problem::limit("open files of mpforkd", error),
+        AssignError::Frame(error) => Problem::bad_request("spec", error),
+    }
+}
+
+fn try_assign(
+    request: &StartRequest,
+    id: WorkerId,
+    way: StartWay,
+    control: &mut Control,
+) -> Result<(), AssignError> {
     let assignment = Assignment {
         // At most 252.
         descriptors: u32::try_from(request.descriptors.len()).unwrap_or(u32::MAX),
@@ -352,28 +403,9 @@ async fn assign(
         id: Some(id),
         way: way.into(),
     };
-    let begun = Instant::now();
-    loop {
-        match control.assign(&assignment, &request.descriptors) {
-            Ok(()) => break,
-            Err(AssignError::Io(error)) if is_congested(&error) && begun.elapsed() < limit => {
-                tokio::time::sleep(CONGESTION_PAUSE).await;
-            }
-            Err(AssignError::Io(error)) if is_congested(&error) => {
-                return Err(Problem::limit("descriptors in flight of the user", error));
-            }
-            // A spare that has ended, which shows in its reports.
-            Err(AssignError::Io(error)) if is_hung_up(&error) => return Ok(()),
-            Err(AssignError::Io(error)) => {
-                return Err(Problem::limit("open files of mpforkd", error));
-            }
-            Err(AssignError::Frame(error)) => return Err(Problem::bad_request("spec", error)),
-        }
-    }
+    control.assign(&assignment, &request.descriptors)?;
     if control.is_undelivered() {
-        let delivery = control
-            .delivery()
-            .map_err(|error| Problem::limit("open files of mpforkd", error))?;
+        let delivery = control.delivery()?;
         let held = request.held.clone();
         tokio::spawn(async move {
             delivery.run().await;

@@ -253,11 +253,6 @@ impl Workers {
         self.by_spares.fetch_add(spare.into(), Ordering::Relaxed);
     }
 
-    /// A provisional worker never became one.
-    pub(crate) fn discard(&self, worker: &Worker) {
-        self.table().workers.remove(&worker.id.counter);
-    }
-
     /// A worker has ended: it is remembered, and the oldest over the limit is forgotten. One that
     /// never became a worker leaves no trace.
     pub(crate) fn ended(&self, worker: &Worker, exit_bytes: usize) {
@@ -266,6 +261,7 @@ impl Workers {
             table.running_by_pid.remove(&worker.pid);
         }
         if worker.is_provisional() {
+            table.workers.remove(&worker.id.counter);
             return;
         }
         table.ended.push_back((worker.id.counter, exit_bytes));
@@ -381,5 +377,57 @@ impl Workers {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::template::identity::Identities;
+    use crate::template::spec::Spec;
+    use crate::worker::Seed;
+    use crate::worker::control::Control;
+
+    #[tokio::test]
+    async fn one_that_never_began_is_known_until_it_has_ended() {
+        let workers = Workers::new(1, &crate::config::Limits::default());
+        let spec = Spec::builtin(&Identities::default()).unwrap();
+        let name = || "command".to_owned();
+        let template = Arc::new(Template::new(name(), name(), true, None, spec));
+        let pid = std::process::id().cast_signed();
+        let seed = Seed {
+            id: workers.next_id(),
+            request_id: b"request".to_vec(),
+            name: String::new(),
+            description: String::new(),
+            template: Arc::clone(&template),
+            keep: false,
+            grace: std::time::Duration::ZERO,
+            time_limit: None,
+            owner: Claim::new(None),
+            command: false,
+            way: StartWay::Spare,
+            control: Control::pair().unwrap().0,
+            place: workers.place(&template).unwrap(),
+            streams: None,
+        };
+        let pidfd = Arc::new(mpfork_sys::pidfd::open(pid).unwrap());
+        let worker = Arc::new(Worker::new(seed, pid, pidfd));
+        workers.insert(&worker);
+        assert!(
+            !worker
+                .first_reports(Some(std::time::Duration::ZERO))
+                .await
+                .applied
+        );
+        assert!(worker.settle().is_none());
+        // Nobody is told of it, but whoever reaps it needs to know.
+        assert!(workers.get(Some(worker.id)).is_err());
+        assert!(workers.all().is_empty());
+        assert!(workers.by_pid(pid).is_some());
+        workers.ended(&worker, 0);
+        assert!(workers.by_pid(pid).is_none());
+        assert!(workers.table().workers.is_empty());
+        assert_eq!(workers.remembered(), 0);
     }
 }

@@ -1,6 +1,7 @@
 //! Reads a zygote's link to its end: forks reported, exits reported, and what to do when it dies.
 
 use super::link::Incoming;
+use super::spares::Spare;
 use super::{Answered, ForkReply, Gone, Pending, Zygote};
 use crate::children::adopt;
 use crate::daemon::Daemon;
@@ -208,7 +209,7 @@ async fn on_gone(daemon: &Arc<Daemon>, template: &Arc<Template>, zygote: &Arc<Zy
             daemon.children.disregard(spare.pid);
         }
     }
-    drop(spares);
+    spares.into_iter().for_each(Spare::end);
     let adopted = running.len();
     for (_, worker) in running {
         adopt(daemon, &worker);

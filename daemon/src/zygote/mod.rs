@@ -124,11 +124,17 @@ impl Zygote {
         state.spares.take()
     }
 
+    /// A spare that was taken this very moment, and could not be assigned.
+    pub(crate) fn put_back(&self, spare: Spare) {
+        self.state().spares.put_back(spare);
+    }
+
     /// A process that it forked is this worker: from here on its exit is awaited.
     pub(crate) fn enrolled(&self, number: u64, worker: &Arc<Worker>) {
         let mut state = self.state();
         state.running.insert(number, Arc::clone(worker));
         self.publish(&state);
+        drop(state);
     }
 
     /// A worker was started, which was a spare or not. Spares are seen to when one ends, if there are any left.
@@ -146,7 +152,7 @@ impl Zygote {
     }
 
     fn ask_for_spares(&self, state: &mut State, daemon: &Daemon, bounds: SparesConfig) {
-        if state.leaving {
+        if state.leaving || daemon.accepting().is_err() {
             return;
         }
         let most = daemon.config().limits.spares;
@@ -191,15 +197,25 @@ impl Zygote {
             .is_some_and(|answered| answered.elapsed() < within)
     }
 
+    /// Whether it has been asked for a spare and has answered nothing within this time: it tells of no
+    /// exit either.
+    pub(crate) fn is_stuck(&self, limit: Duration) -> bool {
+        let waited = self.state().spares.waited_for();
+        waited.is_some_and(|waited| waited >= limit) && !self.has_answered(limit)
+    }
+
     /// Whose Fork was just answered.
     fn answered(&self, number: u64) -> Answered {
         let mut state = self.state();
         state.answered = Some(Instant::now());
         state.owed = state.owed.saturating_sub(1);
+        // One that failed brought none.
+        self.link.expect_at_most(state.owed);
         if state.spares.is_coming(number) {
             return Answered::Spare;
         }
         let pending = state.pending.remove(&number);
+        drop(state);
         pending.map_or(Answered::GivenUp, Answered::Start)
     }
 
@@ -209,7 +225,7 @@ impl Zygote {
         if std::mem::replace(&mut state.leaving, true) {
             return;
         }
-        state.spares.clear();
+        state.spares.clear().into_iter().for_each(Spare::end);
         drop(state);
         let frame = wire::supervisor_frame::Frame::Shutdown(wire::Shutdown {});
         if let Err(error) = self.link.send(frame, Vec::new()) {

@@ -9,9 +9,9 @@ use super::{Link, wire};
 use crate::config::SparesConfig;
 use crate::worker::control::Control;
 use std::collections::{HashMap, VecDeque};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// A fork that takes less is cheap. Measured, a start by a spare is no faster than one by such a fork.
@@ -20,20 +20,34 @@ const CHEAP: Duration = Duration::from_micros(200);
 const RARE: Duration = Duration::from_secs(10);
 /// How long none is asked for after one could not be had.
 const PAUSE: Duration = Duration::from_secs(1);
+/// No fork is taken to last longer, whatever its zygote says.
+const LONGEST_FORK: Duration = Duration::from_secs(60);
 
 /// What all spares of the daemon together may come to.
 #[derive(Debug, Default)]
-pub(crate) struct Budget(Arc<AtomicUsize>);
+pub(crate) struct Budget {
+    used: Arc<AtomicUsize>,
+    /// None may be added, however few there are.
+    closed: AtomicBool,
+}
 
 impl Budget {
     /// How many there are.
     pub(crate) fn used(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Whether there may be more from now on.
+    pub(crate) fn open(&self, open: bool) {
+        self.closed.store(!open, Ordering::Relaxed);
     }
 
     fn take(&self, most: usize) -> Option<Counted> {
-        let before = self.0.fetch_add(1, Ordering::Relaxed);
-        let counted = Counted(Arc::clone(&self.0));
+        if self.closed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let before = self.used.fetch_add(1, Ordering::Relaxed);
+        let counted = Counted(Arc::clone(&self.used));
         (before < most).then_some(counted)
     }
 }
@@ -60,6 +74,11 @@ pub(crate) struct Spare {
 }
 
 impl Spare {
+    /// Nobody needs it any more. It may be stopped, and would not notice.
+    pub(super) fn end(self) {
+        let _ = mpfork_sys::pidfd::signal(self.pidfd.as_fd(), nix::libc::SIGKILL);
+    }
+
     /// Its number, pid, pidfd and socket: it is a worker now.
     pub(crate) fn into_parts(self) -> (u64, i32, OwnedFd, Control) {
         (self.number, self.pid, self.pidfd, self.control)
@@ -71,6 +90,7 @@ impl Spare {
 struct Coming {
     control: Control,
     counted: Counted,
+    asked: Instant,
 }
 
 /// The spares of one zygote.
@@ -87,6 +107,11 @@ pub(super) struct Spares {
 impl Spares {
     pub(super) fn take(&mut self) -> Option<Spare> {
         self.idle.pop_front()
+    }
+
+    /// One that was taken, and got no assignment.
+    pub(super) fn put_back(&mut self, spare: Spare) {
+        self.idle.push_front(spare);
     }
 
     pub(super) fn idle(&self) -> usize {
@@ -115,6 +140,7 @@ impl Spares {
 
     /// A fork, of whatever, took so long.
     pub(super) fn fork_took(&mut self, took: Duration) {
+        let took = took.min(LONGEST_FORK);
         let before = self.demand.fork_time.unwrap_or(took);
         self.demand.fork_time = Some((before * 7 + took) / 8);
     }
@@ -142,7 +168,11 @@ impl Spares {
         let fork = wire::supervisor_frame::Frame::Fork(wire::Fork { worker, spare });
         // A link that is broken shows in its driver.
         link.send(fork, vec![theirs]).ok()?;
-        let coming = Coming { control, counted };
+        let coming = Coming {
+            control,
+            counted,
+            asked: Instant::now(),
+        };
         self.coming.insert(number, coming);
         Some(())
     }
@@ -152,6 +182,12 @@ impl Spares {
         self.pause = Some(Instant::now() + PAUSE);
     }
 
+    /// For how long one has been asked for and not answered.
+    pub(super) fn waited_for(&self) -> Option<Duration> {
+        let asked = self.coming.values().map(|coming| coming.asked).min()?;
+        Some(asked.elapsed())
+    }
+
     /// Whether it was asked for, and not answered yet.
     pub(super) fn is_coming(&self, number: u64) -> bool {
         self.coming.contains_key(&number)
@@ -159,7 +195,11 @@ impl Spares {
 
     /// One that was asked for is there.
     pub(super) fn forked(&mut self, number: u64, pid: i32, pidfd: OwnedFd) {
-        if let Some(Coming { control, counted }) = self.coming.remove(&number) {
+        let coming = self.coming.remove(&number);
+        if let Some(Coming {
+            control, counted, ..
+        }) = coming
+        {
             self.idle.push_back(Spare {
                 number,
                 pid,
@@ -190,7 +230,8 @@ impl Spares {
     /// Lets those go that are more than the template is worth.
     pub(super) fn trim(&mut self, bounds: SparesConfig) {
         let target = self.demand.target(Instant::now(), bounds);
-        self.idle.truncate(target);
+        let least = target.min(self.idle.len());
+        self.idle.drain(least..).for_each(Spare::end);
     }
 
     /// Lets all go: those that have been forked when they are dropped.
@@ -285,5 +326,15 @@ mod tests {
         demand.fork_time = Some(CHEAP / 2);
         assert_eq!(demand.target(now, BOUNDS), 0);
         assert_eq!(demand.target(now, SparesConfig { min: 3, max: 8 }), 3);
+    }
+
+    #[test]
+    fn a_zygote_may_say_that_a_fork_took_any_time() {
+        let mut spares = Spares::default();
+        for _ in 0..10 {
+            spares.fork_took(Duration::MAX);
+            spares.started(false);
+        }
+        assert_eq!(spares.missing(BOUNDS), 8);
     }
 }

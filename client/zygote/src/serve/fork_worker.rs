@@ -17,23 +17,33 @@ const RESERVED: usize = 2;
 const CHEAP: Duration = Duration::from_micros(100);
 /// The longest time that nothing happens before a spare is forked.
 const LULL: Duration = Duration::from_millis(50);
+/// A spare for which no such time has come is forked in between.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A spare that is to be forked when there is nothing else to do.
 #[derive(Debug)]
 pub(super) struct Wanted {
     pub(super) worker: u64,
     pub(super) socket: OwnedFd,
+    pub(super) since: Instant,
+}
+
+impl Wanted {
+    pub(super) fn is_overdue(&self) -> bool {
+        self.since.elapsed() > PATIENCE
+    }
 }
 
 impl Zygote {
-    /// Holds numbers for the descriptors of the next fork, as far as there are any.
-    pub(super) fn reserve(&mut self) {
+    /// Holds numbers for the descriptors of the next fork; false when there are not as many.
+    pub(super) fn reserve(&mut self) -> bool {
         while self.reserved.len() < RESERVED {
             match self.link.socket().try_clone_to_owned() {
                 Ok(number) => self.reserved.push(number),
-                Err(_) => return,
+                Err(_) => return false,
             }
         }
+        true
     }
 
     /// How long nothing must have happened before a spare is forked. While a fork lasts no worker is

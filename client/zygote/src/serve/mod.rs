@@ -194,7 +194,7 @@ struct Zygote {
     kept: Vec<RawFd>,
     /// Given up for the descriptors of a fork.
     reserved: Vec<OwnedFd>,
-    /// Spares to fork, in this order.
+    /// Spares to fork, in this order; refused when the zygote is to leave.
     wanted: VecDeque<Wanted>,
     /// What the last fork took.
     fork_time: Duration,
@@ -237,12 +237,13 @@ impl Zygote {
     /// Serves until there is nothing left to do, or returns in a worker.
     fn run(mut self) -> Result<Option<Born>, Fatal> {
         loop {
-            self.reserve();
-            if self.closing || !self.link.is_open() {
+            let room = self.reserve();
+            if !self.link.is_open() {
                 self.wanted.clear();
-                if self.reaper.is_idle() {
-                    return Ok(None);
-                }
+            }
+            let closing = self.closing || !self.link.is_open();
+            if closing && self.wanted.is_empty() && self.reaper.is_idle() {
+                return Ok(None);
             }
             let (asked, ended) = self.wait()?;
             if ended {
@@ -253,8 +254,10 @@ impl Zygote {
             self.reaper.reap(Instant::now(), &mut |exited| {
                 self.link.send(zygote_frame::Frame::Exited(exited), None)
             })?;
-            if !asked
-                && !ended
+            // Out of numbers, what is wanted makes room: each holds one until it is forked.
+            let idle = !asked && !ended;
+            let overdue = self.wanted.front().is_some_and(Wanted::is_overdue);
+            if (idle || overdue || !room)
                 && let Some(wanted) = self.wanted.pop_front()
                 && let Some(born) = self.fork_worker(wanted.worker, wanted.socket, true)?
             {
@@ -301,7 +304,11 @@ impl Zygote {
                 if !fork.spare {
                     return self.fork_worker(worker, socket, false);
                 }
-                self.wanted.push_back(Wanted { worker, socket });
+                self.wanted.push_back(Wanted {
+                    worker,
+                    socket,
+                    since: Instant::now(),
+                });
             }
             Some(supervisor_frame::Frame::Shutdown(_)) => self.closing = true,
             Some(supervisor_frame::Frame::Hello(_)) => return Err(Fatal::OutOfTurn("a greeting")),

@@ -78,6 +78,11 @@ fn load_faulty(progress: &Progress) -> Result<Option<File>, BoxError> {
             print_megabytes()?;
             "many".parse::<u32>().map_err(Unreadable)?;
         }
+        // So much that a fork takes its time.
+        Some("heavy") => {
+            let pieces: Vec<Vec<u8>> = (0..100_000).map(|_| vec![1; 1000]).collect();
+            std::mem::forget(pieces);
+        }
         Some("descriptor") => return Ok(Some(File::open("/etc/passwd")?)),
         Some("progress") => tell_progress(progress)?,
         // Once it has worked: to fail a reload.
