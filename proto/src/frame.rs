@@ -106,7 +106,7 @@ mod tests {
             descriptors: 1,
             frame: Some(Frame::Fork(Fork {
                 worker,
-                spare: worker % 2 == 0,
+                spare: worker.is_multiple_of(2),
             })),
         }
     }
