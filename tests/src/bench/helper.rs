@@ -2,7 +2,7 @@
 //! ones that fork for a living do, and no more memory than is preloaded; and a client of mpforkd. It is
 //! this program executed anew, and is asked over its standard input.
 
-use super::contender::{Batch, Contender, Done, PRELOAD_ENV, preload, run_batch};
+use super::contender::{Batch, Contender, Done, PRELOAD_ENV, run_batch};
 use super::mpforkd::Mpforkd;
 use anyhow::{Context as _, bail, ensure};
 use mpfork_sys::exit::exit_now;
@@ -101,8 +101,9 @@ impl Drop for Helper {
     }
 }
 
-/// What the helper does: answers until nobody asks any more.
-pub(super) fn serve() -> anyhow::Result<()> {
+/// What the helper does: answers until nobody asks any more. Before it forks, `preload` has it load what a
+/// zygote would.
+pub(super) fn serve(preload: fn()) -> anyhow::Result<()> {
     let trivial = ["/bin/true", "/usr/bin/true"]
         .into_iter()
         .find(|path| std::fs::exists(path).unwrap_or(false))
