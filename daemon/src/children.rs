@@ -80,6 +80,8 @@ struct Table {
     strangers: u64,
     /// Children that nobody wants to know of.
     disregarded: HashSet<i32>,
+    /// Groups of workers of which processes were left and killed.
+    killed: Vec<i32>,
 }
 
 #[derive(Debug)]
@@ -118,6 +120,20 @@ impl Children {
         self.table().disregarded.insert(pid);
     }
 
+    /// What was left of a worker's group was killed; it is gone as soon as it gets the time for that.
+    pub(crate) fn note_killed(&self, group: i32) {
+        let mut table = self.table();
+        table.killed.retain(|group| exists(*group));
+        table.killed.push(group);
+    }
+
+    /// Whether anything that was killed so is still there.
+    pub(crate) fn any_killed(&self) -> bool {
+        let mut table = self.table();
+        table.killed.retain(|group| exists(*group));
+        !table.killed.is_empty()
+    }
+
     /// Reaped processes that were nobody's.
     pub(crate) fn strangers(&self) -> u64 {
         self.table().strangers
@@ -137,6 +153,11 @@ impl Children {
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a group has a process, dead or alive.
+fn exists(group: i32) -> bool {
+    kill(Pid::from_raw(-group), None).is_ok()
 }
 
 /// Whether there is any child, dead or alive.

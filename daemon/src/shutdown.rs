@@ -8,8 +8,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long zygotes get to leave.
 const ZYGOTES: Duration = Duration::from_secs(2);
-/// How long what was killed gets to die and to be reaped. What a worker put out of its group lives on,
-/// and is waited for in vain.
+/// How long what was left of workers' groups and killed gets to be gone: on a busy machine it may have
+/// to wait for its last turn.
+const KILLED: Duration = Duration::from_secs(3);
+/// How long everything else that dies gets to be reaped. What a worker put out of its group lives on, and
+/// is waited for in vain.
 const DYING: Duration = Duration::from_millis(500);
 
 /// The signals mpforkd listens to.
@@ -108,6 +111,12 @@ async fn in_order(daemon: &Arc<Daemon>) {
     if tokio::time::timeout(ZYGOTES, left).await.is_err() {
         daemon.children.kill_all();
     }
+    let killed = async {
+        while daemon.children.any_killed() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let _ = tokio::time::timeout(KILLED, killed).await;
     let reaped = async {
         while crate::children::any() {
             tokio::time::sleep(Duration::from_millis(2)).await;

@@ -89,6 +89,7 @@ fn conclude(daemon: &Daemon, worker: &Worker, exit: Exit, place: Option<Place>) 
     if !exit.leftovers.is_empty() {
         let leftovers = exit.leftovers.len();
         tracing::warn!(worker = %worker.id, leftovers, "processes of its group outlived it, killed");
+        daemon.children.note_killed(worker.pid);
     }
     drop(place);
     daemon.workers.ended(worker, exit.encoded_len());

@@ -29,6 +29,7 @@ fn the_handshake_tells_who_is_there() {
 
 #[test]
 fn many_at_once() {
+    common::raise_open_files();
     check(2, || async {
         let serving = Serving::start(MAX_CREDIT);
         let client = Client::connect(&serving.path, MAX_CREDIT).await;

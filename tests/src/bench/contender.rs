@@ -56,26 +56,8 @@ pub(super) trait Contender {
 }
 
 /// What a process makes its processes from may have in memory: so many megabytes of small allocations.
+/// The program itself declares that preload: one of this library would be every program's that links it.
 pub(super) const PRELOAD_ENV: &str = "MPFORK_BENCH_PRELOAD_MB";
-
-/// One allocation of them.
-const PIECE: usize = 1000;
-
-mpfork::preload! {
-    static PIECES: Vec<Box<[u8]>> = allocate;
-    env = ["MPFORK_BENCH_PRELOAD_MB"],
-}
-
-fn allocate() -> Result<Vec<Box<[u8]>>, std::num::ParseIntError> {
-    let megabytes = std::env::var(PRELOAD_ENV).map_or(Ok(0), |text| text.parse::<usize>())?;
-    let piece = |number: usize| vec![number.to_le_bytes()[0]; PIECE].into_boxed_slice();
-    Ok((0..megabytes * 1_000_000 / PIECE).map(piece).collect())
-}
-
-/// Has this process preload what its zygote would.
-pub(super) fn preload() {
-    std::hint::black_box(PIECES.len());
-}
 
 /// Runs a batch with something that can start a process and wait for it. With several outstanding
 /// the oldest is waited for first, and replaced.

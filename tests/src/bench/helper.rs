@@ -3,7 +3,7 @@
 //! this program executed anew, and is asked over its standard input.
 
 use super::contender::{
-    Batch, Contender, Done, Figure, PRELOAD_ENV, now_ns, preload, run_batch, run_each,
+    Batch, Contender, Done, Figure, PRELOAD_ENV, now_ns, run_batch, run_each,
 };
 use super::mpforkd::Mpforkd;
 use anyhow::{Context as _, bail, ensure};
@@ -116,8 +116,9 @@ impl Drop for Helper {
     }
 }
 
-/// What the helper does: answers until nobody asks any more.
-pub(super) fn serve() -> anyhow::Result<()> {
+/// What the helper does: answers until nobody asks any more. Before it forks, `preload` has it load what a
+/// zygote would.
+pub(super) fn serve(preload: fn()) -> anyhow::Result<()> {
     let trivial = ["/bin/true", "/usr/bin/true"]
         .into_iter()
         .find(|path| std::fs::exists(path).unwrap_or(false))

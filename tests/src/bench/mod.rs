@@ -50,12 +50,12 @@ struct Cli {
 /// How much is preloaded. A fork of that much takes milliseconds: a turn is a tenth as long.
 const PRELOADS_MB: [u32; 2] = [0, 100];
 
-/// Everything `main` does.
+/// Everything `main` does. `preload` loads what the program declares for its zygotes.
 #[must_use]
-pub fn main_impl() -> ExitCode {
+pub fn main_impl(preload: fn()) -> ExitCode {
     let cli = Cli::parse();
     let done = if cli.helper {
-        helper::serve()
+        helper::serve(preload)
     } else {
         run(&cli)
     };

@@ -28,6 +28,8 @@ fn where_no_process_can_be_made_starts_are_refused_and_all_else_is_served() {
             Some(())
         })
         .await;
+        // Asked for by its name: a start would be refused once more until the pause is over.
+        client.warm(&digest).await.unwrap();
         let exit = client.exit_of(function(&digest, "value", ())).await;
         assert!(exit.success(), "{exit}");
     });

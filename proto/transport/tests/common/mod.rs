@@ -185,6 +185,14 @@ pub fn request(
     }
 }
 
+/// For those that have thousands open: the limit is often 1024 until a process raises its own.
+pub fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let before = getrlimit(Resource::Nofile);
+    let current = before.maximum;
+    setrlimit(Resource::Nofile, Rlimit { current, ..before }).unwrap();
+}
+
 /// Gives up what exempts root from the limit of descriptors in flight, for this thread and those it
 /// starts.
 pub fn without_privileges() {
