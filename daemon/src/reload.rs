@@ -110,6 +110,7 @@ impl Plan {
         }
         let limits = &self.config.limits;
         daemon.workers.set_limits(limits);
+        daemon.files.set_spares(limits.spares);
         daemon.peers.set_limit(limits.connections);
         daemon.templates.set_limit(limits.templates);
         daemon.events.set_limits(limits);

@@ -204,6 +204,7 @@ fn there_are_no_more_than_the_limit_and_none_without_room() {
         let digest = client.test_template(&[]).await;
         client.warm(&digest).await.unwrap();
         let all = spares(&client, &digest, 3).await;
+        assert_eq!(client.in_use("spares").await, 3);
         client.exit_of(shell("true")).await;
         client.exit_of(shell("true")).await;
         assert_eq!(client.template("command").await.spares_idle, 0);

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// What workers and their streams may take together.
 #[derive(Debug)]
 pub(crate) struct Files {
-    budget: usize,
+    budget: AtomicUsize,
     taken: Arc<AtomicUsize>,
 }
 
@@ -24,18 +24,20 @@ pub(crate) struct Taken {
 impl Files {
     /// What the limit of open files leaves, beside so many spares.
     pub(crate) fn new(spares: usize) -> Self {
-        let soft = limits::get(limits::NOFILE).map_or(u64::MAX, |files| files.soft);
-        let budget = soft.saturating_sub(crate::run::OWN_FILES);
-        let budget = usize::try_from(budget).unwrap_or(usize::MAX);
         Self {
-            budget: budget.saturating_sub(spares.saturating_mul(crate::run::FILES_PER_WORKER)),
+            budget: AtomicUsize::new(budget(spares)),
             taken: Arc::default(),
         }
     }
 
+    /// There may be so many spares from now on.
+    pub(crate) fn set_spares(&self, spares: usize) {
+        self.budget.store(budget(spares), Ordering::Relaxed);
+    }
+
     /// How many workers and their streams may take together.
     pub(crate) fn budget(&self) -> usize {
-        self.budget
+        self.budget.load(Ordering::Relaxed)
     }
 
     /// How many they take.
@@ -62,15 +64,21 @@ impl Files {
         let all = before
             .saturating_add(count)
             .saturating_add(by_workers(workers));
-        if all > self.budget {
-            let detail = format!(
-                "{} for workers and the streams it holds of them",
-                self.budget
-            );
+        let budget = self.budget();
+        if all > budget {
+            let detail = format!("{budget} for workers and the streams it holds of them");
             return Err(Problem::limit("open files of mpforkd", detail));
         }
         Ok(taken)
     }
+}
+
+/// What the limit of open files leaves, beside so many spares.
+fn budget(spares: usize) -> usize {
+    let soft = limits::get(limits::NOFILE).map_or(u64::MAX, |files| files.soft);
+    let budget = soft.saturating_sub(crate::run::OWN_FILES);
+    let budget = usize::try_from(budget).unwrap_or(usize::MAX);
+    budget.saturating_sub(spares.saturating_mul(crate::run::FILES_PER_WORKER))
 }
 
 /// What workers take that run or are being started.
