@@ -370,6 +370,27 @@ impl Config {
                 return wrong(name, "must be at least 1");
             }
         }
+        let timeouts = &self.timeouts;
+        // Without any time nobody could connect, and no zygote would ever answer. At once is a fine time
+        // to let an idle zygote go, and to follow TERM with KILL.
+        for (name, value) in [
+            ("timeouts.first_call", timeouts.first_call),
+            ("timeouts.half_closed", timeouts.half_closed),
+            ("timeouts.hello", timeouts.hello),
+            ("timeouts.preload", timeouts.preload),
+            ("timeouts.fork", timeouts.fork),
+        ] {
+            if value.is_zero() {
+                return wrong(name, "must be longer than zero");
+            }
+        }
+        if self
+            .socket
+            .as_ref()
+            .is_some_and(|socket| socket.as_os_str().is_empty())
+        {
+            return wrong("socket", "must not be empty");
+        }
         let most = mpfork_transport::CONCURRENT_STREAMS as usize / 2;
         if limits.calls_per_connection > most {
             return wrong(
@@ -516,6 +537,12 @@ mod tests {
             ("[limits]\nworkers = -1", "workers"),
             ("[limits]\nretained_events = 0", "limits.retained_events"),
             ("[timeouts]\nidle = \"soon\"", "idle"),
+            ("[timeouts]\nfirst_call = \"0s\"", "timeouts.first_call"),
+            ("[timeouts]\nhalf_closed = \"0s\"", "timeouts.half_closed"),
+            ("[timeouts]\nhello = \"0ms\"", "timeouts.hello"),
+            ("[timeouts]\npreload = \"0s\"", "timeouts.preload"),
+            ("[timeouts]\nfork = \"0s\"", "timeouts.fork"),
+            ("socket = \"\"", "socket: must not be empty"),
             ("[templates.a]\nprogram = \"a\"", "absolute"),
             ("[templates.command]\nprogram = \"/a\"", "built-in"),
             ("[templates.\"a b\"]\nprogram = \"/a\"", "letters"),

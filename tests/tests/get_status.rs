@@ -1,8 +1,10 @@
 //! `GetStatus`: the page people keep open.
 #![allow(clippy::unwrap_used)]
 
+use mpfork_proto::reason::Reason;
+use mpfork_proto::v1::DrainRequest;
 use mpfork_tests::harness::spec::{command, function, shell};
-use mpfork_tests::harness::{Setup, check, eventually_async, process};
+use mpfork_tests::harness::{Setup, check, eventually_async, process, refused};
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::Duration;
 
@@ -67,6 +69,30 @@ fn workers_are_counted() {
         sleeping.exit().await;
         let totals = client.status().await.workers.unwrap();
         assert_eq!((totals.running, totals.exited), (0, 3));
+    });
+}
+
+#[test]
+fn each_start_that_gives_no_worker_is_counted_whatever_it_was_refused_for() {
+    check(Setup::new(), async |daemon| {
+        let client = daemon.connect().await;
+        let mut malformed = shell("exit 0");
+        malformed.time_limit = Some(prost_types::Duration::default());
+        refused(client.try_run(malformed).await, Reason::BadRequest);
+        let known = shell("exit 0");
+        let mut another = shell("exit 1");
+        another.request_id.clone_from(&known.request_id);
+        client.exit_of(known).await;
+        refused(client.try_run(another).await, Reason::BadRequest);
+        refused(
+            client.try_run(command(&["/nowhere/at/all"])).await,
+            Reason::ExecFailed,
+        );
+        let drain = DrainRequest::default();
+        drop(client.admin().drain(drain).await.unwrap());
+        refused(client.try_run(shell("exit 0")).await, Reason::Draining);
+        assert_eq!(client.status().await.workers.unwrap().failed, 4);
+        assert_eq!(client.template("command").await.workers_failed, 4);
     });
 }
 

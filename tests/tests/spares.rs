@@ -33,7 +33,7 @@ async fn gone(what: &str, spares: &[Seen]) {
 fn a_template_that_is_started_often_has_spares_and_they_are_used() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
-        let digest = client.test_template(&[]).await;
+        let digest = client.test_template(&[("TEST_FAULT", "heavy")]).await;
         assert_eq!(
             client
                 .exit_of(function(&digest, "value", ()))
@@ -53,7 +53,7 @@ fn a_template_that_is_started_often_has_spares_and_they_are_used() {
                 .exitcode(),
             0
         );
-        let waiting = spares(&client, &digest, 2).await;
+        let waiting = spares(&client, &digest, 1).await;
         let (mut run, _) = client.run_until_line(function(&digest, "hang", ())).await;
         assert_eq!(run.started.way(), StartWay::Spare);
         assert!(waiting.iter().any(|spare| spare.pid == run.pid()));
@@ -204,6 +204,7 @@ fn there_are_no_more_than_the_limit_and_none_without_room() {
         let digest = client.test_template(&[]).await;
         client.warm(&digest).await.unwrap();
         let all = spares(&client, &digest, 3).await;
+        assert_eq!(client.in_use("spares").await, 3);
         client.exit_of(shell("true")).await;
         client.exit_of(shell("true")).await;
         assert_eq!(client.template("command").await.spares_idle, 0);

@@ -60,6 +60,10 @@ macro_rules! preload {
 /// Runs a function in the zygote before each fork. When it fails there is no fork, and who asked for
 /// it gets the error.
 ///
+/// A template that is started often has workers forked ahead of their starts: what the hook left in
+/// memory is then as old as the fork, not as the start. What must be fresh belongs in
+/// [`after_fork!`](crate::after_fork), which runs once the worker knows its task.
+///
 /// ```
 /// mpfork_zygote::before_fork!(flush_cache);
 /// mpfork_zygote::before_fork!(check, name = "check-cache", after = ["flush_cache"]);

@@ -47,7 +47,8 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Show the daemon, its templates and its totals on one page.
     ///
-    /// `failed` counts starts that gave no worker; latencies run from the request to the fork.
+    /// `failed` counts starts that gave no worker; latencies run from the request to the fork, or to the
+    /// answer of a worker that was forked ahead.
     #[command(after_help = "Keep it open with: watch -n1 mpctl status")]
     Status,
     /// Show the same over and over on a terminal, with what happens each second.
@@ -70,7 +71,8 @@ pub(crate) enum Verb {
     #[command(after_help = LOGS_HELP)]
     Logs(LogsArgs),
     /// Send a signal to a worker.
-    #[command(after_help = "Example: mpctl signal 5f3a9c-12 TERM --group")]
+    #[command(after_help = "Example: mpctl signal 5f3a9c-12 TERM --group\n\n\
+        Exit status: 0; 1 when the worker had ended already.")]
     Signal(SignalArgs),
     /// Look at and steer templates: the recipes of warm processes.
     #[command(subcommand)]

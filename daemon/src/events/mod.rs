@@ -7,7 +7,7 @@ mod record;
 mod repeats;
 mod ring;
 
-pub(crate) use record::Record;
+pub(crate) use record::{Asked, Record};
 
 use crate::config::Limits;
 use mpfork_proto::v1::{Event, Gap};

@@ -2,12 +2,21 @@
 
 use crate::template::Template;
 use crate::worker::Worker;
-use crate::worker::request::StartRequest;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{Event, EventKind, Exit, Failure};
 
 /// The longest text in an event, in bytes.
 const LONGEST: usize = 512;
+
+/// What is told of a start that gave no worker, as far as its request could be read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Asked<'a> {
+    /// As the client calls it.
+    pub(crate) template: &'a str,
+    pub(crate) name: &'a str,
+    /// What it was to run, for people.
+    pub(crate) task: &'a str,
+}
 
 /// An event that has not got its number yet.
 #[derive(Debug)]
@@ -81,17 +90,17 @@ impl Record {
 
     /// A start gave no worker. The template may be none.
     pub(crate) fn start_failed(
-        request: &StartRequest,
+        asked: Asked<'_>,
         template: Option<&Template>,
         problem: &Problem,
     ) -> Self {
-        let named = |text: &str| cut(text);
+        let named = || cut(asked.template);
         Self(Event {
             kind: EventKind::WorkerStartFailed.into(),
-            template: template.map_or_else(|| named(&request.template), |t| t.label.clone()),
-            template_name: template.map_or_else(|| named(&request.template), |t| t.display.clone()),
-            name: request.name.clone(),
-            task: cut(&request.description),
+            template: template.map_or_else(named, |t| t.label.clone()),
+            template_name: template.map_or_else(named, |t| t.display.clone()),
+            name: cut(asked.name),
+            task: cut(asked.task),
             ..Event::default()
         })
         .failed(problem)

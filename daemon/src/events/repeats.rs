@@ -21,7 +21,7 @@ struct Repeated {
 impl Repeats {
     /// Gives back what is to be told now: the first refusal of a template for a reason. Those that
     /// follow are counted. A start for which a process was made took as long as one that succeeds, and
-    /// is always told.
+    /// is always told; a fork that failed made none.
     pub(super) fn admit(&mut self, mut record: Record) -> Option<Record> {
         record.0.count = 1;
         let reason = Reason::try_from(record.0.reason).unwrap_or_default();
@@ -64,11 +64,7 @@ impl Repeats {
 fn had_a_process(reason: Reason) -> bool {
     matches!(
         reason,
-        Reason::ExecFailed
-            | Reason::StartStateFailed
-            | Reason::WorkerLost
-            | Reason::ForkFailed
-            | Reason::HookFailed
+        Reason::ExecFailed | Reason::StartStateFailed | Reason::WorkerLost
     )
 }
 
@@ -122,6 +118,11 @@ mod tests {
             assert!(repeats.admit(refusal("a", Reason::ExecFailed)).is_some());
         }
         assert!(repeats.take().is_empty());
+        // Where no process can be made starts fail as fast as they are asked for.
+        for reason in [Reason::ForkFailed, Reason::HookFailed] {
+            let told = (0..3).filter_map(|_| repeats.admit(refusal("a", reason)));
+            assert_eq!(told.count(), 1, "{reason:?}");
+        }
     }
 
     #[test]

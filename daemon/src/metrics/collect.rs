@@ -4,6 +4,7 @@ use super::{Source, process};
 use crate::daemon::Daemon;
 use crate::template::buckets::Counted;
 use crate::template::{Template, stats::Launches};
+use mpfork_proto::reason::TABLE;
 use mpfork_proto::v1::{Memory, StartWay, TemplateState};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
@@ -21,9 +22,10 @@ const STATES: [(TemplateState, &str); 6] = [
     (TemplateState::Failed, "failed"),
     (TemplateState::Draining, "draining"),
 ];
-/// The ways in which a worker comes about. A start that fails was to be a fork.
+/// The ways in which a worker comes about. What is refused before one is chosen was to be a fork.
 const FORK: &str = "fork";
 const SPARE: &str = "spare";
+const WAYS: [(StartWay, &str); 2] = [(StartWay::Fork, FORK), (StartWay::Spare, SPARE)];
 
 /// Everything, read from the daemon at each scrape.
 #[derive(Debug)]
@@ -128,11 +130,17 @@ fn whole(page: &mut Page<'_>, daemon: &Daemon) -> Result<(), Error> {
     let started = daemon.workers.totals().started;
     let by_spares = daemon.workers.started_by_spares();
     let by_forks = started.saturating_sub(by_spares);
-    let failures = daemon.workers.failures().into_iter();
+    // Each is there from the first scrape: a counter that comes with its first failure shows no increase.
+    let failures = WAYS.into_iter().flat_map(|(way, name)| {
+        TABLE.iter().map(move |row| {
+            let result = row.reason.wire_name().to_ascii_lowercase();
+            (name, result, daemon.workers.failures(way, row.reason))
+        })
+    });
     let starts = [(SPARE, by_spares), (FORK, by_forks)]
         .into_iter()
         .map(|(way, count)| (way, "started".to_owned(), count))
-        .chain(failures.map(|(reason, count)| (FORK, reason, count)))
+        .chain(failures)
         .map(|(way, result, count)| {
             let labels = vec![("way", way.to_owned()), ("result", result)];
             (labels, number(count))
@@ -279,7 +287,7 @@ fn per_template(page: &mut Page<'_>, templates: &[Arc<Template>]) -> Result<(), 
         "mpforkd_start_duration_seconds",
         "From a request decoded to its worker forked, or to a spare that has answered",
         templates.iter().flat_map(|template| {
-            [(StartWay::Fork, FORK), (StartWay::Spare, SPARE)].map(|(way, name)| {
+            WAYS.map(|(way, name)| {
                 (
                     with(labels(template), "way", name),
                     template.stats.starts(way),

@@ -4,4 +4,5 @@
 pub(crate) mod activation;
 pub(crate) mod journal;
 pub(crate) mod manager;
+mod notify;
 pub(crate) mod records;

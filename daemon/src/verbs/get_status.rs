@@ -50,6 +50,7 @@ fn limits(daemon: &Daemon) -> Vec<Limit> {
         "templates" => Some(daemon.templates.len()),
         "connections" => Some(daemon.peers.len()),
         "kept_output_total" => Some(daemon.kept.used()),
+        "spares" => Some(daemon.spares.used()),
         _ => None,
     };
     let named = daemon.config().limits.named();

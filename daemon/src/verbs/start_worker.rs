@@ -2,8 +2,9 @@
 
 use super::Call;
 use crate::daemon::Daemon;
+use crate::events::Asked;
 use crate::worker::request::StartRequest;
-use crate::worker::start::{StartedWorker, start};
+use crate::worker::start::{StartedWorker, refused, start};
 use crate::worker::{Worker, end};
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{StartWorkerRequest, StartWorkerResponse, Started, WorkerSpec};
@@ -38,10 +39,21 @@ pub(super) async fn from_spec(
     attaching: bool,
 ) -> Result<StartedWorker, Problem> {
     let decoded = Instant::now();
-    let spec = call
-        .message
-        .ok_or_else(|| Problem::bad_request("spec", "none is given"))?;
-    let mut request = StartRequest::parse(spec, &call.connection, attaching)?;
+    let spec = call.message;
+    let (template, name) = spec.as_ref().map_or_else(Default::default, |spec| {
+        (spec.template.clone(), spec.name.clone())
+    });
+    let parsed = spec
+        .ok_or_else(|| Problem::bad_request("spec", "none is given"))
+        .and_then(|spec| StartRequest::parse(spec, &call.connection, attaching));
+    let mut request = parsed.inspect_err(|problem| {
+        let asked = Asked {
+            template: &template,
+            name: &name,
+            ..Asked::default()
+        };
+        refused(&call.daemon, asked, problem);
+    })?;
     request.deadline = call.deadline;
     request.held = call.held;
     let owner = (!detached).then(|| call.daemon.peers.owner(&call.connection));

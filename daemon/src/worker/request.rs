@@ -3,6 +3,7 @@
 use super::streams::Plan;
 use crate::calls::Held;
 use crate::convert::from_wire;
+use crate::events::Asked;
 use mpfork_proto::environment;
 use mpfork_proto::link::{AssignedState, AssignedTask, assigned_state, assigned_task};
 use mpfork_proto::problem::Problem;
@@ -111,6 +112,15 @@ impl StartRequest {
             deadline: None,
             held: None,
         })
+    }
+
+    /// What is told of it when it gives no worker.
+    pub(crate) fn asked(&self) -> Asked<'_> {
+        Asked {
+            template: &self.template,
+            name: &self.name,
+            task: &self.description,
+        }
     }
 
     /// The registered function it asks for.

@@ -7,7 +7,7 @@ use super::streams::Streams;
 use super::table::{Outcome, Request};
 use super::{Claim, FirstReports, Owner, Seed, Worker};
 use crate::daemon::Daemon;
-use crate::events::Record;
+use crate::events::{Asked, Record};
 use crate::template::Template;
 use crate::zygote::link::{CONGESTION_PAUSE, is_congested};
 use crate::zygote::spares::Spare;
@@ -39,13 +39,13 @@ pub(crate) async fn start(
 ) -> Result<StartedWorker, Problem> {
     // Repeating a start begins nothing.
     if !daemon.workers.knows(&request.request_id) {
-        let failed = |problem: &Problem| failed(daemon, &request, problem);
-        daemon.accepting().inspect_err(failed)?;
+        let refused = |problem: &Problem| refused(daemon, request.asked(), problem);
+        daemon.accepting().inspect_err(refused)?;
     }
-    match daemon
+    let known = daemon
         .workers
-        .request(&request.request_id, request.fingerprint, owner)?
-    {
+        .request(&request.request_id, request.fingerprint, owner);
+    match known.inspect_err(|problem| refused(daemon, request.asked(), problem))? {
         Request::Known(outcome) => {
             let worker = wait(outcome).await?;
             if let Some(owner) = owner
@@ -61,9 +61,10 @@ pub(crate) async fn start(
             let mut request = request;
             let started = tokio::spawn(async move {
                 let request_id = request.request_id.clone();
-                let result = start_new(&daemon, &mut request, claim, decoded).await;
+                let mut way = StartWay::Fork;
+                let result = start_new(&daemon, &mut request, claim, decoded, &mut way).await;
                 if let Err(problem) = &result {
-                    failed(&daemon, &request, problem);
+                    failed(&daemon, request.asked(), way, problem);
                     daemon.workers.forget_request(&request_id);
                 }
                 let (outcome, started) = match result {
@@ -78,12 +79,20 @@ pub(crate) async fn start(
     }
 }
 
-/// Tells and counts a start that gave no worker.
-fn failed(daemon: &Daemon, request: &StartRequest, problem: &Problem) {
-    let template = daemon.templates.get(&request.template).ok();
-    let record = Record::start_failed(request, template.as_deref(), problem);
+/// Tells and counts a start that was refused before anything was begun.
+pub(crate) fn refused(daemon: &Daemon, asked: Asked<'_>, problem: &Problem) {
+    failed(daemon, asked, StartWay::Fork, problem);
+}
+
+/// Tells and counts a start that gave no worker, which was to be one in this way.
+fn failed(daemon: &Daemon, asked: Asked<'_>, way: StartWay, problem: &Problem) {
+    let template = daemon.templates.get(asked.template).ok();
+    if let Some(template) = &template {
+        template.stats.record_failure();
+    }
+    let record = Record::start_failed(asked, template.as_deref(), problem);
     daemon.events.publish_failed_start(record);
-    daemon.workers.count_failed(problem.reason);
+    daemon.workers.count_failed(way, problem.reason);
 }
 
 async fn wait(mut outcome: watch::Receiver<Outcome>) -> Result<Arc<Worker>, Problem> {
@@ -102,9 +111,10 @@ async fn start_new(
     request: &mut StartRequest,
     claim: Claim,
     decoded: Instant,
+    way: &mut StartWay,
 ) -> Result<(Arc<Worker>, Arc<OwnedFd>), Problem> {
     let template = daemon.templates.get(&request.template)?;
-    let result = start_in(daemon, &template, request, &claim).await;
+    let result = start_in(daemon, &template, request, &claim, way).await;
     match &result {
         Ok((worker, _)) => {
             let there = match worker.way {
@@ -116,7 +126,6 @@ async fn start_new(
             template.stats.record_start(worker.way, latency);
         }
         Err(problem) => {
-            template.stats.record_failure();
             template.note_error(problem);
             tracing::info!(template = template.display, %problem, "start failed");
         }
@@ -129,6 +138,7 @@ async fn start_in(
     template: &Arc<Template>,
     request: &mut StartRequest,
     claim: &Claim,
+    way: &mut StartWay,
 ) -> Result<(Arc<Worker>, Arc<OwnedFd>), Problem> {
     // One that failed says that others may: the next try does without.
     let mut spares = true;
@@ -164,6 +174,11 @@ async fn start_in(
             None
         };
         let is_spare = spare.is_some();
+        *way = if is_spare {
+            StartWay::Spare
+        } else {
+            StartWay::Fork
+        };
         let reply = if let Some(spare) = spare {
             let (number, pid, pidfd, control) = spare.into_parts();
             let seed = seed(id, StartWay::Spare, control);

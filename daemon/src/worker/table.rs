@@ -33,8 +33,8 @@ pub(crate) struct Workers {
     by_spares: AtomicU64,
     exited: AtomicU64,
     failed: AtomicU64,
-    /// Of failed starts: at most as many as there are reasons.
-    reasons: Mutex<BTreeMap<&'static str, u64>>,
+    /// Of failed starts, by the way they went.
+    reasons: Mutex<BTreeMap<(StartWay, Reason), u64>>,
     table: Mutex<Table>,
 }
 
@@ -213,19 +213,16 @@ impl Workers {
     }
 
     /// A start that gave no worker.
-    pub(crate) fn count_failed(&self, reason: Reason) {
+    pub(crate) fn count_failed(&self, way: StartWay, reason: Reason) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
-        *reasons.entry(reason.wire_name()).or_default() += 1;
+        *reasons.entry((way, reason)).or_default() += 1;
     }
 
-    /// Starts that gave no worker, by reason, in lower case.
-    pub(crate) fn failures(&self) -> Vec<(String, u64)> {
+    /// Starts that gave no worker, for this reason.
+    pub(crate) fn failures(&self, way: StartWay, reason: Reason) -> u64 {
         let reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
-        reasons
-            .iter()
-            .map(|(reason, count)| (reason.to_ascii_lowercase(), *count))
-            .collect()
+        reasons.get(&(way, reason)).copied().unwrap_or(0)
     }
 
     /// How many of those started were spares.

@@ -30,6 +30,14 @@ pub(crate) enum LinkError {
     Descriptors,
 }
 
+impl LinkError {
+    /// Whether the other end is closed, which the end of what it has sent tells as well.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset};
+        matches!(self, Self::Io(error) if matches!(error.kind(), BrokenPipe | ConnectionReset))
+    }
+}
+
 /// A frame on its way out.
 #[derive(Debug)]
 struct Outgoing {

@@ -81,8 +81,16 @@ struct State {
     number: u64,
     /// It was told to leave, or is gone: it forks no more.
     leaving: bool,
+    /// Its end of the link is closed; the driver has yet to see that.
+    hung_up: bool,
     /// When it last answered a Fork.
     answered: Option<Instant>,
+}
+
+impl State {
+    fn takes_no_more(&self) -> bool {
+        self.leaving || self.hung_up
+    }
 }
 
 impl Zygote {
@@ -96,7 +104,7 @@ impl Zygote {
     ) -> io::Result<Option<(u64, oneshot::Receiver<ForkReply>)>> {
         let (reply, answer) = oneshot::channel();
         let mut state = self.state();
-        if state.leaving {
+        if state.takes_no_more() {
             return Ok(None);
         }
         self.link.expect_descriptor()?;
@@ -110,6 +118,8 @@ impl Zygote {
         if let Err(error) = self.link.send(frame, vec![socket]) {
             // The driver sees the broken link too, and cleans up what is left.
             tracing::warn!(zygote = self.child.pid, %error, "can't send to the zygote");
+            // Until then nobody is to try it again: the same would happen at once.
+            self.state().hung_up |= error.is_hung_up();
             return Ok((!self.give_up(worker)).then_some((worker, answer)));
         }
         Ok(Some((worker, answer)))
@@ -118,7 +128,7 @@ impl Zygote {
     /// A spare to assign, if there is one.
     pub(crate) fn take_spare(&self) -> Option<Spare> {
         let mut state = self.state();
-        if state.leaving {
+        if state.takes_no_more() {
             return None;
         }
         state.spares.take()
@@ -152,7 +162,7 @@ impl Zygote {
     }
 
     fn ask_for_spares(&self, state: &mut State, daemon: &Daemon, bounds: SparesConfig) {
-        if state.leaving || daemon.accepting().is_err() {
+        if state.takes_no_more() || daemon.accepting().is_err() {
             return;
         }
         let most = daemon.config().limits.spares;
@@ -238,8 +248,9 @@ impl Zygote {
         self.capture.tail(launch::OUTPUT)
     }
 
+    /// Whether it takes no more starts.
     pub(crate) fn is_leaving(&self) -> bool {
-        self.state().leaving
+        self.state().takes_no_more()
     }
 
     /// Waits until none of its workers runs.

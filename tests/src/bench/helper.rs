@@ -2,9 +2,7 @@
 //! ones that fork for a living do, and no more memory than is preloaded; and a client of mpforkd. It is
 //! this program executed anew, and is asked over its standard input.
 
-use super::contender::{
-    Batch, Contender, Done, Figure, PRELOAD_ENV, now_ns, run_batch, run_each,
-};
+use super::contender::{Batch, Contender, Done, Figure, PRELOAD_ENV, now_ns, run_batch, run_each};
 use super::mpforkd::Mpforkd;
 use anyhow::{Context as _, bail, ensure};
 use mpfork_sys::exit::exit_now;

@@ -124,6 +124,57 @@ fn a_zygote_that_dies_again_and_again_is_failed_with_the_reason() {
     });
 }
 
+/// One that is dead, and whose end has not been seen yet, is not tried again and again.
+#[test]
+fn a_start_that_meets_a_dead_zygote_waits_for_the_next() {
+    const CLIENTS: usize = 8;
+    check(Setup::new(), async |daemon| {
+        let watcher = daemon.connect().await;
+        watcher.warm("command").await.unwrap();
+        let local = tokio::task::LocalSet::new();
+        let over = std::rc::Rc::new(std::cell::Cell::new(false));
+        let mut clients = Vec::new();
+        for _ in 0..CLIENTS {
+            let (client, over) = (daemon.connect().await, over.clone());
+            clients.push(local.spawn_local(async move {
+                let mut refused = Vec::new();
+                while !over.get() {
+                    let starts = (0..8).map(|_| client.try_run(shell("exit 5")));
+                    for started in futures_util::future::join_all(starts).await {
+                        match started {
+                            Ok(mut run) => assert_eq!(run.exit().await.exitcode(), 5),
+                            Err(status) => refused.push(status),
+                        }
+                    }
+                }
+                refused
+            }));
+        }
+        // More would be a failed template.
+        let crash = async {
+            for started in [200, 600, 1000, 1400] {
+                let zygote = eventually_async("more have started", async || {
+                    let totals = watcher.status().await.workers.unwrap();
+                    let template = watcher.template("command").await;
+                    let is_warm = template.state() == TemplateState::Warm;
+                    (is_warm && totals.started >= started).then_some(template.zygote_pid)
+                })
+                .await;
+                process::kill(zygote);
+            }
+            over.set(true);
+        };
+        local.run_until(crash).await;
+        for client in clients {
+            for status in local.run_until(client).await.unwrap() {
+                let problem = mpfork_proto::problem::Problem::from_status(&status).unwrap();
+                // It ran, and nobody saw its start.
+                assert_eq!(problem.reason, Reason::WorkerLost, "{problem:?}");
+            }
+        }
+    });
+}
+
 #[test]
 fn a_zygote_killed_amid_many_starts_leaves_nothing_half_started() {
     const STARTS: usize = 400;

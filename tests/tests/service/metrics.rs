@@ -6,7 +6,9 @@ use mpfork_proto::v1::DrainRequest;
 use mpfork_tests::harness::another_user::connection_of_nobody;
 use mpfork_tests::harness::programs::{self, test_program};
 use mpfork_tests::harness::spec::{command, function, shell};
-use mpfork_tests::harness::{Daemon, Folder, Setup, check, eventually, refused, skip_unless_root};
+use mpfork_tests::harness::{
+    Daemon, Folder, Setup, check, eventually, eventually_async, refused, skip_unless_root,
+};
 use mpfork_tests::openmetrics::{Page, parse};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -78,6 +80,9 @@ fn the_page_tells_what_happened() {
             .try_run(function("nothing", "value", ()))
             .await
             .unwrap_err();
+        let mut malformed = shell("exit 0");
+        malformed.time_limit = Some(prost_types::Duration::default());
+        client.try_run(malformed).await.unwrap_err();
         let (mut run, _) = client.run_until_line(shell("echo x; exec sleep 600")).await;
         let page = scrape(&socket);
         let value = |name: &str, labels: &[(&str, &str)]| page.value(name, labels);
@@ -96,6 +101,9 @@ fn the_page_tells_what_happened() {
         assert_eq!(way("fork") + way("spare"), 4.0);
         assert_eq!(result("exec_failed"), Some(1.0));
         assert_eq!(result("unknown_template"), Some(1.0));
+        assert_eq!(result("bad_request"), Some(1.0));
+        // What has not happened yet is there: Prometheus sees no increase from nothing to one.
+        assert_eq!(result("limit_reached"), Some(0.0));
         assert_eq!(value("mpforkd_workers_running", &[]), Some(1.0));
         assert_eq!(value("mpforkd_workers_exited_total", &[]), Some(3.0));
         assert_eq!(value("mpforkd_retained_exits", &[]), Some(3.0));
@@ -153,6 +161,28 @@ fn the_page_tells_what_happened() {
     assert!(!socket.exists());
 }
 
+#[test]
+fn a_start_that_fails_in_a_spare_went_by_a_spare() {
+    let folder = Folder::new();
+    let (setup, socket) = on_socket(&folder);
+    check(setup.config("[spares]\nmin = 1"), async |daemon| {
+        let client = daemon.connect().await;
+        client.warm("command").await.unwrap();
+        eventually_async("there is a spare", async || {
+            (client.template("command").await.spares_idle > 0).then_some(())
+        })
+        .await;
+        let nowhere = client.try_run(command(&["/nowhere/at/all"])).await;
+        refused(nowhere, Reason::ExecFailed);
+        let page = scrape(&socket);
+        let failed = |way| {
+            let labels = [("way", way), ("result", "exec_failed")];
+            page.value("mpforkd_starts_total", &labels)
+        };
+        assert_eq!((failed("fork"), failed("spare")), (Some(0.0), Some(1.0)));
+    });
+}
+
 /// One that moves by rounding counts as another start.
 #[test]
 fn the_time_of_the_start_stays_the_same() {
@@ -182,7 +212,7 @@ fn what_is_refused_while_draining_is_counted() {
             let refused = page.value("mpforkd_starts_total", &labels);
             (page.value("mpforkd_draining", &[]), refused)
         };
-        assert_eq!(told(), (Some(0.0), None));
+        assert_eq!(told(), (Some(0.0), Some(0.0)));
         let drain = DrainRequest::default();
         let mut news = client.admin().drain(drain).await.unwrap().into_inner();
         while news.message().await.unwrap().is_some() {}

@@ -1,11 +1,13 @@
 //! What the service manager is told, on a socket of the test's own.
 
+use super::logged;
 use mpfork_proto::BUILTIN_TEMPLATE;
 use mpfork_proto::v1::task;
 use mpfork_tests::harness::spec::{self, shell, worker};
 use mpfork_tests::harness::{Daemon, Folder, LIMIT, Setup, check, leaks};
 use rustix::process::Signal;
-use std::os::unix::net::UnixDatagram;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 /// What a service manager sets for a service of its own, and for nobody that the service starts.
 const VARIABLES: [&str; 8] = [
@@ -91,6 +93,43 @@ fn value(message: &[String], name: &str) -> String {
 fn end(daemon: &Daemon) {
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.ended().how, "code 0");
+}
+
+/// Containers' managers are in the abstract namespace.
+#[test]
+fn a_manager_may_have_an_abstract_socket() {
+    let mut manager = Manager::new();
+    let name = manager.folder.join("abstract");
+    let name = name.to_str().unwrap();
+    let address = SocketAddr::from_abstract_name(name).unwrap();
+    manager.socket = UnixDatagram::bind_addr(&address).unwrap();
+    manager.socket.set_read_timeout(Some(LIMIT)).unwrap();
+    let setup = Setup::new().env("NOTIFY_SOCKET", format!("@{name}"));
+    check(setup, async |daemon| {
+        assert_eq!(manager.next()[0], "READY=1");
+        end(daemon);
+        manager.until("STOPPING=1");
+    });
+}
+
+/// What it was told fills its socket: nobody else waits for that.
+#[test]
+fn a_manager_that_does_not_read_holds_up_nobody() {
+    let manager = Manager::new();
+    let setup = manager.of(Setup::new()).env("WATCHDOG_USEC", "2000");
+    check(setup, async |daemon| {
+        let client = daemon.connect().await;
+        logged(daemon, "can't tell the service manager").await;
+        for _ in 0..10 {
+            assert!(client.exit_of(shell("exit 0")).await.success());
+        }
+        let log = daemon.log();
+        let warnings = log.matches("can't tell the service manager").count();
+        assert_eq!(warnings, 1, "{log}");
+        // It goes on when there is room again.
+        manager.until("READY=1");
+        manager.until_status("0 workers; 1 templates, 1 warm");
+    });
 }
 
 #[test]

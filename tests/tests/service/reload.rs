@@ -261,6 +261,23 @@ fn limits_hold_from_then_on() {
 }
 
 #[test]
+fn what_spares_may_take_workers_may_not() {
+    let spares = |count: u32| format!("[limits]\nspares = {count}");
+    check(Setup::new().config(&spares(8)), async |daemon| {
+        let client = daemon.connect().await;
+        let files = |status: &GetStatusResponse| {
+            let mut limits = status.limits.iter();
+            limits.find(|l| l.name == "worker_files").unwrap().value
+        };
+        let before = files(&client.status().await);
+        let more = reload(daemon, &client, &spares(20)).await;
+        assert_eq!(files(&more), before - 2 * 12);
+        let none = reload(daemon, &client, &spares(0)).await;
+        assert_eq!(files(&none), before + 2 * 8);
+    });
+}
+
+#[test]
 fn what_is_remembered_over_a_lowered_limit_is_forgotten_at_once() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;
