@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// A fork that takes less is cheap. Measured, a start by a spare is no faster than one by such a fork.
+/// A fork that takes less is cheap: measured, a spare was now a little faster than such a fork, now slower.
 const CHEAP: Duration = Duration::from_micros(200);
 /// A template that was not started twice within this time is started rarely.
 const RARE: Duration = Duration::from_secs(10);
