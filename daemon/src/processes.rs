@@ -1,14 +1,12 @@
 //! What /proc tells of processes.
 
 use mpfork_proto::v1::{Memory, Process};
+use mpfork_zygote::groups::members;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 use tokio::sync::oneshot;
-
-/// The most processes of a group that are named.
-const NAMED: usize = 64;
 
 /// Finds the live processes of process groups. That reads what `/proc` has of every process of the
 /// machine, so it is done on a thread that may block, and all who ask meanwhile share the next round.
@@ -74,55 +72,6 @@ impl Groups {
     }
 }
 
-fn members(mut groups: HashMap<i32, Vec<Process>>) -> HashMap<i32, Vec<Process>> {
-    let Ok(entries) = std::fs::read_dir("/proc") else {
-        return groups;
-    };
-    let pids = entries
-        .filter_map(Result::ok)
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    for pid in pids {
-        // It may have ended meanwhile. A name may hold any bytes.
-        let Ok(stat) = std::fs::read(format!("/proc/{pid}/stat")) else {
-            continue;
-        };
-        let stat = String::from_utf8_lossy(&stat);
-        let Some(stat) = Stat::parse(&stat) else {
-            continue;
-        };
-        let group = groups.get_mut(&stat.group);
-        if let Some(group) = group.filter(|group| group.len() < NAMED)
-            && !matches!(stat.state, 'Z' | 'X')
-        {
-            group.push(Process {
-                pid,
-                comm: stat.comm.to_owned(),
-            });
-        }
-    }
-    groups
-}
-
-struct Stat<'a> {
-    comm: &'a str,
-    state: char,
-    group: i32,
-}
-
-impl<'a> Stat<'a> {
-    /// `pid (comm) state ppid pgrp …`, where comm may hold anything.
-    fn parse(text: &'a str) -> Option<Self> {
-        let open = text.find('(')?;
-        let close = text.rfind(')')?;
-        let mut rest = text.get(close + 1..)?.split_ascii_whitespace();
-        Some(Self {
-            comm: text.get(open + 1..close)?,
-            state: rest.next()?.chars().next()?,
-            group: rest.nth(1)?.parse().ok()?,
-        })
-    }
-}
-
 /// A process's memory. Reading it walks the page tables: some 10 ms per GB.
 pub(crate) fn memory(pid: i32) -> std::io::Result<Memory> {
     let text = std::fs::read_to_string(
@@ -148,15 +97,6 @@ pub(crate) fn memory(pid: i32) -> std::io::Result<Memory> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_may_hold_anything() {
-        let stat = Stat::parse("12 (a) b (c)) S 1 34 5 6").unwrap();
-        assert_eq!((stat.comm, stat.state), ("a) b (c)", 'S'));
-        assert_eq!(stat.group, 34);
-        assert!(Stat::parse("12").is_none());
-        assert!(Stat::parse(") (").is_none());
-    }
 
     #[test]
     fn this_process_has_memory() {

@@ -34,6 +34,9 @@ pub mod link {
     /// The environment variable that tells a program it was started as a zygote: the number of the
     /// descriptor that is the link.
     pub const LINK_ENV: &str = "MPFORK_LINK";
+    /// The environment variable that tells a program it was executed as a worker: the number of the
+    /// descriptor that is its own socket.
+    pub const WORKER_ENV: &str = "MPFORK_WORKER";
 }
 
 /// Encodes and decodes messages.

@@ -42,6 +42,7 @@ fn frames() -> Vec<Vec<u8>> {
         frame: Some(supervisor_frame::Frame::Fork(Fork {
             worker: 7,
             spare: true,
+            ..Fork::default()
         })),
     };
     let forked = ZygoteFrame {

@@ -69,6 +69,8 @@ pub fn describe(program: &Program, args: &[OsString]) -> Result<Description, Err
         input: null.as_fd(),
         output: null.as_fd(),
         link: theirs.as_fd(),
+        door: None,
+        session: true,
     })
     .map_err(system)?;
     drop(theirs);

@@ -22,6 +22,16 @@ pub(crate) const MARK: &CStr = c"(room for the arguments of workers)";
 /// room: nine bytes each.
 pub const ROOM: usize = 4096;
 
+/// How much room this program takes when it is executed as a zygote or as a worker.
+#[must_use]
+pub const fn own_room() -> usize {
+    if cfg!(all(target_os = "linux", target_env = "gnu")) {
+        ROOM
+    } else {
+        0
+    }
+}
+
 /// The section of a program's file by which it says that it takes room for arguments.
 pub const NOTE_SECTION: &str = ".note.mpfork";
 

@@ -50,6 +50,37 @@ pub fn fork_beside_sleeping_main() -> Result<Forked, ForkError> {
     }
 }
 
+/// Somebody has taken the responsibility for forking a process with threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DespiteThreads(());
+
+impl DespiteThreads {
+    /// Takes the responsibility.
+    ///
+    /// # Safety
+    /// In a child of a process with threads only the forking one lives on. What the others had locked
+    /// stays locked, what they were changing stays half changed. The caller vouches that whatever the
+    /// child runs meets none of it: functions, hooks and arguments of every worker that is forked by
+    /// this token, and the allocator.
+    #[must_use]
+    pub const unsafe fn new() -> Self {
+        Self(())
+    }
+}
+
+/// Forks this process, which may have threads. The child has the calling thread only.
+///
+/// # Errors
+/// When the system refuses.
+pub fn fork_despite_threads(_responsible: DespiteThreads) -> Result<Forked, ForkError> {
+    // SAFETY: whoever made the token has vouched that the child meets nothing half changed or locked.
+    match unsafe { nix::unistd::fork() } {
+        Ok(nix::unistd::ForkResult::Parent { child }) => Ok(Forked::Parent(child.as_raw())),
+        Ok(nix::unistd::ForkResult::Child) => Ok(Forked::Child),
+        Err(errno) => Err(ForkError::System(errno.into())),
+    }
+}
+
 /// Forks this process, which must have one thread.
 ///
 /// # Errors

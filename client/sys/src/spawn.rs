@@ -1,5 +1,5 @@
-//! Executing a program as a zygote: by descriptor, in a session of its own, with nothing inherited
-//! but what is named.
+//! Executing a program as a zygote or as a worker: by descriptor, in a session or a group of its own,
+//! with nothing inherited but what is named.
 
 use crate::arguments;
 use std::ffi::{CStr, CString, c_char};
@@ -7,8 +7,10 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 
-/// The number under which the program finds its link.
+/// The number under which the program finds its link, or a worker its own socket.
 pub const LINK_NUMBER: RawFd = 3;
+/// The number under which a worker finds the door of its zygote.
+pub const DOOR_NUMBER: RawFd = 4;
 
 /// What to execute.
 #[derive(Debug)]
@@ -28,9 +30,13 @@ pub struct Launch<'a> {
     pub output: BorrowedFd<'a>,
     /// What becomes descriptor [`LINK_NUMBER`].
     pub link: BorrowedFd<'a>,
+    /// What becomes descriptor [`DOOR_NUMBER`].
+    pub door: Option<BorrowedFd<'a>>,
+    /// Whether the process leads a session of its own, or a process group in the caller's.
+    pub session: bool,
 }
 
-/// Executes the program in a new session, with default signal dispositions and no signal blocked;
+/// Executes the program in a new session or group, with default signal dispositions and no signal blocked;
 /// returns its pid. It is a child of the calling *thread* as far as its parent-death signal goes.
 ///
 /// Descriptors of the caller that are not close-on-exec would be inherited: all of ours are.
@@ -38,17 +44,18 @@ pub struct Launch<'a> {
 /// # Errors
 /// As posix_spawn(3): EACCES, ENOENT, ENOEXEC, EAGAIN, ENOMEM.
 pub fn spawn(launch: &Launch<'_>) -> io::Result<i32> {
-    // The numbers 0 to 3 are laid out anew in the child: the sources must not be among them.
+    // The numbers 0 to 4 are laid out anew in the child: the sources must not be among them.
     let above = |descriptor: BorrowedFd<'_>| -> io::Result<OwnedFd> {
         Ok(rustix::io::fcntl_dupfd_cloexec(
             descriptor,
-            LINK_NUMBER + 1,
+            DOOR_NUMBER + 1,
         )?)
     };
     let program = above(launch.program)?;
     let input = above(launch.input)?;
     let output = above(launch.output)?;
     let link = above(launch.link)?;
+    let door = launch.door.map(above).transpose()?;
     let path = CString::new(format!("/proc/self/fd/{}", program.as_raw_fd()))?;
 
     let mut actions = FileActions::new()?;
@@ -56,7 +63,10 @@ pub fn spawn(launch: &Launch<'_>) -> io::Result<i32> {
     actions.place(output.as_fd(), 1)?;
     actions.place(output.as_fd(), 2)?;
     actions.place(link.as_fd(), LINK_NUMBER)?;
-    let attributes = Attributes::for_zygote()?;
+    if let Some(door) = &door {
+        actions.place(door.as_fd(), DOOR_NUMBER)?;
+    }
+    let attributes = Attributes::new(launch.session)?;
 
     // The mark takes one place of the room.
     let mark = std::iter::once(arguments::MARK).chain(std::iter::repeat(c""));
@@ -125,7 +135,7 @@ impl Drop for FileActions {
 struct Attributes(libc::posix_spawnattr_t);
 
 impl Attributes {
-    fn for_zygote() -> io::Result<Self> {
+    fn new(session: bool) -> io::Result<Self> {
         let mut attributes = MaybeUninit::uninit();
         // SAFETY: init writes the structure it is given.
         check(unsafe { libc::posix_spawnattr_init(attributes.as_mut_ptr()) })?;
@@ -137,9 +147,13 @@ impl Attributes {
         check(unsafe { libc::posix_spawnattr_setsigdefault(&raw mut attributes.0, all.as_ref()) })?;
         // SAFETY: as above.
         check(unsafe { libc::posix_spawnattr_setsigmask(&raw mut attributes.0, none.as_ref()) })?;
-        let flags = libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK;
-        let flags = libc::c_short::try_from(flags).map_err(io::Error::other)?
-            | libc::c_short::from(libc::POSIX_SPAWN_SETSID);
+        // Without a number the group is the process's own.
+        let place = match session {
+            true => libc::c_int::from(libc::POSIX_SPAWN_SETSID),
+            false => libc::POSIX_SPAWN_SETPGROUP,
+        };
+        let flags = libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK | place;
+        let flags = libc::c_short::try_from(flags).map_err(io::Error::other)?;
         // SAFETY: the structure is initialised.
         check(unsafe { libc::posix_spawnattr_setflags(&raw mut attributes.0, flags) })?;
         Ok(attributes)
@@ -179,6 +193,8 @@ mod tests {
             input: null.as_fd(),
             output: write.as_fd(),
             link: theirs.as_fd(),
+            door: None,
+            session: true,
         })
         .unwrap();
         drop(write);
@@ -209,6 +225,8 @@ mod tests {
             input: null.as_fd(),
             output: null.as_fd(),
             link: null.as_fd(),
+            door: None,
+            session: true,
         })
         .unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EACCES), "{error}");

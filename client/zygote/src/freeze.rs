@@ -1,10 +1,10 @@
 //! The door between the two worlds: a program that was executed as a zygote does not get past it.
 
 use crate::{serve, worker};
-use mpfork_proto::link::LINK_ENV;
+use mpfork_proto::link::{LINK_ENV, WORKER_ENV};
 use mpfork_sys::descriptors::adopt_socket;
 use mpfork_sys::threads::ManyThreads;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -62,26 +62,35 @@ fn enter(tasks: serve::Tasks) -> Result<Role, FreezeError> {
     if let Some(role) = ROLE.get() {
         return Ok(*role);
     }
-    let role = match link()? {
+    let born = match socket_of(LINK_ENV, serve::refuse)? {
+        Some(link) => Some(serve::serve(link, tasks)),
+        None => {
+            socket_of(WORKER_ENV, worker::refuse)?.map(|control| worker::executed(control, tasks))
+        }
+    };
+    let role = match born {
         None => Role::Ordinary,
-        Some(link) => {
-            worker::become_worker(serve::serve(link, tasks));
+        Some(born) => {
+            worker::become_worker(born);
             Role::WorkerMain
         }
     };
     Ok(*ROLE.get_or_init(|| role))
 }
 
-/// The link, when the process was started with one. A variable that names anything else was meant for
-/// another process.
-fn link() -> Result<Option<OwnedFd>, FreezeError> {
+/// The socket that a variable names, when the process was started with one. A variable that names
+/// anything else was meant for another process. Who started this one to be what it can't become is told.
+fn socket_of(
+    variable: &str,
+    refuse: fn(BorrowedFd<'_>, &ManyThreads),
+) -> Result<Option<OwnedFd>, FreezeError> {
     let number = |value: std::ffi::OsString| value.to_str()?.parse().ok();
-    match mpfork_sys::env::take(LINK_ENV) {
+    match mpfork_sys::env::take(variable) {
         Ok(value) => Ok(value.and_then(number).and_then(adopt_socket)),
         Err(threads) => {
-            let link = std::env::var_os(LINK_ENV).and_then(number);
-            if let Some(link) = link.and_then(adopt_socket) {
-                serve::refuse(link.as_fd(), &threads);
+            let socket = std::env::var_os(variable).and_then(number);
+            if let Some(socket) = socket.and_then(adopt_socket) {
+                refuse(socket.as_fd(), &threads);
                 return Err(threads.into());
             }
             Ok(None)

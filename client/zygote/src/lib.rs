@@ -20,6 +20,9 @@
 
 mod fault;
 mod freeze;
+mod fresh;
+pub mod groups;
+mod here;
 mod macros;
 mod memory_file;
 mod panics;
@@ -31,9 +34,10 @@ mod worker;
 
 pub use fault::{BoxError, Fault};
 pub use freeze::{FreezeError, Role, freeze_support, serve_if_asked, was_called};
+pub use here::{ForkHereError, fork_here};
 pub use mpfork_sys::entry::{Entry, Failed, FailedKind, Returned};
 pub use registry::{HookError, Load, OrderError, Preload, PreloadError, Progress, declared_env};
-pub use worker::{Current, args_os, current};
+pub use worker::{Current, args_os, current, door};
 
 /// For the macros.
 #[doc(hidden)]

@@ -103,25 +103,38 @@ pub(crate) fn send_bytes(
     mut bytes: &[u8],
     mut descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<()> {
-    let mut pauses = 0;
     while !bytes.is_empty() {
-        match fdpass::send(socket, bytes, descriptors) {
-            Ok((sent, passed)) => {
+        match send_some(socket, bytes, descriptors) {
+            Ok(sent) => {
                 bytes = &bytes[sent..];
-                descriptors = &descriptors[passed..];
+                descriptors = &[];
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 wait(socket, PollFlags::OUT)?;
-            }
-            // The user has too many descriptors in flight: others take theirs off soon.
-            Err(error) if congested(&error) && pauses < CONGESTION_PAUSES => {
-                pauses += 1;
-                std::thread::sleep(CONGESTION_PAUSE);
             }
             Err(error) => return Err(error),
         }
     }
     Ok(())
+}
+
+/// Sends some bytes, the descriptors, which fit one message, with the first.
+pub(crate) fn send_some(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<usize> {
+    let mut pauses = 0;
+    loop {
+        match fdpass::send(socket, bytes, descriptors) {
+            // The user has too many descriptors in flight: others take theirs off soon.
+            Err(error) if congested(&error) && pauses < CONGESTION_PAUSES => {
+                pauses += 1;
+                std::thread::sleep(CONGESTION_PAUSE);
+            }
+            sent => return sent.map(|(sent, _)| sent),
+        }
+    }
 }
 
 fn congested(error: &io::Error) -> bool {

@@ -201,7 +201,7 @@ fn a_wrong_assignment_is_told() {
         zygote.say(
             mpfork_proto::link::supervisor_frame::Frame::Fork(mpfork_proto::link::Fork {
                 worker,
-                spare: false,
+                ..Default::default()
             }),
             &[theirs.as_fd()],
         );

@@ -54,6 +54,7 @@ fn groups_are_ended_before_their_leader_is_reaped_when_asked_for() {
         version_min: 1,
         version_max: 1,
         end_groups: true,
+        ..Hello::default()
     });
     zygote.preload(&[]).1.unwrap();
     let outcome = zygote.run(Start::function("leave-child", b"."));

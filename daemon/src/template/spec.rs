@@ -122,7 +122,7 @@ impl Spec {
             .iter()
             .map(|set| variable("spec.env", &set.name, &set.value))
             .collect::<Result<_, _>>()?;
-        let rlimits = crate::worker::request::rlimits("spec.rlimits", &spec.rlimits)?;
+        let rlimits = mpfork_driver::state::rlimits("spec.rlimits", &spec.rlimits)?;
         Self::new(
             program,
             OsStr::from_bytes(&spec.program_path).into(),

@@ -36,6 +36,7 @@ pub(crate) struct Stats {
     failed: AtomicU64,
     forks: Latencies,
     spares: Latencies,
+    spawns: Latencies,
     preloads: Buckets<{ PRELOADS.len() }>,
     launches_failed: AtomicU64,
 }
@@ -49,6 +50,7 @@ impl Default for Stats {
             failed: AtomicU64::new(0),
             forks: Latencies::default(),
             spares: Latencies::default(),
+            spawns: Latencies::default(),
             preloads: Buckets::new(PRELOADS),
             launches_failed: AtomicU64::new(0),
         }
@@ -65,6 +67,7 @@ impl Stats {
     fn by_way(&self, way: StartWay) -> &Latencies {
         match way {
             StartWay::Spare => &self.spares,
+            StartWay::Spawn => &self.spawns,
             StartWay::Fork | StartWay::Unspecified => &self.forks,
         }
     }
@@ -119,20 +122,19 @@ impl Stats {
     }
 
     pub(crate) fn latency(&self) -> LatencySummary {
-        let all = self.forks.histogram();
-        match (all, self.spares.histogram()) {
-            (Some(mut all), Some(spares)) => {
-                // Both have the same bounds.
-                let _ = all.add(&spares);
-                summary(&all)
-            }
-            (all, spares) => all.or(spares).as_ref().map(summary).unwrap_or_default(),
-        }
+        let ways = [&self.forks, &self.spares, &self.spawns];
+        let all = ways.into_iter().filter_map(Latencies::histogram);
+        let all = all.reduce(|mut all, way| {
+            // All have the same bounds.
+            let _ = all.add(&way);
+            all
+        });
+        all.as_ref().map(summary).unwrap_or_default()
     }
 
     /// The same by way, of the ways that occurred.
     pub(crate) fn by_ways(&self) -> Vec<StartsByWay> {
-        [StartWay::Fork, StartWay::Spare]
+        [StartWay::Fork, StartWay::Spare, StartWay::Spawn]
             .into_iter()
             .filter_map(|way| {
                 let latency = self.by_way(way).histogram()?;

@@ -1,12 +1,12 @@
 //! The end of a worker: its status put together, its group cleared, everybody who waits told.
 
 use super::Worker;
-use super::control::{Control, Reports};
 use super::table::Place;
 use crate::convert::to_wire;
 use crate::daemon::Daemon;
 use crate::events::Record;
 use crate::features::Feature;
+use mpfork_driver::control::{Control, Reports};
 use mpfork_proto::Message as _;
 use mpfork_proto::exit;
 use mpfork_proto::v1::{self, Exit, Failure, Process, Rusage, failure};

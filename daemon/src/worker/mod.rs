@@ -8,7 +8,6 @@
 //!                                                  a typed error      Exit, remembered
 //! ```
 
-pub(crate) mod control;
 pub(crate) mod end;
 pub(crate) mod finish;
 pub(crate) mod request;
@@ -19,8 +18,7 @@ pub(crate) mod table;
 
 use crate::convert::timestamp;
 use crate::template::Template;
-use control::Control;
-use mpfork_proto::link::{ExecFailed, StartFailed};
+use mpfork_driver::control::{Control, FirstReports};
 use mpfork_proto::v1::{self, Exit, OnOwnerDeath, StartWay, WorkerId};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -73,14 +71,6 @@ pub(crate) struct Seed {
     pub(crate) control: Control,
     pub(crate) place: Place,
     pub(crate) streams: Option<Arc<Streams>>,
-}
-
-/// What a worker reported before it began.
-#[derive(Debug, Default)]
-pub(crate) struct FirstReports {
-    pub(crate) applied: bool,
-    pub(crate) exec_failed: Option<ExecFailed>,
-    pub(crate) start_failed: Option<StartFailed>,
 }
 
 /// A worker, running or ended.

@@ -1,18 +1,18 @@
 //! Starting a worker: from a checked request to a worker that runs, or a typed error and nothing.
 
-use super::control::{AssignError, Control};
 use super::finish::finish;
 use super::request::StartRequest;
 use super::streams::Streams;
 use super::table::{Outcome, Request};
-use super::{Claim, FirstReports, Owner, Seed, Worker};
+use super::{Claim, Owner, Seed, Worker};
 use crate::daemon::Daemon;
 use crate::events::{Asked, Record};
 use crate::template::Template;
 use crate::zygote::link::{CONGESTION_PAUSE, is_congested};
 use crate::zygote::spares::Spare;
 use crate::zygote::{ForkReply, Zygote, driver};
-use mpfork_proto::link::Assignment;
+use mpfork_driver::control::{AssignError, Control};
+use mpfork_driver::failed;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::{StartWay, WorkerId};
@@ -120,7 +120,7 @@ async fn start_new(
             let there = match worker.way {
                 // It is asked and answers.
                 StartWay::Spare => Instant::now(),
-                StartWay::Fork | StartWay::Unspecified => worker.forked_at,
+                StartWay::Fork | StartWay::Spawn | StartWay::Unspecified => worker.forked_at,
             };
             let latency = there.saturating_duration_since(decoded);
             template.stats.record_start(worker.way, latency);
@@ -146,19 +146,24 @@ async fn start_in(
         let place = daemon.workers.place(template)?;
         let zygote = warm_zygote(daemon, template, request).await?;
         daemon.accepting()?;
-        check_targets(request, &zygote)?;
-        check_function(request, template, &zygote)?;
+        failed::check_targets(&request.start.state.placed, &zygote.kept)?;
+        if let Some(name) = request.function_name() {
+            failed::check_function(name, &template.display, &zygote.functions)?;
+        }
         check_owner(daemon, request, claim.owner())?;
         let streams = Streams::open(daemon, request)?;
         let seed = |id, way, control| Seed {
             id,
             request_id: request.request_id.clone(),
-            name: request.name.clone(),
-            description: request.description.clone(),
+            name: request.start.name.clone(),
+            description: request.start.description.clone(),
             template: Arc::clone(template),
-            keep: request.keep,
-            grace: request.grace.unwrap_or(daemon.config().timeouts.grace),
-            time_limit: request.time_limit,
+            keep: request.start.keep,
+            grace: request
+                .start
+                .grace
+                .unwrap_or(daemon.config().timeouts.grace),
+            time_limit: request.start.time_limit,
             owner: claim.clone(),
             command: request.is_command(),
             way,
@@ -205,14 +210,7 @@ async fn start_in(
             ForkReply::Gone => {}
         }
     }
-    let name = &template.display;
-    Err(Problem::new(
-        Reason::ZygoteFailed,
-        format!("{TRIES} zygotes of {name} died while they were to fork a worker"),
-    )
-    .with("template", name)
-    .with("message", "its zygotes die")
-    .with("output", ""))
+    Err(failed::zygotes_died(&template.display, TRIES))
 }
 
 /// The template's zygote. A start that waits for it past its call's deadline is not begun.
@@ -240,7 +238,12 @@ async fn begun(
 ) -> Result<bool, Problem> {
     let reports = worker.first_reports(limit).await;
     let unheard = !reports.applied && reports.start_failed.is_none() && !worker.has_timed_out();
-    let result = check_begun(worker, reports);
+    let result = failed::check_begun(
+        worker.id,
+        &worker.description,
+        worker.has_timed_out(),
+        reports,
+    );
     if result.is_ok() {
         daemon.workers.confirm(worker);
         daemon.events.publish(Record::worker_started(worker));
@@ -263,35 +266,6 @@ async fn begun(
     }
 }
 
-fn check_begun(worker: &Worker, reports: FirstReports) -> Result<(), Problem> {
-    let task = &worker.description;
-    if let Some(failed) = reports.exec_failed {
-        return Err(Problem::new(Reason::ExecFailed, failed.message.clone())
-            .with("program", task)
-            .with("errno", failed.errno)
-            .with("message", failed.message));
-    }
-    if let Some(failed) = reports.start_failed {
-        return Err(Problem::new(
-            Reason::StartStateFailed,
-            format!("can't start {task}: {}: {}", failed.what, failed.message),
-        )
-        .with("what", failed.what)
-        .with("errno", failed.errno)
-        .with("message", failed.message));
-    }
-    // One that ran out of its time before has ended as others do: by its time limit.
-    if !reports.applied && !worker.has_timed_out() {
-        return Err(Problem::new(
-            Reason::WorkerLost,
-            format!("worker {} ended before it began {task}", worker.id),
-        )
-        .with("worker", worker.id)
-        .with("message", "ended before it began"));
-    }
-    Ok(())
-}
-
 /// Warming takes its time: nothing is begun for a client that has ended meanwhile.
 fn check_owner(
     daemon: &Daemon,
@@ -299,7 +273,7 @@ fn check_owner(
     owner: Option<Owner>,
 ) -> Result<(), Problem> {
     match owner {
-        Some(owner) if !request.keep && daemon.peers.is_gone(owner) => Err(Problem::new(
+        Some(owner) if !request.start.keep && daemon.peers.is_gone(owner) => Err(Problem::new(
             Reason::WorkerLost,
             "the client that asked for this worker has ended",
         )
@@ -307,47 +281,6 @@ fn check_owner(
         .with("message", "its owner is gone")),
         _ => Ok(()),
     }
-}
-
-/// Descriptors of the preloads stay where they are in every worker.
-fn check_targets(request: &StartRequest, zygote: &Zygote) -> Result<(), Problem> {
-    for placed in &request.state.placed {
-        let kept = zygote.kept.iter().find(|kept| kept.number == placed.target);
-        if let Some(kept) = kept {
-            return Err(Problem::bad_request(
-                "spec.state.descriptors",
-                format!(
-                    "number {} belongs to a descriptor that the preloads opened: {}",
-                    kept.number, kept.what
-                ),
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Which functions a program has registered, its zygote has told.
-fn check_function(
-    request: &StartRequest,
-    template: &Template,
-    zygote: &Zygote,
-) -> Result<(), Problem> {
-    const SHOWN: usize = 20;
-    let Some(name) = request.function_name() else {
-        return Ok(());
-    };
-    if zygote.functions.contains(name) {
-        return Ok(());
-    }
-    let mut known: Vec<&str> = zygote.functions.iter().map(String::as_str).collect();
-    known.sort_unstable();
-    let mut detail = format!("{} has registered no function {name:?}", template.display);
-    if !known.is_empty() {
-        let more = if known.len() > SHOWN { ", ..." } else { "" };
-        known.truncate(SHOWN);
-        detail.push_str(&format!("; there are {}{more}", known.join(", ")));
-    }
-    Err(Problem::bad_request("spec.task.function.name", detail))
 }
 
 /// A spare that has its assignment, if there is one. It is nobody's until it is enrolled, and should it
@@ -408,16 +341,7 @@ fn try_assign(
     way: StartWay,
     control: &mut Control,
 ) -> Result<(), AssignError> {
-    let assignment = Assignment {
-        // At most 252.
-        descriptors: u32::try_from(request.descriptors.len()).unwrap_or(u32::MAX),
-        worker: id.counter,
-        task: Some(request.task.clone()),
-        state: Some(request.state.clone()),
-        name: request.name.clone(),
-        id: Some(id),
-        way: way.into(),
-    };
+    let assignment = request.assignment(id, way);
     control.assign(&assignment, &request.descriptors)?;
     if control.is_undelivered() {
         let delivery = control.delivery()?;
@@ -456,19 +380,11 @@ async fn fork(
             Err(_) if zygote.give_up(worker) => {
                 // It answers nobody any more: the next one may. Its workers go on.
                 zygote.child.kill();
-                let limit = humantime::format_duration(limit);
-                return ForkReply::Failed(
-                    Problem::new(
-                        Reason::ForkFailed,
-                        format!(
-                            "zygote {} did not fork within {limit}: is it stopped, or in a hook?",
-                            zygote.child.pid
-                        ),
-                    )
-                    .with("template", &template.display)
-                    .with("errno", nix::libc::ETIMEDOUT)
-                    .with("message", "no answer"),
-                );
+                return ForkReply::Failed(failed::no_fork(
+                    zygote.child.pid,
+                    &template.display,
+                    limit,
+                ));
             }
             // Answered in this very moment.
             Err(_) => break answer.await,

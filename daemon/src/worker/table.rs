@@ -383,7 +383,7 @@ mod tests {
     use crate::template::identity::Identities;
     use crate::template::spec::Spec;
     use crate::worker::Seed;
-    use crate::worker::control::Control;
+    use mpfork_driver::control::Control;
 
     #[tokio::test]
     async fn one_that_never_began_is_known_until_it_has_ended() {

@@ -129,35 +129,7 @@ fn on_fork_failed(template: &Template, zygote: &Zygote, failed: ForkFailed) {
         Answered::GivenUp => return,
     };
     zygote.publish(&zygote.state());
-    let name = &template.display;
-    let problem = if !failed.threads.is_empty() {
-        let threads = failed.threads.join(", ");
-        Problem::new(
-            Reason::ZygoteHasThreads,
-            format!("the zygote of {name} can't fork: it has other threads: {threads}"),
-        )
-        .with("threads", threads)
-        // Not known any more: it left none running while it was loaded.
-        .with("preload", "")
-    } else if failed.hook.is_empty() {
-        Problem::new(
-            Reason::ForkFailed,
-            format!("the zygote of {name} could not fork: {}", failed.message),
-        )
-        .with("errno", failed.errno)
-        .with("message", failed.message)
-    } else {
-        Problem::new(
-            Reason::HookFailed,
-            format!(
-                "before-fork hook {} of {name} failed: {}",
-                failed.hook, failed.message
-            ),
-        )
-        .with("hook", failed.hook)
-        .with("message", failed.message)
-    };
-    let problem = problem.with("template", name);
+    let problem = mpfork_driver::failed::fork(&template.display, failed);
     let _ = pending.reply.send(ForkReply::Failed(problem));
 }
 

@@ -8,10 +8,10 @@ use crate::daemon::Daemon;
 use crate::features::Feature;
 use crate::template::Template;
 use crate::template::spec::Spec;
+use mpfork_driver::failed;
 use mpfork_proto::link::zygote_frame::Frame;
 use mpfork_proto::link::{self as wire, supervisor_frame};
 use mpfork_proto::problem::Problem;
-use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::{self, WarmProgress};
 use mpfork_sys::limits;
 use mpfork_sys::spawn::{LINK_NUMBER, Launch, spawn};
@@ -72,16 +72,8 @@ async fn make_ready(
     spec: &Spec,
 ) -> Result<Arc<Zygote>, Problem> {
     let launched_at = Instant::now();
-    let mut candidate = execute(daemon, template, spec).map_err(|error| {
-        use nix::libc::{EAGAIN, EMFILE, ENFILE, ENOMEM};
-        match error.raw_os_error() {
-            Some(EMFILE | ENFILE) => Problem::limit("open files", error),
-            Some(EAGAIN) => Problem::limit("processes", error),
-            Some(ENOMEM) => Problem::limit("memory", error),
-            _ => failed(template, format!("it can't be executed: {error}"), "")
-                .with("program", spec.path.display()),
-        }
-    })?;
+    let mut candidate = execute(daemon, template, spec)
+        .map_err(|error| failed::execution(&template.display, &spec.path, &error))?;
     let name = &template.display;
     let zygote = candidate.process.0.as_ref().map_or(0, |child| child.pid);
     tracing::info!(template = name, zygote, "zygote launched");
@@ -126,6 +118,8 @@ fn execute<'a>(
             input: null.as_fd(),
             output: write.as_fd(),
             link: theirs.as_fd(),
+            door: None,
+            session: true,
         })
     };
     let pid = launch(spec.room).or_else(|error| {
@@ -159,19 +153,6 @@ fn execute<'a>(
     Ok(candidate)
 }
 
-fn failed(template: &Template, what: impl std::fmt::Display, output: &str) -> Problem {
-    let name = &template.display;
-    let mut message = format!("the zygote of {name} failed: {what}");
-    if !output.is_empty() {
-        message.push_str("; it printed: ");
-        message.push_str(output);
-    }
-    Problem::new(Reason::ZygoteFailed, message)
-        .with("template", name)
-        .with("message", what)
-        .with("output", output)
-}
-
 impl Candidate<'_> {
     /// From Hello to Ready.
     async fn greet(&mut self, spec: &Spec) -> Result<Greeted, Problem> {
@@ -180,6 +161,7 @@ impl Candidate<'_> {
             version_min,
             version_max,
             end_groups: !self.daemon.features.has(Feature::GroupSignal),
+            ..wire::Hello::default()
         }))
         .await?;
         let hello = self.daemon.config().timeouts.hello;
@@ -190,23 +172,18 @@ impl Candidate<'_> {
             Ok(Ok(_)) => return Err(self.fail("it broke the protocol: no Welcome")),
             Ok(Err(problem)) => return Err(problem),
             Err(_) => {
-                let what = format!(
-                    "it did not answer within {}: does it call freeze_support() first thing in main?",
-                    humantime::format_duration(hello)
-                );
+                let what = failed::no_welcome(hello);
                 return Err(self.fail(what));
             }
         };
         if !(version_min..=version_max).contains(&welcome.version) {
-            return Err(Problem::new(
-                Reason::VersionMismatch,
-                format!(
-                    "the zygote of {} speaks no version of the link protocol that mpforkd speaks",
-                    self.template.display
-                ),
-            )
-            .with("client", welcome.program)
-            .with("daemon", crate::NAME_AND_VERSION));
+            let (name, program) = (&self.template.display, welcome.program);
+            return Err(failed::version(
+                name,
+                program,
+                "mpforkd",
+                crate::NAME_AND_VERSION,
+            ));
         }
         self.send(supervisor_frame::Frame::Preload(wire::Preload {
             names: spec.preloads.clone().unwrap_or_default(),
@@ -260,45 +237,16 @@ impl Candidate<'_> {
     }
 
     fn preload_timed_out(&self, preload: &str, limit: Duration) -> Problem {
-        let limit = humantime::format_duration(limit);
-        let name = &self.template.display;
-        Problem::new(
-            Reason::PreloadTimedOut,
-            format!("preload {preload:?} of {name} did not end within {limit}"),
+        failed::preload_timed_out(
+            &self.template.display,
+            preload,
+            limit,
+            &self.capture.tail(OUTPUT),
         )
-        .with("template", name)
-        .with("preload", preload)
-        .with("limit", limit)
-        .with("output", self.capture.tail(OUTPUT))
     }
 
     fn preload_failed(&self, failed: wire::PreloadFailed) -> Problem {
-        let name = &self.template.display;
-        if failed.bad_request {
-            return Problem::bad_request("preloads", failed.message).with("template", name);
-        }
-        let preload = failed.preload;
-        if !failed.threads.is_empty() {
-            let threads = failed.threads.join(", ");
-            let message = if preload.is_empty() {
-                format!("the zygote of {name} failed: {}: {threads}", failed.message)
-            } else {
-                format!("preload {preload:?} of {name} left threads running: {threads}")
-            };
-            return Problem::new(Reason::ZygoteHasThreads, message)
-                .with("template", name)
-                .with("preload", preload)
-                .with("threads", threads);
-        }
-        Problem::new(
-            Reason::PreloadFailed,
-            format!("preload {preload:?} of {name} failed: {}", failed.message),
-        )
-        .with("template", name)
-        .with("preload", preload)
-        .with("message", failed.message)
-        .with("trace", failed.trace)
-        .with("output", self.capture.tail(OUTPUT))
+        failed::preload(&self.template.display, failed, &self.capture.tail(OUTPUT))
     }
 
     async fn send(&self, frame: supervisor_frame::Frame) -> Result<(), Problem> {
@@ -318,7 +266,7 @@ impl Candidate<'_> {
     }
 
     fn fail(&self, what: impl std::fmt::Display) -> Problem {
-        failed(self.template, what, &self.capture.tail(OUTPUT))
+        failed::zygote(&self.template.display, what, &self.capture.tail(OUTPUT))
     }
 
     /// The link has ended: with the process, most often, whose status then says more.
@@ -329,8 +277,8 @@ impl Candidate<'_> {
             return self.fail("it has no process");
         };
         let what = match tokio::time::timeout(patience, child.ended()).await {
-            Ok(status) => format!("it ended ({status}) before it was ready"),
-            Err(_) => "it closed its link before it was ready".to_owned(),
+            Ok(status) => failed::ended_early(&status),
+            Err(_) => failed::LINK_CLOSED.to_owned(),
         };
         self.fail(what)
     }
@@ -341,7 +289,11 @@ impl Candidate<'_> {
         preload_time: Duration,
     ) -> Result<Arc<Zygote>, Problem> {
         let Some(child) = self.process.0.take() else {
-            return Err(failed(self.template, "it has no process", ""));
+            return Err(failed::zygote(
+                &self.template.display,
+                "it has no process",
+                "",
+            ));
         };
         let Greeted { functions, ready } = greeted;
         let zygote = Arc::new(Zygote {
@@ -350,7 +302,7 @@ impl Candidate<'_> {
             ready_at: Instant::now(),
             preload_time,
             reports: reports(ready.preloads),
-            kept: kept(ready.kept_descriptors),
+            kept: failed::kept(ready.kept_descriptors),
             build_id: ready.build_id,
             functions: functions.into_iter().collect(),
             capture: self.capture,
@@ -374,12 +326,4 @@ fn reports(reports: Vec<wire::PreloadReport>) -> Vec<v1::PreloadReport> {
         time: report.time,
     };
     reports.into_iter().map(convert).collect()
-}
-
-fn kept(kept: Vec<wire::KeptDescriptor>) -> Vec<v1::KeptDescriptor> {
-    let convert = |kept: wire::KeptDescriptor| v1::KeptDescriptor {
-        number: kept.number,
-        what: kept.what,
-    };
-    kept.into_iter().map(convert).collect()
 }

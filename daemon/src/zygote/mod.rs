@@ -114,7 +114,11 @@ impl Zygote {
         self.publish(&state);
         drop(state);
         let spare = false;
-        let frame = wire::supervisor_frame::Frame::Fork(wire::Fork { worker, spare });
+        let frame = wire::supervisor_frame::Frame::Fork(wire::Fork {
+            worker,
+            spare,
+            ..wire::Fork::default()
+        });
         if let Err(error) = self.link.send(frame, vec![socket]) {
             // The driver sees the broken link too, and cleans up what is left.
             tracing::warn!(zygote = self.child.pid, %error, "can't send to the zygote");

@@ -7,7 +7,7 @@
 
 use super::{Link, wire};
 use crate::config::SparesConfig;
-use crate::worker::control::Control;
+use mpfork_driver::control::Control;
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
@@ -165,7 +165,11 @@ impl Spares {
         link.expect_descriptor().ok()?;
         let worker = number;
         let spare = true;
-        let fork = wire::supervisor_frame::Frame::Fork(wire::Fork { worker, spare });
+        let fork = wire::supervisor_frame::Frame::Fork(wire::Fork {
+            worker,
+            spare,
+            ..wire::Fork::default()
+        });
         // A link that is broken shows in its driver.
         link.send(fork, vec![theirs]).ok()?;
         let coming = Coming {

@@ -11,12 +11,14 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("mpfork-proto", &[]),
     ("mpfork-sys", &[]),
     ("mpfork-transport", &["mpfork-proto", "mpfork-sys"]),
+    ("mpfork-driver", &["mpfork-proto", "mpfork-sys"]),
     ("mpfork-zygote", &["mpfork-proto", "mpfork-sys"]),
     (
         "mpfork",
         &[
             "mpfork-proto",
             "mpfork-sys",
+            "mpfork-driver",
             "mpfork-transport",
             "mpfork-zygote",
         ],
@@ -26,6 +28,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
         &[
             "mpfork-proto",
             "mpfork-sys",
+            "mpfork-driver",
             "mpfork-transport",
             "mpfork-zygote",
         ],

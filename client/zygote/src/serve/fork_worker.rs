@@ -1,9 +1,12 @@
 //! One fork.
 
+use super::limits::{GRACE, Limits};
+use super::reap::Watched;
 use super::{Fatal, Zygote};
+use crate::fresh;
 use crate::registry::hook;
-use crate::worker::{Born, flush};
-use mpfork_proto::link::{ForkFailed, Forked, zygote_frame};
+use crate::worker::{Born, Kept, flush};
+use mpfork_proto::link::{Fork, ForkFailed, Forked, zygote_frame};
 use mpfork_sys::fork::{ForkError, Forked as Side, fork};
 use mpfork_sys::{pidfd, threads};
 use rustix::process::{Pid, Signal};
@@ -20,10 +23,36 @@ const LULL: Duration = Duration::from_millis(50);
 /// A spare for which no such time has come is forked in between.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// A worker that is asked for.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) peer: u64,
+    /// What it calls the worker.
+    pub(super) worker: u64,
+    fresh: bool,
+    limits: Limits,
+}
+
+impl Ask {
+    pub(super) fn new(peer: u64, fork: &Fork) -> Self {
+        let duration = |wire: Option<prost_types::Duration>| Duration::try_from(wire?).ok();
+        Self {
+            peer,
+            worker: fork.worker,
+            fresh: fork.fresh,
+            limits: Limits {
+                keep: fork.keep,
+                time: duration(fork.time_limit),
+                grace: duration(fork.grace).unwrap_or(GRACE),
+            },
+        }
+    }
+}
+
 /// A spare that is to be forked when there is nothing else to do.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    pub(super) worker: u64,
+    pub(super) ask: Ask,
     pub(super) socket: OwnedFd,
     pub(super) since: Instant,
 }
@@ -38,7 +67,7 @@ impl Zygote {
     /// Holds numbers for the descriptors of the next fork; false when there are not as many.
     pub(super) fn reserve(&mut self) -> bool {
         while self.reserved.len() < RESERVED {
-            match self.link.socket().try_clone_to_owned() {
+            match self.children.as_fd().try_clone_to_owned() {
                 Ok(number) => self.reserved.push(number),
                 Err(_) => return false,
             }
@@ -56,41 +85,70 @@ impl Zygote {
         }
     }
 
-    /// Forks a worker with this socket. Returns the new worker in itself, nothing in the zygote.
+    /// Makes a worker with this socket. Returns the new worker in itself, nothing in the zygote.
     pub(super) fn fork_worker(
         &mut self,
-        worker: u64,
+        ask: &Ask,
         socket: OwnedFd,
         spare: bool,
     ) -> Result<Option<Born>, Fatal> {
-        let failed = match self.try_fork() {
+        let made = if ask.fresh {
+            self.try_spawn(&socket)
+        } else {
+            self.try_fork()
+        };
+        let failed = match made {
             Ok(Side::Child) => {
                 return Ok(Some(Born {
                     control: socket,
-                    kept: std::mem::take(&mut self.kept),
+                    door: self.peers.door.take().map(|door| door.outside),
+                    kept: Kept::These(std::mem::take(&mut self.kept)),
                     tasks: self.tasks,
                     zygote_group: self.group,
                     hooks: self.hooks,
                     spare,
                 }));
             }
-            Ok(Side::Parent(pid)) => return self.report_fork(worker, pid).map(|()| None),
+            Ok(Side::Parent(pid)) => return self.report_fork(ask, pid).map(|()| None),
             Err(failed) => failed,
         };
-        let failed = ForkFailed { worker, ..failed };
-        self.link
-            .send(zygote_frame::Frame::ForkFailed(failed), None)?;
+        let failed = ForkFailed {
+            worker: ask.worker,
+            ..failed
+        };
+        let failed = zygote_frame::Frame::ForkFailed(failed);
+        self.peers.tell(ask.peer, failed, None)?;
         Ok(None)
     }
 
-    fn try_fork(&mut self) -> Result<Side, ForkFailed> {
-        if self.closing {
-            return Err(ForkFailed {
-                errno: rustix::io::Errno::SHUTDOWN.raw_os_error(),
-                message: "the zygote is leaving".to_owned(),
-                ..ForkFailed::default()
-            });
+    /// Refused when the zygote is to leave.
+    fn check_serving(&self) -> Result<(), ForkFailed> {
+        if !self.closing {
+            return Ok(());
         }
+        Err(ForkFailed {
+            errno: rustix::io::Errno::SHUTDOWN.raw_os_error(),
+            message: "the zygote is leaving".to_owned(),
+            ..ForkFailed::default()
+        })
+    }
+
+    /// Executes the program once more, as a worker.
+    fn try_spawn(&mut self, socket: &OwnedFd) -> Result<Side, ForkFailed> {
+        self.check_serving()?;
+        let door = self.peers.door.as_ref().map(|door| door.outside.as_fd());
+        let begun = Instant::now();
+        let pid = fresh::spawn(socket.as_fd(), door);
+        self.fork_time = begun.elapsed();
+        pid.map(Side::Parent).map_err(|error| ForkFailed {
+            errno: error.raw_os_error().unwrap_or(0),
+            message: format!("executing the program: {error}"),
+            ..ForkFailed::default()
+        })
+    }
+
+    fn try_fork(&mut self) -> Result<Side, ForkFailed> {
+        self.check_serving()?;
         for hook in &self.hooks.before_fork {
             hook::run(hook).map_err(|error| ForkFailed {
                 message: error.fault().line(),
@@ -123,10 +181,11 @@ impl Zygote {
         })
     }
 
-    fn report_fork(&mut self, worker: u64, pid: i32) -> Result<(), Fatal> {
-        let link = &self.link;
-        self.reaper.watch(pid, worker, &mut |exited| {
-            link.send(zygote_frame::Frame::Exited(exited), None)
+    fn report_fork(&mut self, ask: &Ask, pid: i32) -> Result<(), Fatal> {
+        let peers = &self.peers;
+        let watched = Watched::new(ask.peer, ask.worker, ask.limits);
+        self.reaper.watch(pid, watched, &mut |peer, exited| {
+            peers.tell_exit(peer, exited)
         })?;
         // The worker does so too; whoever comes first, the group exists when the fork is reported.
         // Refused to the second when the worker has made a session, executed something or ended.
@@ -137,14 +196,14 @@ impl Zygote {
             self.reserved.clear();
             pidfd::open(pid)
         });
-        let sent = match opened {
+        let (frame, pidfd) = match opened {
             Ok(pidfd) => {
-                let forked = zygote_frame::Frame::Forked(Forked {
-                    worker,
+                let forked = Forked {
+                    worker: ask.worker,
                     pid,
                     took: self.fork_time.try_into().ok(),
-                });
-                self.link.send(forked, Some(pidfd.as_fd()))
+                };
+                (zygote_frame::Frame::Forked(forked), Some(pidfd))
             }
             // Nobody could watch or signal such a worker, so there is none.
             Err(error) => {
@@ -152,15 +211,14 @@ impl Zygote {
                     let _ = rustix::process::kill_process(process, Signal::KILL);
                 }
                 let failed = ForkFailed {
-                    worker,
+                    worker: ask.worker,
                     errno: error.raw_os_error().unwrap_or(0),
                     message: format!("pidfd_open: {error}"),
                     ..ForkFailed::default()
                 };
-                self.link
-                    .send(zygote_frame::Frame::ForkFailed(failed), None)
+                (zygote_frame::Frame::ForkFailed(failed), None)
             }
         };
-        Ok(sent?)
+        Ok(self.peers.tell(ask.peer, frame, pidfd)?)
     }
 }

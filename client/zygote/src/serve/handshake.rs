@@ -1,6 +1,8 @@
 //! The first two frames: which versions the supervisor speaks, and what the program declares.
 
-use super::{Fatal, Link};
+use super::Fatal;
+use super::link::Link;
+use super::peers::Door;
 use crate::registry::function;
 use crate::registry::order::Declared as _;
 use crate::registry::preload::{self, PreloadItem};
@@ -9,30 +11,57 @@ use mpfork_proto::link::{
     Hello, PreloadDeclaration, VERSIONS, Welcome, supervisor_frame, zygote_frame,
 };
 use rustix::process::Signal;
+use std::os::fd::OwnedFd;
 
-/// Answers the supervisor's greeting, and gives it back; `None` when the supervisor has gone.
-pub(super) fn handshake(link: &Link, inbox: &mut Inbox) -> Result<Option<Hello>, Fatal> {
-    let hello = match receive(link, inbox)? {
+/// What the supervisor began with, and the answer to it.
+#[derive(Debug)]
+pub(super) struct Greeting {
+    pub(super) hello: Hello,
+    pub(super) welcome: Welcome,
+    /// The process to which a program's own zygote belongs.
+    pub(super) owner: Option<OwnedFd>,
+    pub(super) door: Option<Door>,
+}
+
+/// Answers the supervisor's greeting; `None` when the supervisor has gone.
+pub(super) fn handshake(link: &Link, inbox: &mut Inbox) -> Result<Option<Greeting>, Fatal> {
+    let Some(frame) = link.receive(inbox)? else {
+        return Ok(None);
+    };
+    let mut descriptors = inbox.claim(frame.descriptors)?;
+    let hello = match frame.frame {
         Some(supervisor_frame::Frame::Hello(hello)) => hello,
         Some(_) => return Err(Fatal::OutOfTurn("something else than a greeting")),
-        None => return Ok(None),
+        None => return Err(Fatal::OutOfTurn("a frame of an unknown kind")),
     };
+    let (mut door, mut owner) = (None, None);
+    if hello.embedded {
+        let (Some(inside), Some(outside)) = (descriptors.pop_front(), descriptors.pop_front())
+        else {
+            return Err(Fatal::OutOfTurn("a greeting without a door"));
+        };
+        door = Some(Door { inside, outside });
+        owner = descriptors.pop_front();
+    }
     if !die_with_supervisor(link) {
         return Ok(None);
     }
     let version = choose(&hello);
-    link.send(
-        zygote_frame::Frame::Welcome(Welcome {
-            // What it could speak, when there is no common version: the supervisor tells it is.
-            version: version.unwrap_or(VERSIONS.1),
-            program: concat!("mpfork ", env!("CARGO_PKG_VERSION")).to_owned(),
-            preloads: declarations(),
-            functions: function::names().into_iter().map(str::to_owned).collect(),
-        }),
-        None,
-    )?;
+    let welcome = Welcome {
+        // What it could speak, when there is no common version: the supervisor tells it is.
+        version: version.unwrap_or(VERSIONS.1),
+        program: concat!("mpfork ", env!("CARGO_PKG_VERSION")).to_owned(),
+        preloads: declarations(),
+        functions: function::names().into_iter().map(str::to_owned).collect(),
+    };
+    link.send(zygote_frame::Frame::Welcome(welcome.clone()), None)?;
     match version {
-        Some(_) => Ok(Some(hello)),
+        Some(_) => Ok(Some(Greeting {
+            hello,
+            welcome,
+            owner,
+            door,
+        })),
         None => Err(Fatal::Version(hello.version_min, hello.version_max)),
     }
 }

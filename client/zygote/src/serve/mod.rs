@@ -3,15 +3,19 @@
 
 mod fork_worker;
 mod handshake;
+mod limits;
+mod link;
+mod peers;
 mod preload;
 mod reap;
 mod snapshot;
 
 use crate::panics;
 use crate::registry::hook::{self, Hooks};
-use crate::wire::{self, Inbox, WireError};
+use crate::wire::{self, WireError};
 use crate::worker::Born;
-use fork_worker::Wanted;
+use fork_worker::{Ask, Wanted};
+use link::Link;
 use mpfork_proto::link::{
     PreloadFailed, SupervisorFrame, ZygoteFrame, supervisor_frame, zygote_frame,
 };
@@ -19,15 +23,14 @@ use mpfork_sys::threads::ManyThreads;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
+use peers::{Asking, FIRST, Peers};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ffi::CString;
 use std::io::{self, Write as _};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// What a zygote's workers may be asked to do.
@@ -54,80 +57,6 @@ enum Fatal {
     Preload(String),
     #[error("{0}: {1}")]
     System(&'static str, io::Error),
-}
-
-/// The socket to the supervisor, until the supervisor is gone.
-#[derive(Debug, Clone)]
-struct Link(Rc<LinkState>);
-
-#[derive(Debug)]
-struct LinkState {
-    socket: OwnedFd,
-    open: Cell<bool>,
-}
-
-impl Link {
-    fn new(socket: OwnedFd) -> Self {
-        Self(Rc::new(LinkState {
-            socket,
-            open: Cell::new(true),
-        }))
-    }
-
-    fn socket(&self) -> BorrowedFd<'_> {
-        self.0.socket.as_fd()
-    }
-
-    fn is_open(&self) -> bool {
-        self.0.open.get()
-    }
-
-    /// Tells the supervisor, unless it is gone.
-    fn send(
-        &self,
-        frame: zygote_frame::Frame,
-        descriptor: Option<BorrowedFd<'_>>,
-    ) -> Result<(), WireError> {
-        if !self.is_open() {
-            return Ok(());
-        }
-        let frame = ZygoteFrame {
-            descriptors: u32::from(descriptor.is_some()),
-            frame: Some(frame),
-        };
-        self.unless_gone(wire::send(self.socket(), &frame, descriptor.as_slice()), ())
-    }
-
-    /// Reads what the supervisor has sent.
-    fn fill(&self, inbox: &mut Inbox) -> Result<(), WireError> {
-        if !self.unless_gone(inbox.fill(self.socket()), false)? {
-            self.0.open.set(false);
-        }
-        Ok(())
-    }
-
-    /// The supervisor's next frame; `None` when it has gone.
-    fn receive(&self, inbox: &mut Inbox) -> Result<Option<SupervisorFrame>, WireError> {
-        self.unless_gone(inbox.receive(self.socket()), None)
-    }
-
-    fn unless_gone<T>(&self, result: Result<T, WireError>, gone: T) -> Result<T, WireError> {
-        use io::ErrorKind::{BrokenPipe, ConnectionReset};
-        match result {
-            Err(WireError::Io(error)) if matches!(error.kind(), BrokenPipe | ConnectionReset) => {
-                self.0.open.set(false);
-                Ok(gone)
-            }
-            other => other,
-        }
-    }
-
-    fn hung_up(&self) -> bool {
-        let mut polled = [PollFd::from_borrowed_fd(self.socket(), PollFlags::IN)];
-        let none = Timespec::default();
-        let polls = rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, Some(&none)));
-        polls.is_ok() && polled[0].revents().contains(PollFlags::HUP)
-    }
 }
 
 /// Serves a supervisor. Returns in workers only.
@@ -186,8 +115,7 @@ fn send_failed(link: BorrowedFd<'_>, failed: PreloadFailed) {
 
 /// A zygote that has loaded its preloads.
 struct Zygote {
-    link: Link,
-    inbox: Inbox,
+    peers: Peers,
     children: SignalFd,
     reaper: reap::Reaper,
     hooks: &'static Hooks,
@@ -209,20 +137,27 @@ impl Zygote {
         rustix::process::chdir("/").map_err(|error| Fatal::System("chdir", error.into()))?;
         // What mpforkd's spawning left ignored, every worker would inherit.
         mpfork_sys::signals::reset_internal().map_err(|error| Fatal::System("sigaction", error))?;
-        let mut inbox = Inbox::default();
-        let Some(hello) = handshake::handshake(&link, &mut inbox)? else {
+        let mut inbox = wire::Inbox::default();
+        let Some(greeting) = handshake::handshake(&link, &mut inbox)? else {
             leave(0);
         };
-        let Some(kept) = preload::preload(&link, &mut inbox)? else {
+        let Some((kept, ready)) = preload::preload(&link, &mut inbox)? else {
             leave(0);
         };
         let hooks = hook::all().map_err(|error| Fatal::Preload(error.to_string()))?;
         crate::worker::prepare();
+        link.do_not_block()
+            .map_err(|error| Fatal::System("ioctl", error))?;
+        let handshake::Greeting {
+            hello,
+            welcome,
+            owner,
+            door,
+        } = greeting;
         Ok(Self {
-            link,
-            inbox,
+            peers: Peers::new(link, inbox, owner, door, (welcome, ready)),
             children: watch_children().map_err(|errno| Fatal::System("signalfd", errno.into()))?,
-            reaper: reap::Reaper::new(hello.end_groups),
+            reaper: reap::Reaper::new(hello.end_groups, hello.embedded),
             hooks,
             kept,
             reserved: Vec::new(),
@@ -238,84 +173,138 @@ impl Zygote {
     fn run(mut self) -> Result<Option<Born>, Fatal> {
         loop {
             let room = self.reserve();
-            if !self.link.is_open() {
-                self.wanted.clear();
+            for gone in self.peers.take_gone() {
+                self.reaper.owner_ended(gone);
+                if gone == FIRST {
+                    self.wanted.clear();
+                }
             }
-            let closing = self.closing || !self.link.is_open();
+            let closing = self.closing || !self.peers.has_first();
             if closing && self.wanted.is_empty() && self.reaper.is_idle() {
                 return Ok(None);
             }
-            let (asked, ended) = self.wait()?;
+            let (asking, ended) = self.wait()?;
             if ended {
                 while let Ok(Some(record)) = self.children.read_signal() {
                     self.reaper.note(record.ssi_pid);
                 }
             }
-            self.reaper.reap(Instant::now(), &mut |exited| {
-                self.link.send(zygote_frame::Frame::Exited(exited), None)
+            self.reaper.reap(Instant::now(), &mut |peer, exited| {
+                self.peers.tell_exit(peer, exited)
             })?;
             // Out of numbers, what is wanted makes room: each holds one until it is forked.
-            let idle = !asked && !ended;
+            let idle = asking.is_nothing() && !ended;
             let overdue = self.wanted.front().is_some_and(Wanted::is_overdue);
             if (idle || overdue || !room)
                 && let Some(wanted) = self.wanted.pop_front()
-                && let Some(born) = self.fork_worker(wanted.worker, wanted.socket, true)?
+                && let Some(born) = self.fork_worker(&wanted.ask, wanted.socket, true)?
             {
                 return Ok(Some(born));
             }
-            if asked {
-                // For the descriptor that comes with a fork.
-                self.reserved.pop();
-                self.link.fill(&mut self.inbox)?;
-                while let Some(frame) = self.inbox.take::<SupervisorFrame>()? {
-                    if let Some(born) = self.answer(frame)? {
-                        return Ok(Some(born));
-                    }
-                }
+            if let Some(born) = self.attend(asking)? {
+                return Ok(Some(born));
             }
         }
     }
 
-    /// Waits until the supervisor asks something or a child ends; which of them.
-    fn wait(&self) -> Result<(bool, bool), Fatal> {
+    /// Waits until somebody asks something or a child ends.
+    fn wait(&self) -> Result<(Asking, bool), Fatal> {
+        let now = Instant::now();
         let timeout = if self.wanted.is_empty() {
-            self.reaper.next(Instant::now()).map(timespec)
+            self.reaper.next(now)
         } else {
-            Some(timespec(self.lull()))
+            Some(
+                self.reaper
+                    .next(now)
+                    .map_or(self.lull(), |next| next.min(self.lull())),
+            )
         };
-        let mut polled = [
-            PollFd::new(&self.children, PollFlags::IN),
-            PollFd::from_borrowed_fd(self.link.socket(), PollFlags::IN),
-        ];
-        // A closed link would be ready for ever.
-        let count = if self.link.is_open() { 2 } else { 1 };
-        rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled[..count], timeout.as_ref()))
+        let timeout = timeout.map(timespec);
+        let mut polled = vec![PollFd::new(&self.children, PollFlags::IN)];
+        self.peers.polled(&mut polled);
+        rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, timeout.as_ref()))
             .map_err(|error| Fatal::System("poll", error.into()))?;
-        let ready = |polled: &PollFd<'_>| !polled.revents().is_empty();
-        Ok((ready(&polled[1]), ready(&polled[0])))
+        let mut ready = polled.iter().map(|polled| !polled.revents().is_empty());
+        let ended = ready.next() == Some(true);
+        Ok((self.peers.ready(ready), ended))
     }
 
-    fn answer(&mut self, frame: SupervisorFrame) -> Result<Option<Born>, Fatal> {
-        let mut descriptors = self.inbox.claim(frame.descriptors)?;
-        match frame.frame {
+    /// Sees to all who ask.
+    fn attend(&mut self, asking: Asking) -> Result<Option<Born>, Fatal> {
+        for id in asking.ended {
+            if let Some(peer) = self.peers.get(id) {
+                peer.link.close();
+            }
+        }
+        if asking.door {
+            // For the descriptors that come in.
+            self.reserved.clear();
+            self.peers.admit();
+        }
+        for id in asking.peers {
+            // For the descriptor that comes with a fork.
+            self.reserved.pop();
+            let mut frames = match self.peers.get(id) {
+                Some(peer) => peer.receive(),
+                None => continue,
+            };
+            // What one of many has sent is its own trouble.
+            if id != FIRST && frames.is_err() {
+                if let Some(peer) = self.peers.get(id) {
+                    peer.link.close();
+                }
+                frames = Ok(Vec::new());
+            }
+            for (frame, descriptor) in frames? {
+                if let Some(born) = self.answer(id, frame, descriptor)? {
+                    return Ok(Some(born));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn answer(
+        &mut self,
+        peer: u64,
+        frame: SupervisorFrame,
+        descriptor: Option<OwnedFd>,
+    ) -> Result<Option<Born>, Fatal> {
+        let out_of_turn = match frame.frame {
             Some(supervisor_frame::Frame::Fork(fork)) => {
-                let worker = fork.worker;
-                let socket = descriptors.pop_front().ok_or(Fatal::NoSocket)?;
+                let Some(socket) = descriptor else {
+                    return self.refuse_peer(peer, Fatal::NoSocket);
+                };
+                let ask = Ask::new(peer, &fork);
                 if !fork.spare {
-                    return self.fork_worker(worker, socket, false);
+                    return self.fork_worker(&ask, socket, false);
                 }
                 self.wanted.push_back(Wanted {
-                    worker,
+                    ask,
                     socket,
                     since: Instant::now(),
                 });
+                return Ok(None);
             }
-            Some(supervisor_frame::Frame::Shutdown(_)) => self.closing = true,
-            Some(supervisor_frame::Frame::Hello(_)) => return Err(Fatal::OutOfTurn("a greeting")),
-            Some(supervisor_frame::Frame::Preload(_)) => {
-                return Err(Fatal::OutOfTurn("a list of preloads"));
+            Some(supervisor_frame::Frame::Shutdown(_)) if peer == FIRST => {
+                self.closing = true;
+                return Ok(None);
             }
-            None => return Err(Fatal::OutOfTurn("a frame of an unknown kind")),
+            Some(supervisor_frame::Frame::Shutdown(_)) => "a shutdown",
+            Some(supervisor_frame::Frame::Hello(_)) => "a greeting",
+            Some(supervisor_frame::Frame::Preload(_)) => "a list of preloads",
+            None => "a frame of an unknown kind",
+        };
+        self.refuse_peer(peer, Fatal::OutOfTurn(out_of_turn))
+    }
+
+    /// Nonsense from who executed the zygote ends it; of others it ends their link.
+    fn refuse_peer(&mut self, peer: u64, fatal: Fatal) -> Result<Option<Born>, Fatal> {
+        if peer == FIRST {
+            return Err(fatal);
+        }
+        if let Some(peer) = self.peers.get(peer) {
+            peer.link.close();
         }
         Ok(None)
     }

@@ -1,8 +1,9 @@
 //! Loading the preloads the supervisor names.
 
+use super::Fatal;
 use super::handshake::receive;
+use super::link::Link;
 use super::snapshot::{self, Snapshot};
-use super::{Fatal, Link};
 use crate::fault::Fault;
 use crate::panics;
 use crate::registry::hook;
@@ -23,8 +24,11 @@ use std::time::{Duration, Instant};
 const BETWEEN_REPORTS: Duration = Duration::from_millis(20);
 
 /// Loads what the supervisor asks for and reports; the numbers of the descriptors the preloads
-/// opened. `None` when the supervisor has no more use for the zygote.
-pub(super) fn preload(link: &Link, inbox: &mut Inbox) -> Result<Option<Vec<RawFd>>, Fatal> {
+/// opened, and the report. `None` when the supervisor has no more use for the zygote.
+pub(super) fn preload(
+    link: &Link,
+    inbox: &mut Inbox,
+) -> Result<Option<(Vec<RawFd>, Ready)>, Fatal> {
     let request = match receive(link, inbox)? {
         Some(supervisor_frame::Frame::Preload(request)) => request,
         Some(supervisor_frame::Frame::Shutdown(_)) | None => return Ok(None),
@@ -48,19 +52,17 @@ pub(super) fn preload(link: &Link, inbox: &mut Inbox) -> Result<Option<Vec<RawFd
     let after = Snapshot::take(!chosen.is_empty());
     flush();
     let kept = after.opened_since(&before);
-    link.send(
-        zygote_frame::Frame::Ready(Ready {
-            preloads,
-            kept_descriptors: snapshot::describe(&kept),
-            loaded_files: after.mapped_since(&before),
-            build_id: build_id(),
-            rss_bytes: snapshot::resident_bytes(),
-        }),
-        None,
-    )?;
+    let ready = Ready {
+        preloads,
+        kept_descriptors: snapshot::describe(&kept),
+        loaded_files: after.mapped_since(&before),
+        build_id: build_id(),
+        rss_bytes: snapshot::resident_bytes(),
+    };
+    link.send(zygote_frame::Frame::Ready(ready.clone()), None)?;
     // From here on the link tells of the supervisor's end, and the workers need their zygote.
     let _ = rustix::process::set_parent_process_death_signal(None);
-    Ok(Some(kept))
+    Ok(Some((kept, ready)))
 }
 
 fn build_id() -> String {

@@ -4,6 +4,8 @@
 //! With few workers all are asked by name. With many that would take all the time there is: the
 //! system is asked for any ended child, and how often is bounded.
 
+use super::limits::{Limits, Timers};
+use crate::groups;
 use crate::wire::WireError;
 use mpfork_proto::link::Exited;
 use mpfork_proto::v1::Rusage;
@@ -25,13 +27,40 @@ const PATIENCE: Duration = Duration::from_millis(20);
 /// An end that only shows by name, since somebody else has reaped the worker, within this time.
 const THOROUGH: Duration = Duration::from_secs(1);
 
-/// Tells the supervisor of an exit.
-pub(super) type Report<'a> = &'a mut dyn FnMut(Exited) -> Result<(), WireError>;
+/// Tells who asked for a worker of its exit.
+pub(super) type Report<'a> = &'a mut dyn FnMut(u64, Exited) -> Result<(), WireError>;
+
+/// A worker whose end is awaited.
+#[derive(Debug)]
+pub(super) struct Watched {
+    /// Who asked for it, and what it calls it.
+    pub(super) peer: u64,
+    worker: u64,
+    /// Set in a program's own zygote.
+    pub(super) limits: Option<Limits>,
+    /// When the zygote is to do something about it.
+    pub(super) due: Option<Instant>,
+    pub(super) asked_to_end: bool,
+    pub(super) timed_out: bool,
+}
+
+impl Watched {
+    pub(super) fn new(peer: u64, worker: u64, limits: Limits) -> Self {
+        Self {
+            peer,
+            worker,
+            limits: Some(limits),
+            due: None,
+            asked_to_end: false,
+            timed_out: false,
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Reaper {
     /// The workers by pid.
-    workers: BTreeMap<i32, u64>,
+    workers: BTreeMap<i32, Watched>,
     /// The pids that signals have named.
     noted: Vec<i32>,
     /// Whether a signal came since the last look for any ended child.
@@ -42,12 +71,16 @@ pub(super) struct Reaper {
     thorough: Option<Instant>,
     /// Whether what is left of a worker's group is to be killed.
     end_groups: bool,
+    /// Whether this is a program's own zygote, which sees to its workers' limits.
+    embedded: bool,
+    timers: Timers,
 }
 
 impl Reaper {
-    pub(super) fn new(end_groups: bool) -> Self {
+    pub(super) fn new(end_groups: bool, embedded: bool) -> Self {
         Self {
             end_groups,
+            embedded,
             ..Self::default()
         }
     }
@@ -57,16 +90,32 @@ impl Reaper {
     pub(super) fn watch(
         &mut self,
         pid: i32,
-        worker: u64,
+        mut worker: Watched,
         report: Report<'_>,
     ) -> Result<(), WireError> {
+        if self.embedded {
+            self.timers.begun(pid, &mut worker, Instant::now());
+        } else {
+            // Its supervisor sees to them.
+            worker.limits = None;
+        }
         match self.workers.insert(pid, worker) {
-            Some(former) => report(Exited {
-                worker: former,
-                ..Exited::default()
-            }),
+            Some(former) => {
+                self.timers.ended(pid, &former);
+                let exited = Exited {
+                    worker: former.worker,
+                    ..Exited::default()
+                };
+                report(former.peer, exited)
+            }
             None => Ok(()),
         }
+    }
+
+    /// Ends the workers of an owner that has ended, in a program's own zygote.
+    pub(super) fn owner_ended(&mut self, owner: u64) {
+        self.timers
+            .owner_ended(owner, &mut self.workers, Instant::now());
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -84,12 +133,14 @@ impl Reaper {
     /// How long to wait at most; for ever when nothing is left to look at.
     pub(super) fn next(&self, now: Instant) -> Option<Duration> {
         let look = if self.stale { self.rested } else { None };
-        let next = look.into_iter().chain(self.thorough).min()?;
-        Some(next.saturating_duration_since(now))
+        let next = look.into_iter().chain(self.thorough).min();
+        let next = next.map(|next| next.saturating_duration_since(now));
+        next.into_iter().chain(self.timers.next(now)).min()
     }
 
     /// Reaps ended workers, and reports each before the next.
     pub(super) fn reap(&mut self, now: Instant, report: Report<'_>) -> Result<(), WireError> {
+        self.timers.run(&mut self.workers, now);
         for pid in std::mem::take(&mut self.noted) {
             self.reap_one(pid, report)?;
         }
@@ -139,10 +190,16 @@ impl Reaper {
     }
 
     fn reap_one(&mut self, pid: i32, report: Report<'_>) -> Result<(), WireError> {
-        let Some(&worker) = self.workers.get(&pid) else {
+        let Some(watched) = self.workers.get(&pid) else {
             return Ok(());
         };
-        if self.end_groups {
+        // By its pidfd a group can be asked for, named and killed after its leader was reaped.
+        let group = match self.embedded {
+            true => groups::Led::by(pid),
+            false => None,
+        };
+        let end_blindly = self.end_groups || (self.embedded && group.is_none());
+        if end_blindly {
             end_group(pid);
         }
         let reaped = match wait::reap(pid) {
@@ -151,14 +208,21 @@ impl Reaper {
             // Somebody else in this process has reaped it.
             Err(_) => None,
         };
-        report(Exited {
-            worker,
+        let left = group.map(groups::Led::end).unwrap_or_default();
+        let exited = Exited {
+            worker: watched.worker,
             status: reaped.map(|reaped| reaped.status),
             rusage: reaped.map(|reaped| rusage(&reaped.usage)),
             // Those just killed are still there, if there are any.
-            leftovers: self.end_groups && killpg(Pid::from_raw(pid), None).is_ok(),
-        })?;
-        self.workers.remove(&pid);
+            leftovers: !left.is_empty()
+                || (end_blindly && killpg(Pid::from_raw(pid), None).is_ok()),
+            left,
+            timed_out: watched.timed_out,
+        };
+        report(watched.peer, exited)?;
+        if let Some(watched) = self.workers.remove(&pid) {
+            self.timers.ended(pid, &watched);
+        }
         Ok(())
     }
 }
@@ -178,7 +242,7 @@ fn end_group(pid: i32) {
     }
 }
 
-fn rusage(usage: &Usage) -> Rusage {
+pub(crate) fn rusage(usage: &Usage) -> Rusage {
     Rusage {
         user: usage.user.try_into().ok(),
         system: usage.system.try_into().ok(),

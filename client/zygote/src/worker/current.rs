@@ -2,8 +2,9 @@
 
 use mpfork_proto::v1::{StartWay, WorkerId};
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The worker that this process is.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,8 +18,11 @@ pub struct Current {
     pub way: StartWay,
 }
 
-static CURRENT: OnceLock<Current> = OnceLock::new();
+/// A worker that forks itself makes another one: what was known of the first is leaked, once for each
+/// generation.
+static CURRENT: Mutex<Option<&'static Current>> = Mutex::new(None);
 static MAIN: OnceLock<Arguments> = OnceLock::new();
+static DOOR: Mutex<Option<Arc<OwnedFd>>> = Mutex::new(None);
 
 /// What a worker's `main` was started with.
 #[derive(Debug)]
@@ -31,7 +35,7 @@ struct Arguments {
 /// The worker that this process is; `None` when it is none.
 #[must_use]
 pub fn current() -> Option<&'static Current> {
-    CURRENT.get()
+    *CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The program's arguments, its name first: in a worker that goes on with `main` those it was started
@@ -57,8 +61,22 @@ pub fn args_os() -> impl Iterator<Item = OsString> + use<> {
 }
 
 pub(super) fn set(id: WorkerId, name: String, way: StartWay) {
-    // A process becomes a worker once.
-    let _ = CURRENT.set(Current { id, name, way });
+    let current: &Current = Box::leak(Box::new(Current { id, name, way }));
+    *CURRENT.lock().unwrap_or_else(PoisonError::into_inner) = Some(current);
+}
+
+/// The door of this process's zygote, where that is a program's own: what is sent over it is how a
+/// process gets a link of its own.
+#[must_use]
+pub fn door() -> Option<Arc<OwnedFd>> {
+    DOOR.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+pub(super) fn keep_door(door: Option<OwnedFd>) {
+    // One that was forked by a worker keeps that worker's.
+    if let Some(door) = door {
+        *DOOR.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(door));
+    }
 }
 
 /// Whether this process is a worker that goes on with `main`.

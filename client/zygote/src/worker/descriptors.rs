@@ -1,7 +1,7 @@
 //! The descriptors a worker starts with: its assignment's at the numbers asked for, those its
 //! preloads opened, the null device where a standard one is missing, and nothing else.
 
-use super::StartError;
+use super::{Kept, Own, StartError};
 use mpfork_proto::link::assigned_state::Placed;
 use mpfork_sys::descriptors::{close_all_but, place};
 use std::collections::BTreeMap;
@@ -13,18 +13,20 @@ use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 pub(super) struct Layout {
     /// Indices by number.
     placed: BTreeMap<RawFd, usize>,
-    kept: Vec<RawFd>,
+    kept: Kept,
 }
 
 impl Layout {
     /// Checks what was asked for.
-    pub(super) fn new(asked: &[Placed], kept: Vec<RawFd>) -> Result<Self, StartError> {
+    pub(super) fn new(asked: &[Placed], kept: Kept) -> Result<Self, StartError> {
         let bad = |message: String| StartError::bad("descriptors", message);
         let mut placed = BTreeMap::new();
         for asked in asked {
             let number = RawFd::try_from(asked.target)
                 .map_err(|_| bad(format!("there is no descriptor number {}", asked.target)))?;
-            if kept.contains(&number) {
+            if let Kept::These(kept) = &kept
+                && kept.contains(&number)
+            {
                 return Err(bad(format!(
                     "number {number} is taken: a preload keeps a descriptor there"
                 )));
@@ -36,15 +38,15 @@ impl Layout {
         Ok(Self { placed, kept })
     }
 
-    /// Lays the descriptors out and closes all others. The worker's own socket and the channel keep
-    /// out of the way.
+    /// Lays the descriptors out and closes all others. The worker's own descriptors and the channel
+    /// keep out of the way.
     pub(super) fn apply(
         self,
         received: Vec<OwnedFd>,
         channel: Option<usize>,
-        control: &mut OwnedFd,
+        own: &mut Own,
     ) -> Result<Option<OwnedFd>, StartError> {
-        self.try_apply(received, channel, control)
+        self.try_apply(received, channel, own)
             .map_err(|error| StartError::system("descriptors", error))
     }
 
@@ -52,11 +54,15 @@ impl Layout {
         self,
         mut received: Vec<OwnedFd>,
         channel: Option<usize>,
-        control: &mut OwnedFd,
+        own: &mut Own,
     ) -> io::Result<Option<OwnedFd>> {
         // Held while others look for free numbers, so that no number is found twice.
         let mut passed = Vec::new();
-        for descriptor in received.iter_mut().chain([&mut *control]) {
+        for descriptor in received
+            .iter_mut()
+            .chain([&mut own.control])
+            .chain(&mut own.door)
+        {
             self.move_away(descriptor, &mut passed)?;
         }
         drop(passed);
@@ -94,15 +100,20 @@ impl Layout {
         }
         drop(received);
         for number in 0..=2 {
-            if !self.is_taken(number) && !self.kept.contains(&number) {
+            let kept = matches!(&self.kept, Kept::These(kept) if kept.contains(&number));
+            if !self.is_taken(number) && !kept {
                 let null = File::options().read(true).write(true).open("/dev/null")?;
                 place(null.into(), number)?;
             }
         }
 
+        let Kept::These(kept) = &self.kept else {
+            return Ok(channel);
+        };
         let mut stay: Vec<RawFd> = (0..=2).chain(self.placed.keys().copied()).collect();
-        stay.extend(&self.kept);
-        stay.push(control.as_raw_fd());
+        stay.extend(kept);
+        stay.push(own.control.as_raw_fd());
+        stay.extend(own.door.iter().map(|door| door.as_raw_fd()));
         stay.extend(channel.iter().map(|channel| channel.as_raw_fd()));
         close_all_but(&stay)?;
         Ok(channel)

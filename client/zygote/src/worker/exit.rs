@@ -16,7 +16,9 @@ const PANICKED: i32 = 101;
 
 /// Takes the process's end over from its zygote, whose exit handlers are not for its workers.
 pub(super) fn take_over(hooks: &'static Hooks) {
+    // The same in a worker that a worker forks.
     let _ = HOOKS.set(hooks);
+    ENDING.store(false, Ordering::Release);
     on_exit(at_exit);
 }
 

@@ -18,11 +18,14 @@ use crate::panics;
 use crate::registry::hook::{self, Hooks};
 use crate::serve::Tasks;
 use assignment::Task;
+use mpfork_sys::descriptors::adopt_socket;
 use mpfork_sys::exit::exit_now;
+use mpfork_sys::spawn::DOOR_NUMBER;
+use mpfork_sys::threads::ManyThreads;
 use nix::unistd::Pid;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 
-pub use current::{Current, args_os, current};
+pub use current::{Current, args_os, current, door};
 pub(crate) use exit::flush;
 
 /// What a process that was just forked has of its zygote.
@@ -30,8 +33,9 @@ pub(crate) use exit::flush;
 pub(crate) struct Born {
     /// The worker's own socket.
     pub(crate) control: OwnedFd,
-    /// The descriptors the preloads opened.
-    pub(crate) kept: Vec<RawFd>,
+    /// By which it gets a link to its zygote, where that is a program's own.
+    pub(crate) door: Option<OwnedFd>,
+    pub(crate) kept: Kept,
     /// What the worker may be asked to do.
     pub(crate) tasks: Tasks,
     /// The zygote's process group.
@@ -39,6 +43,15 @@ pub(crate) struct Born {
     pub(crate) hooks: &'static Hooks,
     /// Its assignment is still to come: it gets ready meanwhile.
     pub(crate) spare: bool,
+}
+
+/// Which descriptors a worker keeps of those it was born with.
+#[derive(Debug, Clone)]
+pub(crate) enum Kept {
+    /// Those that the preloads opened.
+    These(Vec<RawFd>),
+    /// All, as any forked process.
+    All,
 }
 
 /// Why a worker can't start.
@@ -68,6 +81,13 @@ impl StartError {
     }
 }
 
+/// The descriptors of a worker that are not its program's.
+#[derive(Debug)]
+struct Own {
+    control: OwnedFd,
+    door: Option<OwnedFd>,
+}
+
 /// The exit code of a worker that could not start.
 const NOT_STARTED: i32 = 126;
 
@@ -81,13 +101,46 @@ pub(crate) fn prepare() {
     rehearse::prepare();
 }
 
+/// What a process that was executed as a worker has.
+pub(crate) fn executed(control: OwnedFd, tasks: Tasks) -> Born {
+    prepare();
+    let hooks = hook::all().unwrap_or_else(|error| {
+        report::start_failed(&control, StartError::bad("hooks", error.to_string()));
+        exit_now(NOT_STARTED)
+    });
+    Born {
+        control,
+        door: adopt_socket(DOOR_NUMBER),
+        kept: Kept::These(Vec::new()),
+        tasks,
+        // Its zygote's: it left that when it was executed.
+        zygote_group: rustix::process::getppid().map_or(Pid::this(), |parent| {
+            Pid::from_raw(parent.as_raw_nonzero().get())
+        }),
+        hooks,
+        spare: false,
+    }
+}
+
+/// Tells a supervisor that this process can't be a worker because it has threads.
+pub(crate) fn refuse(control: BorrowedFd<'_>, threads: &ManyThreads) {
+    let message = format!(
+        "the program started threads before it called freeze_support(): {}",
+        threads.names.join(", ")
+    );
+    report::start_failed(&control, StartError::bad("program", message));
+}
+
 /// Makes the process the worker it was forked to be. Returns when that is to go on with `main`.
 pub(crate) fn become_worker(born: Born) {
     // The zygote does so too; whoever comes first.
     let _ = rustix::process::setpgid(None, None);
     exit::take_over(born.hooks);
     let hooks = born.hooks;
-    let mut control = born.control;
+    let mut own = Own {
+        control: born.control,
+        door: born.door,
+    };
     let place = state::Place {
         kept: born.kept,
         zygote_group: born.zygote_group,
@@ -96,23 +149,24 @@ pub(crate) fn become_worker(born: Born) {
         rehearse::rehearse();
     }
     let prepared =
-        assignment::receive(&control, born.tasks).and_then(|assignment| match assignment {
-            Some(assignment) => state::apply(assignment, place, &mut control),
+        assignment::receive(&own.control, born.tasks).and_then(|assignment| match assignment {
+            Some(assignment) => state::apply(assignment, place, &mut own),
             // Nobody is left who wants this worker.
             None => exit_now(NOT_STARTED),
         });
     let (task, channel) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
-            report::start_failed(&control, error);
+            report::start_failed(&own.control, error);
             exit_now(NOT_STARTED)
         }
     };
     let task = match task {
-        Task::Command(command) => command.run(&control),
+        Task::Command(command) => command.run(&own.control),
         task => task,
     };
-    report::keep(control);
+    report::keep(own.control);
+    current::keep_door(own.door);
     panics::install();
     panics::tell(|panic| report::panic(panic.clone()));
     for hook in &hooks.after_fork {

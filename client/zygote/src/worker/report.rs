@@ -10,22 +10,23 @@ use mpfork_proto::link::{Applied, ExecFailed, StartFailed, WorkerReport, worker_
 use mpfork_proto::v1::failure::Kind;
 use mpfork_sys::exit::exit_now;
 use std::io::Write as _;
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::OnceLock;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The worker's own socket, for the rest of its life.
-static CONTROL: OnceLock<OwnedFd> = OnceLock::new();
+static CONTROL: Mutex<Option<Arc<OwnedFd>>> = Mutex::new(None);
 static FAILED: AtomicBool = AtomicBool::new(false);
 
 const MAX_TEXT_BYTES: usize = 8 << 10;
 
 pub(super) fn keep(control: OwnedFd) {
-    // A process becomes a worker once.
-    let _ = CONTROL.set(control);
+    // A worker that a worker forked is another one.
+    *CONTROL.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(control));
+    FAILED.store(false, Ordering::Release);
 }
 
-pub(super) fn start_failed(control: &OwnedFd, error: StartError) {
+pub(super) fn start_failed(control: &impl AsFd, error: StartError) {
     send(
         control,
         worker_report::Report::StartFailed(StartFailed {
@@ -63,11 +64,15 @@ pub(super) fn exec_failed(control: &OwnedFd, failed: ExecFailed) {
 
 /// Tells of the failure that ends the worker; only the first counts.
 pub(super) fn failure(fault: &Fault, kind: Kind) {
-    if let Some(control) = CONTROL.get()
+    let control = CONTROL
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    if let Some(control) = control
         && !FAILED.swap(true, Ordering::AcqRel)
     {
         send(
-            control,
+            &*control,
             worker_report::Report::Failure(fault.to_failure(kind)),
         );
     }
@@ -87,7 +92,7 @@ pub(super) fn hook(error: &HookError) {
     failure(&error.named(), Kind::Hook);
 }
 
-fn send(control: &OwnedFd, report: worker_report::Report) {
+fn send(control: &impl AsFd, report: worker_report::Report) {
     let report = WorkerReport {
         report: Some(report),
     };

@@ -1,16 +1,16 @@
 //! The state a worker starts with: as if its client had executed it.
 
 use super::assignment::{Assignment, Task};
-use super::{StartError, descriptors, environment, limits, report, signals};
+use super::{Kept, Own, StartError, descriptors, environment, limits, report, signals};
 use mpfork_proto::link::AssignedState;
 use nix::unistd::Pid;
 use rustix::fs::Mode;
 use rustix::thread::CpuSet;
-use std::os::fd::{AsFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 
 /// Where a worker was born.
 pub(super) struct Place {
-    pub(super) kept: Vec<RawFd>,
+    pub(super) kept: Kept,
     pub(super) zygote_group: Pid,
 }
 
@@ -19,7 +19,7 @@ pub(super) struct Place {
 pub(super) fn apply(
     assignment: Assignment,
     place: Place,
-    control: &mut OwnedFd,
+    own: &mut Own,
 ) -> Result<(Task, Option<OwnedFd>), StartError> {
     let Assignment {
         task,
@@ -30,7 +30,13 @@ pub(super) fn apply(
     } = assignment;
     let command = matches!(task, Task::Command(_));
     // What preloads opened belongs to the program; a command is another.
-    let kept = if command { Vec::new() } else { place.kept };
+    let kept = match place.kept {
+        Kept::These(_) if command => Kept::These(Vec::new()),
+        kept => kept,
+    };
+    if command {
+        own.door = None;
+    }
     let layout = descriptors::Layout::new(&state.placed, kept)?;
     let environment = environment::build(std::mem::take(&mut state.env))?;
 
@@ -49,7 +55,7 @@ pub(super) fn apply(
     }
     // The client's numbers may be beyond our limit, or ours beyond the client's.
     limits::raise_files(&state.rlimits);
-    let channel = layout.apply(descriptors, channel, control)?;
+    let channel = layout.apply(descriptors, channel, own)?;
     if state.controlling_terminal {
         rustix::process::ioctl_tiocsctty(std::io::stdin().as_fd())
             .map_err(|error| StartError::system("controlling terminal", error))?;
@@ -61,7 +67,7 @@ pub(super) fn apply(
         Task::Function(_) => Vec::new(),
     });
     not_applied.extend(signals::set_mask(&state.blocked_signals)?);
-    report::applied(control, &not_applied);
+    report::applied(&own.control, &not_applied);
     Ok((task, channel))
 }
 

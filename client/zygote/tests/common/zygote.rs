@@ -49,6 +49,8 @@ impl Zygote {
             input: null.as_fd(),
             output: write.as_fd(),
             link: theirs.as_fd(),
+            door: None,
+            session: true,
         })
         .unwrap();
         let output = std::thread::spawn(move || {
@@ -145,7 +147,7 @@ impl Zygote {
         self.say(
             supervisor_frame::Frame::Fork(Fork {
                 worker,
-                spare: false,
+                ..Fork::default()
             }),
             &[theirs.as_fd()],
         );

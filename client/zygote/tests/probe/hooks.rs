@@ -112,6 +112,8 @@ fn try_supervise() -> Result<(), Box<dyn std::error::Error>> {
         input: null.as_fd(),
         output: null.as_fd(),
         link: theirs.as_fd(),
+        door: None,
+        session: true,
     })?;
     drop(theirs);
     let hello = Hello {

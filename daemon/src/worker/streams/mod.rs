@@ -49,7 +49,7 @@ impl Streams {
         }
         // An earlier try may have added its own.
         request.descriptors.truncate(plan.descriptors);
-        request.state.placed.truncate(plan.placed);
+        request.start.state.placed.truncate(plan.placed);
         let config = daemon.config();
         let limits = &config.limits;
         let to_keep = plan.which(Stream::Kept).next().is_some();
@@ -154,7 +154,8 @@ impl Opening<'_> {
             ours.set_nonblocking(true)?;
             attachable.result(Channel::new(ours));
             let index = self.add(theirs.into());
-            if let Some(assigned_task::Task::Function(function)) = &mut self.request.task.task {
+            if let Some(assigned_task::Task::Function(function)) = &mut self.request.start.task.task
+            {
                 function.channel = Some(index);
             }
         }
@@ -170,7 +171,11 @@ impl Opening<'_> {
     }
 
     fn place(&mut self, index: u32, target: u32) {
-        self.request.state.placed.push(Placed { index, target });
+        self.request
+            .start
+            .state
+            .placed
+            .push(Placed { index, target });
     }
 }
 

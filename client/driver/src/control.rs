@@ -1,6 +1,5 @@
 //! The supervisor's end of a worker's own socket: the assignment goes in, reports come out.
 
-use super::FirstReports;
 use mpfork_proto::frame::{self, FrameBuffer, FrameError};
 use mpfork_proto::link::{
     Applied, Assignment, ExecFailed, StartFailed, WorkerReport, worker_report,
@@ -21,24 +20,28 @@ const MOST: usize = 1 << 20;
 
 /// What a worker has reported so far.
 #[derive(Debug, Default)]
-pub(crate) struct Reports {
-    pub(crate) applied: Option<Applied>,
-    pub(crate) exec_failed: Option<ExecFailed>,
-    pub(crate) start_failed: Option<StartFailed>,
-    pub(crate) failure: Option<Failure>,
+pub struct Reports {
+    /// Its start state is applied.
+    pub applied: Option<Applied>,
+    /// Its program could not be executed.
+    pub exec_failed: Option<ExecFailed>,
+    /// Its start state could not be applied.
+    pub start_failed: Option<StartFailed>,
+    /// Its function failed.
+    pub failure: Option<Failure>,
     /// The worker's end is closed: it has executed a program, or ended.
-    pub(crate) closed: bool,
+    pub closed: bool,
 }
 
 impl Reports {
     /// Whether the worker has said anything, or will not.
-    pub(crate) fn tell_something(&self) -> bool {
+    pub fn tell_something(&self) -> bool {
         self.closed || self.applied.is_some() || self.start_failed.is_some()
     }
 
     /// Whether it is known how the worker began: of a command by the end of its socket, as that is when
     /// it is executed.
-    pub(crate) fn tell_beginning(&self, command: bool) -> bool {
+    pub fn tell_beginning(&self, command: bool) -> bool {
         self.closed
             || self.exec_failed.is_some()
             || self.start_failed.is_some()
@@ -56,9 +59,20 @@ impl Reports {
     }
 }
 
+/// What a worker reported before it began.
+#[derive(Debug, Default)]
+pub struct FirstReports {
+    /// Its start state is applied.
+    pub applied: bool,
+    /// Its program could not be executed.
+    pub exec_failed: Option<ExecFailed>,
+    /// Its start state could not be applied.
+    pub start_failed: Option<StartFailed>,
+}
+
 /// A worker's own socket.
 #[derive(Debug)]
-pub(crate) struct Control {
+pub struct Control {
     socket: Readable,
     /// What the socket did not take of the assignment.
     rest: Vec<u8>,
@@ -66,21 +80,27 @@ pub(crate) struct Control {
     undelivered: Arc<AtomicBool>,
     /// What was read of reports that are not whole yet.
     incoming: FrameBuffer,
-    pub(crate) reports: Reports,
+    /// What it has reported.
+    pub reports: Reports,
 }
 
 /// Why an assignment could not be prepared.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum AssignError {
+pub enum AssignError {
     #[error(transparent)]
+    /// The system refused.
     Io(#[from] io::Error),
     #[error(transparent)]
+    /// It is too large.
     Frame(#[from] FrameError),
 }
 
 impl Control {
     /// Makes the socket; returns the worker's end too.
-    pub(crate) fn pair() -> io::Result<(Self, OwnedFd)> {
+    ///
+    /// # Errors
+    /// When there are no free descriptors.
+    pub fn pair() -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let control = Self {
@@ -94,7 +114,10 @@ impl Control {
     }
 
     /// Writes the assignment, and again when the user had too many descriptors in flight.
-    pub(crate) fn assign(
+    ///
+    /// # Errors
+    /// As sendmsg(2), but for a socket that is full; when the assignment is too large.
+    pub fn assign(
         &mut self,
         assignment: &Assignment,
         descriptors: &[OwnedFd],
@@ -120,12 +143,15 @@ impl Control {
     }
 
     /// Whether a part of the assignment waits for [`Self::delivery`].
-    pub(crate) fn is_undelivered(&self) -> bool {
+    pub fn is_undelivered(&self) -> bool {
         !self.rest.is_empty()
     }
 
     /// What is to be written yet, with a socket to write it to.
-    pub(crate) fn delivery(&mut self) -> io::Result<Delivery> {
+    ///
+    /// # Errors
+    /// When there is no free descriptor.
+    pub fn delivery(&mut self) -> io::Result<Delivery> {
         Ok(Delivery {
             socket: Writable::of(self.socket.as_fd())?,
             rest: std::mem::take(&mut self.rest),
@@ -134,7 +160,7 @@ impl Control {
     }
 
     /// Reads what is there.
-    pub(crate) fn drain(&mut self) {
+    pub fn drain(&mut self) {
         let mut bytes = [0u8; 4096];
         let mut total = 0;
         while total < MOST {
@@ -166,7 +192,7 @@ impl Control {
     }
 
     /// Waits until the worker has sent something, or closed its end, and reads it.
-    pub(crate) async fn receive(&mut self) {
+    pub async fn receive(&mut self) {
         std::future::poll_fn(|cx| self.poll_receive(cx)).await;
     }
 
@@ -184,7 +210,7 @@ impl Control {
     }
 
     /// What has been reported of how the worker began. Why it could not is given once.
-    pub(crate) fn first_reports(&mut self) -> FirstReports {
+    pub fn first_reports(&mut self) -> FirstReports {
         FirstReports {
             applied: self.reports.applied.is_some(),
             exec_failed: self.reports.exec_failed.take(),
@@ -193,7 +219,7 @@ impl Control {
     }
 
     /// Everything an ended worker has reported.
-    pub(crate) fn into_reports(mut self) -> Reports {
+    pub fn into_reports(mut self) -> Reports {
         self.drain();
         let reports = std::mem::take(&mut self.reports);
         // There is nothing left to revoke.
@@ -203,7 +229,7 @@ impl Control {
 
     /// Revokes the assignment and closes the socket for good, then reads what came before: a worker
     /// that has not reported itself by now can't any more, and ends before it begins.
-    pub(crate) fn close(&mut self) {
+    pub fn close(&mut self) {
         self.revoke();
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
         self.drain();
@@ -237,7 +263,7 @@ impl Drop for Control {
 
 /// The rest of an assignment that the socket did not take at once.
 #[derive(Debug)]
-pub(crate) struct Delivery {
+pub struct Delivery {
     socket: Writable,
     rest: Vec<u8>,
     undelivered: Arc<AtomicBool>,
@@ -245,7 +271,7 @@ pub(crate) struct Delivery {
 
 impl Delivery {
     /// Writes it; ends early when the worker has ended.
-    pub(crate) async fn run(self) {
+    pub async fn run(self) {
         let mut sent = 0;
         while sent < self.rest.len() {
             let written = std::future::poll_fn(|cx| {
