@@ -8,7 +8,8 @@ use mpfork_proto::environment;
 use mpfork_proto::link::{AssignedState, AssignedTask, assigned_state, assigned_task};
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{
-    self, Descriptor, EnvDirective, OnOwnerDeath, StartState, Task, WorkerSpec, env_directive, task,
+    self, Descriptor, EnvDirective, OnOwnerDeath, Parent, StartState, Task, WorkerSpec,
+    env_directive, task,
 };
 use mpfork_sys::limits::{RESOURCES, Rlimit};
 use mpfork_transport::Connection;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 const MAX_REQUEST_ID: usize = 64;
 const MAX_NAME: usize = 256;
+const MAX_METHOD: usize = 32;
 /// The longest argument that Linux lets a program be executed with (`MAX_ARG_STRLEN`).
 const MAX_ARG0: usize = 128 * 1024;
 /// The most descriptors one worker may be given; with its directory and channel they fit one message.
@@ -43,6 +45,8 @@ pub(crate) struct StartRequest {
     pub(crate) keep: bool,
     pub(crate) time_limit: Option<Duration>,
     pub(crate) grace: Option<Duration>,
+    /// Who asks for it; the pid is not known here.
+    pub(crate) parent: Option<Parent>,
     /// For people.
     pub(crate) description: String,
     /// Until when the template is waited for.
@@ -75,6 +79,7 @@ impl StartRequest {
                 format!("longer than {MAX_NAME} bytes"),
             ));
         }
+        check_parent(spec.parent.as_ref())?;
         if spec.template.is_empty() {
             return Err(Problem::bad_request("spec.template", "none is named"));
         }
@@ -108,6 +113,7 @@ impl StartRequest {
             keep,
             time_limit,
             grace: duration("spec.grace", spec.grace)?,
+            parent: spec.parent,
             description,
             deadline: None,
             held: None,
@@ -138,6 +144,26 @@ impl StartRequest {
     pub(crate) fn is_command(&self) -> bool {
         matches!(self.task.task, Some(assigned_task::Task::Command(_)))
     }
+}
+
+/// It is passed on to the worker as it is.
+fn check_parent(parent: Option<&Parent>) -> Result<(), Problem> {
+    let Some(parent) = parent else {
+        return Ok(());
+    };
+    let texts = [
+        ("spec.parent.name", &parent.name, MAX_NAME),
+        ("spec.parent.start_method", &parent.start_method, MAX_METHOD),
+    ];
+    for (field, text, most) in texts {
+        if text.len() > most {
+            return Err(Problem::bad_request(
+                field,
+                format!("longer than {most} bytes"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// All descriptors a request names, in the order in which the assignment numbers them: the channel,
@@ -480,6 +506,12 @@ mod tests {
             ("spec.request_id", |s| s.request_id.clear()),
             ("spec.request_id", |s| s.request_id = vec![0; 65]),
             ("spec.name", |s| s.name = "x".repeat(257)),
+            ("spec.parent.name", |s| {
+                s.parent.get_or_insert_default().name = "x".repeat(257);
+            }),
+            ("spec.parent.start_method", |s| {
+                s.parent.get_or_insert_default().start_method = "x".repeat(33);
+            }),
             ("spec.template", |s| s.template.clear()),
             ("spec.task", |s| s.task = None),
             ("spec.task.command.program", |s| *s = command("")),

@@ -417,6 +417,7 @@ fn try_assign(
         name: request.name.clone(),
         id: Some(id),
         way: way.into(),
+        parent: request.parent.clone(),
     };
     control.assign(&assignment, &request.descriptors)?;
     if control.is_undelivered() {

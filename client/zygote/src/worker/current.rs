@@ -1,6 +1,6 @@
 //! What a worker knows of itself.
 
-use mpfork_proto::v1::{StartWay, WorkerId};
+use mpfork_proto::v1::{Parent, StartWay, WorkerId};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::sync::OnceLock;
@@ -15,6 +15,8 @@ pub struct Current {
     pub name: String,
     /// How it was made.
     pub way: StartWay,
+    /// Who started it.
+    pub parent: Option<Parent>,
 }
 
 static CURRENT: OnceLock<Current> = OnceLock::new();
@@ -56,9 +58,9 @@ pub fn args_os() -> impl Iterator<Item = OsString> + use<> {
     name.into_iter().chain(rest)
 }
 
-pub(super) fn set(id: WorkerId, name: String, way: StartWay) {
+pub(super) fn set(current: Current) {
     // A process becomes a worker once.
-    let _ = CURRENT.set(Current { id, name, way });
+    let _ = CURRENT.set(current);
 }
 
 /// Whether this process is a worker that goes on with `main`.

@@ -23,6 +23,7 @@ use nix::unistd::Pid;
 use std::os::fd::{OwnedFd, RawFd};
 
 pub use current::{Current, args_os, current};
+pub use exit::at_end;
 pub(crate) use exit::flush;
 
 /// What a process that was just forked has of its zygote.
