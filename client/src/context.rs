@@ -3,12 +3,17 @@
 use crate::api::{Client, Function, Task};
 use crate::builder::{CommandBuilder, ProcessBuilder};
 use crate::call;
+use crate::current::CurrentProcess;
+use crate::default::Chosen;
 use crate::ending::Ending;
 use crate::error::Error;
 use crate::method::StartMethod;
+use crate::parent::ParentProcess;
+use crate::process::Process;
 use crate::runtime::block_on;
 use crate::session::Session;
 use crate::target::{Target, exit_record};
+use crate::worker;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::ffi::OsStr;
@@ -21,32 +26,8 @@ use std::sync::Arc;
 /// Mirrors what `multiprocessing.get_context(method)` returns.
 #[derive(Debug, Clone)]
 pub struct Context {
-    method: StartMethod,
+    chosen: Chosen,
     socket: Option<Arc<Path>>,
-}
-
-/// The context of a start method. Mirrors `multiprocessing.get_context`.
-///
-/// ```
-/// let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer)?;
-/// assert_eq!(ctx.start_method(), mpfork::StartMethod::ForkServer);
-/// # Ok::<(), mpfork::Error>(())
-/// ```
-///
-/// # Errors
-/// [`Error::Unsupported`] for a start method that this version does not have: that is all but
-/// [`StartMethod::ForkServer`].
-pub fn get_context(method: StartMethod) -> Result<Context, Error> {
-    match method {
-        StartMethod::ForkServer => Ok(Context {
-            method,
-            socket: None,
-        }),
-        StartMethod::Fork | StartMethod::Spawn => Err(Error::Unsupported {
-            what: format!("start method {method}"),
-            why: "this version has only forkserver",
-        }),
-    }
 }
 
 /// Which server makes a context's processes, or made one.
@@ -80,6 +61,13 @@ impl Server {
 }
 
 impl Context {
+    pub(crate) fn new(chosen: Chosen) -> Self {
+        Self {
+            chosen,
+            socket: None,
+        }
+    }
+
     /// The same with the daemon at this socket, instead of the first one found.
     #[must_use]
     pub fn with_socket(mut self, socket: impl AsRef<Path>) -> Self {
@@ -90,14 +78,83 @@ impl Context {
     /// Its start method. Mirrors `get_start_method` of a context.
     #[must_use]
     pub fn start_method(&self) -> StartMethod {
-        self.method
+        self.chosen.method
+    }
+
+    /// Whether somebody asked for its start method, the program by its name or the operator by
+    /// `MPFORK_START_METHOD`: such a method is never replaced with another one. The platform's own
+    /// default may be, where it can't be had.
+    #[must_use]
+    pub fn asked_by_name(&self) -> bool {
+        self.chosen.by_name
+    }
+
+    /// Its start method, whatever `allow_none` says: a context always has one. Mirrors
+    /// `get_start_method(allow_none)` of a context.
+    #[must_use]
+    pub fn get_start_method(&self, _allow_none: bool) -> Option<StartMethod> {
+        Some(self.start_method())
+    }
+
+    /// Always an error: a context stays bound to its start method. Mirrors
+    /// `set_start_method(method, force)` of a context.
+    ///
+    /// # Errors
+    /// [`Error::ConcreteContext`].
+    pub fn set_start_method(
+        &self,
+        _method: impl Into<Option<StartMethod>>,
+        _force: bool,
+    ) -> Result<(), Error> {
+        Err(Error::ConcreteContext {
+            method: self.start_method(),
+        })
+    }
+
+    /// The context of a start method, as [`get_context`](crate::get_context) gives it; with `None`
+    /// this context itself. Mirrors `get_context(method)` of a context.
+    ///
+    /// # Errors
+    /// [`Error::NoStartMethod`] when the platform lacks the method.
+    pub fn get_context(&self, method: impl Into<Option<StartMethod>>) -> Result<Self, Error> {
+        match method.into() {
+            Some(method) => crate::get_context(method),
+            None => Ok(self.clone()),
+        }
+    }
+
+    /// As [`active_children`](crate::active_children): those of all contexts.
+    #[must_use]
+    pub fn active_children(&self) -> Vec<Process> {
+        crate::active_children()
+    }
+
+    /// As [`current_process`](crate::current_process).
+    #[must_use]
+    pub fn current_process(&self) -> CurrentProcess {
+        crate::current_process()
+    }
+
+    /// As [`parent_process`](crate::parent_process).
+    #[must_use]
+    pub fn parent_process(&self) -> Option<ParentProcess> {
+        crate::parent_process()
+    }
+
+    /// As [`cpu_count`](crate::cpu_count).
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn cpu_count(&self) -> Result<usize, Error> {
+        crate::cpu_count()
     }
 
     /// Which server makes its processes; connects to it unless that was done before.
     ///
     /// # Errors
-    /// [`Error::NoServer`].
+    /// [`Error::NoServer`]; [`Error::Unsupported`] of a start method that has none.
     pub fn server(&self) -> Result<Server, Error> {
+        worker::dispatch(self)?;
         block_on(async {
             let session = Session::get(self.socket()).await?;
             Ok(Server::of(&session.client))
@@ -188,12 +245,25 @@ impl Context {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::get_context;
 
     #[test]
-    fn other_start_methods_are_refused_by_name() {
-        let error = get_context(StartMethod::Fork).unwrap_err();
-        assert!(error.to_string().contains("start method fork"), "{error}");
-        assert!(matches!(error, Error::Unsupported { .. }));
+    fn a_context_stays_bound_to_its_start_method() {
+        for method in crate::get_all_start_methods() {
+            let ctx = get_context(*method).unwrap();
+            assert_eq!(ctx.start_method(), *method);
+            assert!(ctx.asked_by_name());
+            for allow_none in [false, true] {
+                assert_eq!(ctx.get_start_method(allow_none), Some(*method));
+            }
+            for (other, force) in [(None, true), (Some(*method), false)] {
+                let error = ctx.set_start_method(other, force).unwrap_err();
+                assert!(matches!(error, Error::ConcreteContext { .. }), "{error}");
+            }
+            assert_eq!(ctx.get_context(None).unwrap().start_method(), *method);
+            let other = ctx.get_context(StartMethod::Spawn).unwrap();
+            assert_eq!(other.start_method(), StartMethod::Spawn);
+        }
     }
 
     #[test]

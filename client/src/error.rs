@@ -1,6 +1,7 @@
 //! What can go wrong.
 
 use crate::exit::{Exit, Failure};
+use crate::method::{StartMethod, UnknownStartMethod};
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_transport::search::Candidate;
@@ -65,6 +66,32 @@ pub enum Error {
          name can name it"
     )]
     ForeignFunction,
+    /// The platform has no such start method.
+    #[error(
+        "{}{method:?} is no start method that this platform has: it has {}",
+        .origin.map(|origin| format!("{origin}: ")).unwrap_or_default(), crate::method::listed()
+    )]
+    NoStartMethod {
+        /// What was asked for.
+        method: String,
+        /// The environment variable that asked for it, when one did.
+        origin: Option<&'static str>,
+    },
+    /// The default start method is fixed already.
+    #[error("the start method has been set already, to {method}")]
+    StartMethodFixed {
+        /// What it is.
+        method: StartMethod,
+    },
+    /// A context is bound to its start method.
+    #[error("can't set the start method of a context: it is {method}, and stays so")]
+    ConcreteContext {
+        /// What it is.
+        method: StartMethod,
+    },
+    /// The process is a daemonic worker, and tried to start another.
+    #[error("daemonic processes are not allowed to have children")]
+    Daemonic,
     /// The process is still running.
     #[error("can't close the process while it is running: join or terminate it first")]
     StillRunning,
@@ -117,12 +144,26 @@ impl Error {
             Self::Server(problem) => of(problem.reason),
             Self::NoServer(_) => of(Reason::ShuttingDown),
             Self::ServerLost { .. } => of(Reason::WorkerLost),
-            Self::NotFrozen | Self::Unsupported { .. } => of(Reason::BadRequest),
+            Self::NotFrozen
+            | Self::Unsupported { .. }
+            | Self::NoStartMethod { .. }
+            | Self::StartMethodFixed { .. }
+            | Self::ConcreteContext { .. }
+            | Self::Daemonic => of(Reason::BadRequest),
             Self::ForeignFunction | Self::BadProgram { .. } => of(Reason::ProgramRefused),
             Self::Worker(error) => error.exit.shell_code(),
             Self::Encode(_) | Self::Decode(_) => of(Reason::DescriptorMissing),
             Self::StillRunning => of(Reason::TemplateBusy),
             Self::System { .. } => HERE,
+        }
+    }
+}
+
+impl From<UnknownStartMethod> for Error {
+    fn from(unknown: UnknownStartMethod) -> Self {
+        Self::NoStartMethod {
+            method: unknown.name().to_owned(),
+            origin: None,
         }
     }
 }

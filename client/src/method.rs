@@ -1,11 +1,13 @@
 //! Start methods.
 
+use crate::platform;
 use std::fmt;
 use std::str::FromStr;
 
 /// How a context starts processes: the start methods of Python's `multiprocessing`.
 ///
-/// It prints as, and parses from, Python's names.
+/// It prints as, and parses from, Python's names. Which of them a platform has, and which is its
+/// default, tells [`get_all_start_methods`].
 ///
 /// ```
 /// use mpfork::StartMethod;
@@ -35,6 +37,10 @@ impl StartMethod {
             Self::Spawn => "spawn",
         }
     }
+
+    pub(crate) fn is_here(self) -> bool {
+        get_all_start_methods().contains(&self)
+    }
 }
 
 impl fmt::Display for StartMethod {
@@ -43,10 +49,44 @@ impl fmt::Display for StartMethod {
     }
 }
 
+/// The start methods that this platform has, its default first: on Linux `forkserver`, `fork` and
+/// `spawn`, on macOS `spawn`, `fork` and `forkserver`, on Windows `spawn`.
+///
+/// Mirrors `multiprocessing.get_all_start_methods()`.
+///
+/// ```
+/// let methods = mpfork::get_all_start_methods();
+/// assert!(methods.contains(&mpfork::StartMethod::Spawn));
+/// ```
+#[must_use]
+pub fn get_all_start_methods() -> &'static [StartMethod] {
+    platform::START_METHODS
+}
+
+/// The platform's start methods in words.
+pub(crate) fn listed() -> String {
+    let names: Vec<&str> = get_all_start_methods()
+        .iter()
+        .map(|method| method.name())
+        .collect();
+    match names.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => names.concat(),
+    }
+}
+
 /// There is no start method of that name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no start method: there are forkserver, fork and spawn")]
+#[error("{0:?} is no start method: this platform has {methods}", methods = listed())]
 pub struct UnknownStartMethod(String);
+
+impl UnknownStartMethod {
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
 
 impl FromStr for StartMethod {
     type Err = UnknownStartMethod;
@@ -66,7 +106,22 @@ mod tests {
         for method in StartMethod::ALL {
             assert_eq!(method.to_string().parse(), Ok(method));
         }
-        let error = "Fork".parse::<StartMethod>().unwrap_err();
-        assert!(error.to_string().contains("forkserver, fork and spawn"));
+        for name in ["Fork", "", "nope", " spawn"] {
+            let error = name.parse::<StartMethod>().unwrap_err();
+            assert_eq!(error.name(), name);
+            let text = error.to_string();
+            assert!(text.contains(&format!("{name:?}")), "{text}");
+            for method in get_all_start_methods() {
+                assert!(text.contains(method.name()), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_linux_has_is_listed_with_its_default_first() {
+        let names = get_all_start_methods().iter().map(|method| method.name());
+        assert_eq!(names.collect::<Vec<_>>(), ["forkserver", "fork", "spawn"]);
+        assert_eq!(listed(), "forkserver, fork and spawn");
     }
 }

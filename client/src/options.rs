@@ -70,6 +70,7 @@ impl Options {
             on_owner_death: self.on_owner_death,
             time_limit: self.time_limit,
             grace: self.grace,
+            parent: None,
         };
         let start = Start {
             place,
@@ -89,10 +90,14 @@ macro_rules! option_methods {
             self
         }
 
-        /// Sets the daemon flag, which [`Process::daemon`](crate::Process::daemon) tells. It changes
-        /// nothing else: what a program leaves behind is ended with it, daemon or not, unless
+        /// Sets the daemon flag, which [`Process::daemon`](crate::Process::daemon) tells. When this
+        /// program comes to its end, it asks its daemonic processes to end (SIGTERM), while it waits
+        /// for others to end by themselves. A daemonic process may not start processes of its own, but
+        /// for commands. A command is never waited for, daemonic or not. Mirrors `daemon` of
+        /// `multiprocessing.Process`.
+        ///
+        /// When this program is killed all are ended, unless
         /// [`on_owner_death`](Self::on_owner_death) or [`detached`](Self::detached) say otherwise.
-        /// Mirrors `daemon` of `multiprocessing.Process`.
         pub fn daemon(mut self, daemon: bool) -> Self {
             self.options.daemon = daemon;
             self

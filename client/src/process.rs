@@ -1,28 +1,47 @@
 //! Processes that were started.
 
+use crate::api::{OnOwnerDeath, Task};
+use crate::children;
 use crate::context::{Context, Server};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::method::StartMethod;
 use crate::options::{Options, Pipes};
+use crate::parent;
 use crate::runtime::block_on;
-use crate::worker::{Start, Worker};
+use crate::worker::{Place, Start, Worker};
 use mpfork_proto::v1::WorkerId;
 use rustix::process::Signal;
 use std::io::{PipeReader, PipeWriter};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A process that was started. Mirrors `multiprocessing.Process`, after its `start()`.
 ///
-/// Dropping it leaves the process running.
+/// Dropping it leaves the process running: [`active_children`](crate::active_children) gives it again.
+///
+/// Before this program ends, by a return from `main`, by [`std::process::exit`] or as a worker whose
+/// function has returned, it waits for the processes it started: daemonic ones
+/// ([`ProcessBuilder::daemon`](crate::ProcessBuilder::daemon)) it asks to end first. Not for
+/// [commands](crate::Context::command), nor for those that were started to outlive it.
 #[derive(Debug)]
 pub struct Process {
-    worker: Worker,
+    inner: Arc<Inner>,
+    pipes: Pipes,
+}
+
+/// What all objects of one process share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) worker: Worker,
     context: Context,
     name: String,
-    daemon: bool,
-    pipes: Pipes,
+    pub(crate) daemon: bool,
+    /// Its place among this process's children.
+    pub(crate) number: u64,
+    /// Whether this process waits for it before it ends.
+    pub(crate) joined_at_end: bool,
 }
 
 /// What a process object keeps from its description.
@@ -31,6 +50,8 @@ pub(crate) struct Described {
     context: Context,
     start: Start,
     daemon: bool,
+    /// Whether it is one of this process's children, which commands are not.
+    child: bool,
     pipes: Pipes,
 }
 
@@ -38,23 +59,31 @@ impl Described {
     pub(crate) fn new(
         context: Context,
         options: Options,
-        place: crate::worker::Place,
-        task: crate::api::Task,
+        place: Place,
+        task: Task,
     ) -> Result<Self, Error> {
         let daemon = options.daemon;
-        let (start, pipes) = options.into_start(place, task)?;
+        let child = !matches!(task, Task::Command { .. });
+        if child && parent::is_daemonic() {
+            return Err(Error::Daemonic);
+        }
+        let (mut start, pipes) = options.into_start(place, task)?;
+        let child = child && !start.detached;
+        start.request.parent = Some(parent::own(daemon, context.start_method()));
         Ok(Self {
             context,
             start,
             daemon,
+            child,
             pipes,
         })
     }
 
     pub(crate) async fn start(self) -> Result<Process, Error> {
         let name = self.start.request.name.clone();
-        let worker = Worker::start(self.context.socket(), self.start).await?;
-        Ok(Process {
+        let kept = self.start.request.on_owner_death == OnOwnerDeath::Keep;
+        let worker = Worker::start(&self.context, self.start).await?;
+        let inner = Arc::new(Inner {
             name: if name.is_empty() {
                 format!("Process-{}", worker.id.counter)
             } else {
@@ -63,47 +92,68 @@ impl Described {
             worker,
             context: self.context,
             daemon: self.daemon,
+            number: children::number(),
+            joined_at_end: self.child && !kept,
+        });
+        if self.child {
+            children::add(&inner);
+        }
+        Ok(Process {
+            inner,
             pipes: self.pipes,
         })
     }
 }
 
 impl Process {
+    /// Another object of the same process, without its pipes.
+    pub(crate) fn again(inner: Arc<Inner>) -> Self {
+        Self {
+            inner,
+            pipes: Pipes::default(),
+        }
+    }
+
+    /// Its end is known.
+    fn ended(&self) {
+        children::forget(&self.inner);
+    }
+
     /// Its name; mirrors `name`.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.inner.name
     }
 
     /// Its pid, as mpforkd sees it; mirrors `pid`. To signal it there are [`Self::signal`] and
     /// [`Self::sentinel`].
     #[must_use]
     pub fn pid(&self) -> i32 {
-        self.worker.pid
+        self.inner.worker.pid
     }
 
     /// Its id, which unlike a pid is never used again.
     #[must_use]
     pub fn id(&self) -> WorkerId {
-        self.worker.id
+        self.inner.worker.id
     }
 
     /// Its daemon flag; mirrors `daemon`.
     #[must_use]
     pub fn daemon(&self) -> bool {
-        self.daemon
+        self.inner.daemon
     }
 
     /// Which start method made it.
     #[must_use]
     pub fn start_method(&self) -> StartMethod {
-        self.context.start_method()
+        self.inner.context.start_method()
     }
 
     /// Which server made it.
     #[must_use]
     pub fn server(&self) -> Server {
-        Server::of(self.worker.client())
+        Server::of(self.inner.worker.client())
     }
 
     /// Waits for its end, no longer than `timeout`; `None` when it still runs then. Mirrors `join`.
@@ -111,7 +161,10 @@ impl Process {
     /// # Errors
     /// [`Error::ServerLost`] when mpforkd went away.
     pub fn join(&mut self, timeout: Option<Duration>) -> Result<Option<Exit>, Error> {
-        let exit = block_on(self.worker.exited_within(timeout))?;
+        let exit = block_on(self.inner.worker.exited_within(timeout))?;
+        if exit.is_some() {
+            self.ended();
+        }
         Ok(exit.cloned())
     }
 
@@ -120,13 +173,15 @@ impl Process {
     /// # Errors
     /// As [`Self::join`].
     pub async fn join_async(&mut self) -> Result<Exit, Error> {
-        self.worker.exited().await.cloned()
+        let exit = self.inner.worker.exited().await?;
+        self.ended();
+        Ok(exit.clone())
     }
 
     /// Whether it still runs; mirrors `is_alive`.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.worker.is_alive()
+        self.inner.worker.is_alive()
     }
 
     /// Its exit code: the code, or minus the signal's number; 255 when the status was lost. `None`
@@ -139,7 +194,11 @@ impl Process {
     /// How it ended; `None` only while it runs.
     #[must_use]
     pub fn exit(&self) -> Option<&Exit> {
-        self.worker.exit_now()
+        let exit = self.inner.worker.exit_now();
+        if exit.is_some() {
+            self.ended();
+        }
+        exit
     }
 
     /// Asks it to end: SIGTERM. Nothing happens when it has ended. Mirrors `terminate`.
@@ -164,14 +223,14 @@ impl Process {
     /// # Errors
     /// When there is no such signal, or the system refuses.
     pub fn signal(&self, signal: i32) -> Result<(), Error> {
-        self.worker.signal(signal)
+        self.inner.worker.signal(signal)
     }
 
     /// A descriptor that becomes readable when it ends: its pidfd, or what stands for one where
     /// descriptors do not pass ([`Server::descriptors`]). Mirrors `sentinel`.
     #[must_use]
     pub fn sentinel(&self) -> BorrowedFd<'_> {
-        self.worker.sentinel()
+        self.inner.worker.sentinel()
     }
 
     /// Takes the other end of a piped standard input.
@@ -197,7 +256,17 @@ impl Process {
         if self.is_alive() {
             return Err(Error::StillRunning);
         }
+        self.ended();
         Ok(())
+    }
+}
+
+/// What has ended is not one of this process's children any more; what still runs stays one.
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.is_alive() {
+            self.ended();
+        }
     }
 }
 

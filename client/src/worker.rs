@@ -2,8 +2,10 @@
 //! share.
 
 use crate::api::{Client, Relayed, Running, Started, WorkerRequest};
+use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::method::StartMethod;
 use crate::session::{Session, current_runtime};
 use crate::standard;
 use mpfork_proto::reason::Reason;
@@ -33,6 +35,17 @@ pub(crate) struct Start {
     pub(crate) detached: bool,
 }
 
+/// Whether there is a way to start workers by the context's start method.
+pub(crate) fn dispatch(context: &Context) -> Result<(), Error> {
+    match context.start_method() {
+        StartMethod::ForkServer => Ok(()),
+        method @ (StartMethod::Fork | StartMethod::Spawn) => Err(Error::Unsupported {
+            what: format!("start method {method}"),
+            why: "this version has only forkserver",
+        }),
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) id: WorkerId,
@@ -60,8 +73,14 @@ const REAP_LIMIT: Duration = Duration::from_secs(2);
 const REAP_PERIOD: Duration = Duration::from_millis(10);
 
 impl Worker {
+    /// Starts a worker by the context's start method.
+    pub(crate) async fn start(context: &Context, start: Start) -> Result<Self, Error> {
+        dispatch(context)?;
+        Self::start_by_daemon(context.socket(), start).await
+    }
+
     /// Starts a worker through the daemon at this socket.
-    pub(crate) async fn start(socket: Option<&Arc<Path>>, mut start: Start) -> Result<Self, Error> {
+    async fn start_by_daemon(socket: Option<&Arc<Path>>, mut start: Start) -> Result<Self, Error> {
         // Directory, program and pidfd are opened on the way.
         let _held = standard::hold();
         let mut session = Session::get(socket).await?;
@@ -269,6 +288,19 @@ impl Worker {
         matches!(ready, Ok(count) if count > 0)
     }
 
+    /// Asks it to end, when the thread's locals are gone.
+    pub(crate) fn terminate_at_end(&self) {
+        // Nobody is left to be told of an error.
+        match self.way {
+            Way::Pidfd(_) => drop(self.signal(TERM)),
+            // A thread has locals of its own.
+            Way::Relayed(_) => std::thread::scope(|scope| {
+                let asked = std::thread::Builder::new().spawn_scoped(scope, || self.signal(TERM));
+                drop(asked);
+            }),
+        }
+    }
+
     /// Sends a signal; nothing happens when the process has ended.
     pub(crate) fn signal(&self, signal: i32) -> Result<(), Error> {
         if let Way::Relayed(_) = self.way {
@@ -296,6 +328,7 @@ impl Worker {
     }
 }
 
+const TERM: i32 = rustix::process::Signal::TERM.as_raw();
 const ESRCH: i32 = rustix::io::Errno::SRCH.raw_os_error();
 
 /// A worker that was started.

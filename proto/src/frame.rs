@@ -107,6 +107,7 @@ mod tests {
             frame: Some(Frame::Fork(Fork {
                 worker,
                 spare: worker.is_multiple_of(2),
+                ..Fork::default()
             })),
         }
     }

@@ -5,9 +5,11 @@ use crate::state;
 use crate::task::{self, MAX_NAME};
 use mpfork_proto::link::{AssignedState, AssignedTask, Assignment};
 use mpfork_proto::problem::Problem;
-use mpfork_proto::v1::{self, Descriptor, OnOwnerDeath, StartWay, WorkerId, WorkerSpec};
+use mpfork_proto::v1::{self, Descriptor, OnOwnerDeath, Parent, StartWay, WorkerId, WorkerSpec};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
+
+const MAX_METHOD: usize = 32;
 
 /// A start that may go on.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Start {
     pub time_limit: Option<Duration>,
     /// Between TERM and KILL.
     pub grace: Option<Duration>,
+    /// Who asks for it; the pid may not be known here.
+    pub parent: Option<Parent>,
 }
 
 impl Start {
@@ -42,6 +46,7 @@ impl Start {
                 format!("longer than {MAX_NAME} bytes"),
             ));
         }
+        check_parent(spec.parent.as_ref())?;
         let keep = match OnOwnerDeath::try_from(spec.on_owner_death) {
             Ok(OnOwnerDeath::Keep) => true,
             Ok(OnOwnerDeath::End | OnOwnerDeath::Unspecified) => false,
@@ -63,6 +68,7 @@ impl Start {
             keep,
             time_limit,
             grace: duration("spec.grace", spec.grace)?,
+            parent: spec.parent,
         })
     }
 
@@ -78,8 +84,29 @@ impl Start {
             name: self.name.clone(),
             id: Some(id),
             way: way.into(),
+            parent: self.parent.clone(),
         }
     }
+}
+
+/// It is passed on to the worker as it is.
+fn check_parent(parent: Option<&Parent>) -> Result<(), Problem> {
+    let Some(parent) = parent else {
+        return Ok(());
+    };
+    let texts = [
+        ("spec.parent.name", &parent.name, MAX_NAME),
+        ("spec.parent.start_method", &parent.start_method, MAX_METHOD),
+    ];
+    for (field, text, most) in texts {
+        if text.len() > most {
+            return Err(Problem::bad_request(
+                field,
+                format!("longer than {most} bytes"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn duration(

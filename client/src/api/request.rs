@@ -1,6 +1,7 @@
 //! A start as it is asked for, and how it becomes a message with descriptors.
 
 use crate::error::Error;
+use crate::method::StartMethod;
 use crate::state::{Purpose, StartState};
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::task;
@@ -39,6 +40,8 @@ pub struct WorkerRequest {
     pub time_limit: Option<Duration>,
     /// Between TERM and KILL; the daemon's default when absent.
     pub grace: Option<Duration>,
+    /// Who starts it, for its `parent_process()`; its pid mpforkd knows.
+    pub parent: Option<v1::Parent>,
 }
 
 /// What a worker runs.
@@ -98,6 +101,7 @@ impl WorkerRequest {
             on_owner_death: OnOwnerDeath::End,
             time_limit: None,
             grace: None,
+            parent: Some(crate::parent::own(false, StartMethod::ForkServer)),
         }
     }
 
@@ -197,6 +201,7 @@ impl WorkerRequest {
             on_owner_death: self.on_owner_death.into(),
             time_limit: proto_duration("time_limit", self.time_limit)?,
             grace: proto_duration("grace", self.grace)?,
+            parent: self.parent.clone(),
         })
     }
 }

@@ -14,6 +14,15 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// Has `handler` called when the process ends by `exit`, before the handlers registered earlier. A
+/// forked child has it too. Returns false when the C library can't.
+///
+/// It must not panic, and finds the thread's locals gone.
+pub fn at_exit(handler: extern "C" fn()) -> bool {
+    // SAFETY: the function takes nothing and, being one of the program's, lives as long as it.
+    unsafe { libc::atexit(handler) == 0 }
+}
+
 /// What [`on_exit`] calls, with the exit code.
 pub type Handler = fn(i32);
 

@@ -56,7 +56,11 @@ pub(super) async fn from_spec(
     })?;
     request.deadline = call.deadline;
     request.held = call.held;
-    let owner = (!detached).then(|| call.daemon.peers.owner(&call.connection));
+    let peer = call.daemon.peers.owner(&call.connection);
+    // Where descriptors do not pass, the peer is a relay.
+    let known = call.connection.carries_descriptors();
+    request.start.parent.get_or_insert_default().pid = if known { peer.pid } else { 0 };
+    let owner = (!detached).then_some(peer);
     start(&call.daemon, request, owner, decoded).await
 }
 

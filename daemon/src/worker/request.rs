@@ -186,6 +186,12 @@ mod tests {
             ("spec.request_id", |s| s.request_id.clear()),
             ("spec.request_id", |s| s.request_id = vec![0; 65]),
             ("spec.name", |s| s.name = "x".repeat(257)),
+            ("spec.parent.name", |s| {
+                s.parent.get_or_insert_default().name = "x".repeat(257);
+            }),
+            ("spec.parent.start_method", |s| {
+                s.parent.get_or_insert_default().start_method = "x".repeat(33);
+            }),
             ("spec.template", |s| s.template.clear()),
             ("spec.task", |s| s.task = None),
             ("spec.task.command.program", |s| *s = command("")),

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod calls;
+mod children;
 mod commands;
 mod common;
 mod daemon;
@@ -14,6 +15,7 @@ mod preloads;
 mod process;
 mod relayed;
 mod runtimes;
+mod start_methods;
 mod start_state;
 mod user;
 

@@ -1,17 +1,22 @@
 //! Programs that end before their workers, fork, or were never fit to start any: see `test-user`.
 
 use super::common::{check, check_daemon};
-use super::user::{run, succeeds, user};
+use super::user::{fifo, run, succeeds, user};
 use mpfork_proto::v1::WorkerId;
 use mpfork_tests::harness::{Daemon, TestClient, eventually, process as seen, programs};
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 
-/// Has the program start its workers and end this way; their kinds, pids and numbers.
-fn started(daemon: &Daemon, how: &str) -> BTreeMap<String, (i32, u64)> {
+/// Kinds, pids and numbers.
+type Workers = BTreeMap<String, (i32, u64)>;
+
+/// Has the program start its workers and end this way.
+fn started(daemon: &Daemon, how: &str, gate: &Path) -> (Child, Workers) {
     let mut program = Command::new(programs::program("test-user"))
         .args(["owner", how])
+        .arg(gate)
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
         .env("MPFORKD_SOCKET", daemon.socket())
@@ -31,12 +36,7 @@ fn started(daemon: &Daemon, how: &str) -> BTreeMap<String, (i32, u64)> {
         workers.insert(words[0].to_owned(), (pid, number));
     }
     assert_eq!(workers.len(), 5);
-    if how == "hang" {
-        assert!(workers.values().all(|(pid, _)| seen::lives(*pid)));
-        program.kill().unwrap();
-    }
-    program.wait().unwrap();
-    workers
+    (program, workers)
 }
 
 async fn end(client: &TestClient, instance: u64, counter: u64) {
@@ -48,7 +48,29 @@ async fn end(client: &TestClient, instance: u64, counter: u64) {
 fn survivors_and_others(how: &str) {
     check_daemon(async |daemon| {
         let client = daemon.connect().await;
-        let workers = started(daemon, how);
+        let instance = client.handshake.instance;
+        let gate = fifo(daemon.folder().path());
+        let (mut program, workers) = started(daemon, how, &gate);
+        if how == "hang" {
+            assert!(workers.values().all(|(pid, _)| seen::lives(*pid)));
+            program.kill().unwrap();
+        } else {
+            // It asks its daemonic process to end, and waits for the other one.
+            let daemonic = WorkerId {
+                instance,
+                counter: workers["daemon"].1,
+            };
+            assert_eq!(client.wait(Some(daemonic)).await.unwrap().exitcode(), -15);
+            assert_eq!(program.try_wait().unwrap(), None);
+            assert!(seen::lives(workers["owned"].0));
+            std::fs::write(&gate, "x").unwrap();
+            let owned = WorkerId {
+                instance,
+                counter: workers["owned"].1,
+            };
+            assert_eq!(client.wait(Some(owned)).await.unwrap().exitcode(), 0);
+        }
+        program.wait().unwrap();
         for kind in ["owned", "daemon", "command"] {
             let (pid, _) = workers[kind];
             eventually(kind, || (!seen::lives(pid)).then_some(()));
@@ -56,7 +78,7 @@ fn survivors_and_others(how: &str) {
         for kind in ["kept", "detached"] {
             let (pid, number) = workers[kind];
             assert!(seen::lives(pid), "{kind}");
-            end(&client, client.handshake.instance, number).await;
+            end(&client, instance, number).await;
         }
     });
 }
@@ -64,6 +86,11 @@ fn survivors_and_others(how: &str) {
 #[test]
 fn a_program_that_ends_leaves_what_it_kept_and_detached() {
     survivors_and_others("end");
+}
+
+#[test]
+fn a_program_that_exits_leaves_what_it_kept_and_detached() {
+    survivors_and_others("exit");
 }
 
 #[test]

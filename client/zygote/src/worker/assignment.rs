@@ -2,7 +2,7 @@
 
 use super::StartError;
 use super::command::Command;
-use super::current;
+use super::current::{self, Current};
 use super::function::Function;
 use crate::registry::function;
 use crate::serve::Tasks;
@@ -44,7 +44,12 @@ pub(super) fn receive(control: &OwnedFd, tasks: Tasks) -> Result<Option<Assignme
     }
     let descriptors = Vec::from(inbox.claim(frame.descriptors).map_err(bad)?);
     let way = frame.way();
-    current::set(frame.id.unwrap_or_default(), frame.name, way);
+    current::set(Current {
+        id: frame.id.unwrap_or_default(),
+        name: frame.name,
+        way,
+        parent: frame.parent,
+    });
     let missing = || StartError::bad("assignment", "it names no task");
     let task = frame.task.and_then(|task| task.task).ok_or_else(missing)?;
     let mut channel = None;

@@ -1,6 +1,6 @@
 //! What a worker knows of itself.
 
-use mpfork_proto::v1::{StartWay, WorkerId};
+use mpfork_proto::v1::{Parent, StartWay, WorkerId};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
@@ -16,6 +16,8 @@ pub struct Current {
     pub name: String,
     /// How it was made.
     pub way: StartWay,
+    /// Who started it.
+    pub parent: Option<Parent>,
 }
 
 /// A worker that forks itself makes another one: what was known of the first is leaked, once for each
@@ -60,8 +62,8 @@ pub fn args_os() -> impl Iterator<Item = OsString> + use<> {
     name.into_iter().chain(rest)
 }
 
-pub(super) fn set(id: WorkerId, name: String, way: StartWay) {
-    let current: &Current = Box::leak(Box::new(Current { id, name, way }));
+pub(super) fn set(current: Current) {
+    let current: &Current = Box::leak(Box::new(current));
     *CURRENT.lock().unwrap_or_else(PoisonError::into_inner) = Some(current);
 }
 

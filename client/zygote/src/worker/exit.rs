@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static HOOKS: OnceLock<&'static Hooks> = OnceLock::new();
+static BEFORE: OnceLock<fn()> = OnceLock::new();
 static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// The code with which a Rust program ends whose main thread panicked.
@@ -20,6 +21,13 @@ pub(super) fn take_over(hooks: &'static Hooks) {
     let _ = HOOKS.set(hooks);
     ENDING.store(false, Ordering::Release);
     on_exit(at_exit);
+}
+
+/// Has `before` called when this process, as a worker, ends in order, before the hooks. Only the first
+/// one given counts.
+#[doc(hidden)]
+pub fn at_end(before: fn()) {
+    let _ = BEFORE.set(before);
 }
 
 /// When the worker's code, or the end of `main`, calls `exit`.
@@ -38,6 +46,9 @@ fn at_exit(code: i32) {
 /// Ends the worker in order: its hooks, then what is buffered.
 pub(super) fn end(mut code: i32) -> ! {
     if !ENDING.swap(true, Ordering::AcqRel) {
+        if let Some(before) = BEFORE.get() {
+            before();
+        }
         for hook in HOOKS.get().iter().flat_map(|hooks| &hooks.at_worker_exit) {
             if let Err(error) = hook::run(hook) {
                 report::hook(&error);

@@ -26,6 +26,7 @@ use nix::unistd::Pid;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 
 pub use current::{Current, args_os, current, door};
+pub use exit::at_end;
 pub(crate) use exit::flush;
 
 /// What a process that was just forked has of its zygote.

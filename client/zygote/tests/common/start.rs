@@ -128,6 +128,7 @@ impl Start {
                 instance: 0xab,
                 counter: worker,
             }),
+            parent: None,
         }
     }
 }

@@ -90,6 +90,7 @@ fn way_name(way: v1::StartWay) -> &'static str {
         v1::StartWay::Unspecified => "unknown",
         v1::StartWay::Fork => "fork",
         v1::StartWay::Spare => "spare",
+        v1::StartWay::Spawn => "spawn",
     }
 }
 

@@ -4,12 +4,14 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // It is a test, and may panic.
 
+mod children;
 mod descriptors;
 mod forked;
 mod hooks;
 mod owner;
 mod preloads;
 mod relayed;
+mod start_methods;
 mod start_state;
 mod stdio;
 mod threads;
@@ -125,7 +127,13 @@ fn main() -> ExitCode {
         ["fork"] => forked::child_and_parent(),
         ["relayed-fork"] => relayed::beside_a_forked_child(),
         ["relayed-sigpipe"] => relayed::with_sigpipe_at_its_default(),
-        ["owner", how] => owner::start_and(how),
+        ["owner", how, gate] => owner::start_and(how, gate),
+        ["children"] => children::listed(),
+        ["children-of-workers", gate] => children::of_workers(gate),
+        ["children-after-fork"] => children::after_a_fork(),
+        ["daemonic"] => children::of_a_daemonic_worker(),
+        ["parent"] => children::their_parent(),
+        ["default-method", rest @ ..] => start_methods::default(rest),
         _ => panic!("can't do {words:?}"),
     }
     ExitCode::SUCCESS

@@ -10,11 +10,17 @@ pub(crate) fn hang() {
     }
 }
 
-/// Starts one of each kind, tells its kind, pid and id, and ends or waits to be killed.
-pub(crate) fn start_and(how: &str) {
+/// For workers: until somebody writes to the named pipe.
+pub(crate) fn wait_at(gate: String) -> std::io::Result<()> {
+    std::fs::read(gate).map(drop)
+}
+
+/// Starts one of each kind, tells its kind, pid and id, and ends or waits to be killed. The owned one
+/// ends when the gate is opened.
+pub(crate) fn start_and(how: &str, gate: &str) {
     let ctx = context();
     let started = [
-        ("owned", ctx.process(hang, ())),
+        ("owned", ctx.process(wait_at, gate.to_owned())),
         ("daemon", ctx.process(hang, ()).daemon(true)),
         (
             "kept",
@@ -32,6 +38,8 @@ pub(crate) fn start_and(how: &str) {
     match how {
         "end" => {}
         "panic" => panic!("as it was told to"),
+        #[allow(clippy::exit)] // it is what is tested
+        "exit" => std::process::exit(0),
         _ => hang(),
     }
 }

@@ -1,0 +1,11 @@
+//! The environment variables by which operators override what a program does.
+
+use std::ffi::OsString;
+
+/// The default start method.
+pub(crate) const START_METHOD: &str = "MPFORK_START_METHOD";
+
+/// The value of one; empty is as good as unset.
+pub(crate) fn get(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}

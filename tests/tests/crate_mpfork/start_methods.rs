@@ -1,0 +1,40 @@
+//! Start methods as settings: the program is `test-user`, as the default is a process's own.
+
+use super::common::check;
+use super::user::{run, succeeds, user};
+use mpfork::{Error, StartMethod, get_all_start_methods, get_context};
+
+const VARIABLE: &str = "MPFORK_START_METHOD";
+
+#[test]
+fn the_operator_chooses_the_default() {
+    check(|server| {
+        run(server, &["default-method"]);
+        succeeds(user(server, &["default-method"]).env(VARIABLE, ""));
+        for method in get_all_start_methods() {
+            let mut program = user(server, &["default-method", method.name()]);
+            succeeds(program.env(VARIABLE, method.name()));
+        }
+        for wrong in ["nope", "Spawn", " "] {
+            let mut program = user(server, &["default-method", "wrong", wrong]);
+            succeeds(program.env(VARIABLE, wrong));
+        }
+    });
+}
+
+#[test]
+fn the_default_context_works_as_the_one_asked_for() {
+    check(|server| {
+        // Nothing else in this process sets another method.
+        let default = get_context(None).unwrap().with_socket(&server.socket);
+        assert_eq!(default.start_method(), get_all_start_methods()[0]);
+        assert_eq!(
+            default.spawn(|n: u32| 2 * n, 21).unwrap().join().unwrap(),
+            42
+        );
+        let error = default
+            .set_start_method(StartMethod::Spawn, true)
+            .unwrap_err();
+        assert!(matches!(error, Error::ConcreteContext { .. }), "{error:?}");
+    });
+}
