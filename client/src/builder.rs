@@ -5,7 +5,6 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::options::{Options, option_methods};
 use crate::process::{Described, Process};
-use crate::runtime::block_on;
 use crate::worker::Place;
 use std::ffi::{OsStr, OsString};
 
@@ -39,7 +38,7 @@ impl ProcessBuilder {
     /// What mpforkd says; [`Error::NotFrozen`], [`Error::NoServer`], [`Error::Encode`].
     pub fn start(self) -> Result<Process, Error> {
         crate::freeze::check()?;
-        block_on(self.described()?.start())
+        self.described()?.start_blocking()
     }
 
     /// Starts it, from async code. Once the request is on its way, dropping the future does not take
@@ -106,7 +105,7 @@ impl CommandBuilder {
     /// # Errors
     /// What mpforkd says, that the program could not be executed included; [`Error::NoServer`].
     pub fn start(self) -> Result<Process, Error> {
-        block_on(self.described()?.start())
+        self.described()?.start_blocking()
     }
 
     /// Starts it, from async code. Once the request is on its way, dropping the future does not take

@@ -74,10 +74,17 @@ pub(crate) fn add(child: &Arc<Inner>) {
     } else {
         Vec::new()
     };
-    let watch = !std::mem::replace(&mut children.watched, true);
     drop(place);
     drop(ended);
-    if watch {
+    watch_end();
+}
+
+/// From here on the end of this process is one in order.
+pub(crate) fn watch_end() {
+    let mut place = lock();
+    let watched = std::mem::replace(&mut Children::own(&mut place).watched, true);
+    drop(place);
+    if !watched {
         join_at_end();
     }
 }
@@ -168,6 +175,7 @@ fn join_all() {
     for child in &joined {
         crate::sentinel::wait(child.worker.sentinel(), None);
     }
+    crate::embedded::leave();
     // Nobody is left for whom to tidy up, and what drops a connection may want a runtime.
     std::mem::forget(joined);
 }

@@ -1,6 +1,6 @@
 //! Contexts: where everything starts.
 
-use crate::api::{Client, Function, Task};
+use crate::api::{Function, Task};
 use crate::builder::{CommandBuilder, ProcessBuilder};
 use crate::call;
 use crate::current::CurrentProcess;
@@ -10,14 +10,13 @@ use crate::error::Error;
 use crate::method::StartMethod;
 use crate::parent::ParentProcess;
 use crate::process::Process;
-use crate::runtime::block_on;
-use crate::session::Session;
+use crate::server::ServerChoice;
 use crate::target::{Target, exit_record};
-use crate::worker;
+use mpfork_sys::fork::DespiteThreads;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// An object bound to one start method; every operation hangs on it. Cheap to clone, usable from any
@@ -28,36 +27,8 @@ use std::sync::Arc;
 pub struct Context {
     chosen: Chosen,
     socket: Option<Arc<Path>>,
-}
-
-/// Which server makes a context's processes, or made one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Server {
-    /// Its socket.
-    pub socket: PathBuf,
-    /// Its pid as it sees itself: to show, not to signal.
-    pub pid: i32,
-    /// Which run of it: a random number.
-    pub instance: u64,
-    /// Its name and version.
-    pub version: String,
-    /// Whether descriptors pass between it and this process. Where they do not, as through a relay of
-    /// bytes, threads of this process relay a worker's standard streams, inherited input is the null
-    /// device, a sentinel is no pidfd, and arguments are limited to some megabytes.
-    pub descriptors: bool,
-}
-
-impl Server {
-    pub(crate) fn of(client: &Client) -> Self {
-        Self {
-            socket: client.socket().to_owned(),
-            pid: client.daemon_pid(),
-            instance: client.instance(),
-            version: client.daemon().to_owned(),
-            descriptors: client.carries_descriptors(),
-        }
-    }
+    server: Option<ServerChoice>,
+    despite_threads: Option<DespiteThreads>,
 }
 
 impl Context {
@@ -65,14 +36,40 @@ impl Context {
         Self {
             chosen,
             socket: None,
+            server: None,
+            despite_threads: None,
         }
     }
 
-    /// The same with the daemon at this socket, instead of the first one found.
+    /// The same with mpforkd at this socket, instead of the first one found; an embedded server does not
+    /// do instead.
     #[must_use]
     pub fn with_socket(mut self, socket: impl AsRef<Path>) -> Self {
         self.socket = Some(Arc::from(socket.as_ref()));
+        self.with_server(ServerChoice::Mpforkd)
+    }
+
+    /// The same with this server, where its start method is `forkserver`. Without, the operator's
+    /// `MPFORK_SERVER` says which, else [`ServerChoice::Any`].
+    #[must_use]
+    pub fn with_server(mut self, server: ServerChoice) -> Self {
+        self.server = Some(server);
         self
+    }
+
+    /// The same where, by start method `fork`, this process may be forked while it has threads.
+    #[must_use]
+    pub fn with_threads(mut self, responsible: DespiteThreads) -> Self {
+        self.despite_threads = Some(responsible);
+        self
+    }
+
+    pub(crate) fn server_choice(&self) -> Option<ServerChoice> {
+        self.server
+    }
+
+    pub(crate) fn despite_threads(&self) -> Option<DespiteThreads> {
+        self.despite_threads
     }
 
     /// Its start method. Mirrors `get_start_method` of a context.
@@ -147,18 +144,6 @@ impl Context {
     /// When the system does not tell.
     pub fn cpu_count(&self) -> Result<usize, Error> {
         crate::cpu_count()
-    }
-
-    /// Which server makes its processes; connects to it unless that was done before.
-    ///
-    /// # Errors
-    /// [`Error::NoServer`]; [`Error::Unsupported`] of a start method that has none.
-    pub fn server(&self) -> Result<Server, Error> {
-        worker::dispatch(self)?;
-        block_on(async {
-            let session = Session::get(self.socket()).await?;
-            Ok(Server::of(&session.client))
-        })
     }
 
     pub(crate) fn socket(&self) -> Option<&Arc<Path>> {

@@ -89,18 +89,16 @@ fn named(method: StartMethod) -> Result<Chosen, Error> {
 
 /// The default, which this fixes where nothing is.
 fn fix() -> Result<Chosen, Error> {
-    let mut fixed = fixed();
-    let Some(fixed) = fixed.as_mut() else {
+    let mut place = fixed();
+    let Some(fixed) = place.as_mut() else {
         return initial();
     };
-    match fixed.chosen {
+    let chosen = match fixed.chosen {
         Some(chosen) => Ok(chosen),
-        None => {
-            let chosen = initial()?;
-            fixed.chosen = Some(chosen);
-            Ok(chosen)
-        }
-    }
+        None => initial().inspect(|chosen| fixed.chosen = Some(*chosen)),
+    };
+    drop(place);
+    chosen
 }
 
 /// The context of a start method; with `None` the default context, whose start method it fixes.
@@ -170,8 +168,8 @@ pub fn get_start_method(allow_none: bool) -> Option<StartMethod> {
 /// [`Error::StartMethodFixed`] when one is fixed and `force` is not set, whatever the method asked
 /// for; [`Error::NoStartMethod`] when the platform lacks it. Nothing is changed then.
 pub fn set_start_method(method: impl Into<Option<StartMethod>>, force: bool) -> Result<(), Error> {
-    let mut fixed = fixed();
-    let Some(fixed) = fixed.as_mut() else {
+    let mut place = fixed();
+    let Some(fixed) = place.as_mut() else {
         return Ok(());
     };
     if let Some(chosen) = fixed.chosen
@@ -186,6 +184,7 @@ pub fn set_start_method(method: impl Into<Option<StartMethod>>, force: bool) -> 
         None if force => None,
         None => Some(initial()?),
     };
+    drop(place);
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use crate::method::{StartMethod, UnknownStartMethod};
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_transport::search::Candidate;
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -76,6 +77,27 @@ pub enum Error {
         method: String,
         /// The environment variable that asked for it, when one did.
         origin: Option<&'static str>,
+    },
+    /// An environment variable that overrides what the program does is set to something else than it may
+    /// be.
+    #[error("{variable}={} in the environment: expected {expected}", value.display())]
+    BadOverride {
+        /// Its name.
+        variable: &'static str,
+        /// What it is set to.
+        value: OsString,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// By start method `fork`, this process has threads, of which the forked one would find only what
+    /// they had locked and half changed.
+    #[error(
+        "a process with threads can't be forked: this one has also {}; start before they do, or use \
+         forkserver or spawn", threads.join(", ")
+    )]
+    HasThreads {
+        /// The names of the threads besides the calling one.
+        threads: Vec<String>,
     },
     /// The default start method is fixed already.
     #[error("the start method has been set already, to {method}")]
@@ -149,6 +171,8 @@ impl Error {
             | Self::NoStartMethod { .. }
             | Self::StartMethodFixed { .. }
             | Self::ConcreteContext { .. }
+            | Self::BadOverride { .. }
+            | Self::HasThreads { .. }
             | Self::Daemonic => of(Reason::BadRequest),
             Self::ForeignFunction | Self::BadProgram { .. } => of(Reason::ProgramRefused),
             Self::Worker(error) => error.exit.shell_code(),

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, WorkerError};
 use crate::exit::{Exit, FailureKind};
-use crate::process::{Described, Process};
+use crate::process::Process;
 use crate::runtime::block_on;
 use crate::{call, codec};
 use serde::de::DeserializeOwned;
@@ -23,17 +23,13 @@ pub struct Handle<T> {
 }
 
 impl<T: DeserializeOwned> Handle<T> {
-    pub(crate) async fn start(
-        described: Described,
-        channel: UnixStream,
-        typed: bool,
-    ) -> Result<Self, Error> {
-        Ok(Self {
-            process: described.start().await?,
+    pub(crate) fn new(process: Process, channel: UnixStream, typed: bool) -> Self {
+        Self {
+            process,
             channel,
             typed,
             value: PhantomData,
-        })
+        }
     }
 
     /// Waits for the result.

@@ -78,6 +78,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+mod assign;
 mod builder;
 mod call;
 mod children;
@@ -85,11 +86,13 @@ mod codec;
 mod context;
 mod current;
 mod default;
+mod embedded;
 mod ending;
 mod error;
 mod exit;
 mod freeze;
 mod handle;
+mod here;
 mod macros;
 mod method;
 mod options;
@@ -99,8 +102,10 @@ mod parent;
 mod platform;
 mod process;
 mod random;
+mod remote;
 mod runtime;
 mod sentinel;
+mod server;
 mod session;
 mod spawn;
 mod standard;
@@ -115,7 +120,7 @@ pub use mpfork_proto::v1 as proto;
 pub use api::OnOwnerDeath;
 pub use builder::{CommandBuilder, ProcessBuilder};
 pub use children::{active_children, cpu_count};
-pub use context::{Context, Server};
+pub use context::Context;
 pub use current::{CurrentProcess, current_process};
 pub use default::{get_context, get_start_method, set_start_method};
 pub use ending::Ending;
@@ -127,12 +132,14 @@ pub use method::{StartMethod, UnknownStartMethod, get_all_start_methods};
 pub use mpfork_proto::problem::Problem;
 pub use mpfork_proto::reason::Reason;
 pub use mpfork_proto::v1::WorkerId;
+pub use mpfork_sys::fork::DespiteThreads;
 pub use mpfork_zygote::{
     Preload, PreloadError, Progress, after_fork, args_os, at_worker_exit, before_fork, preload,
 };
 pub use outcome::{Fallible, Outcome, Plain};
 pub use parent::{ParentProcess, parent_process};
 pub use process::Process;
+pub use server::{Server, ServerChoice, ServerKind};
 pub use state::{StartState, Stdio};
 pub use target::{Call, Single, Spread, Target};
 pub use wrap::{Failing, Typed, Wrapped, fallible, typed};

@@ -5,6 +5,9 @@ use std::ffi::OsString;
 /// The default start method.
 pub(crate) const START_METHOD: &str = "MPFORK_START_METHOD";
 
+/// Which server start method `forkserver` uses.
+pub(crate) const SERVER: &str = "MPFORK_SERVER";
+
 /// The value of one; empty is as good as unset.
 pub(crate) fn get(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())

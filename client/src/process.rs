@@ -2,13 +2,14 @@
 
 use crate::api::{OnOwnerDeath, Task};
 use crate::children;
-use crate::context::{Context, Server};
+use crate::context::Context;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::method::StartMethod;
 use crate::options::{Options, Pipes};
 use crate::parent;
 use crate::runtime::block_on;
+use crate::server::Server;
 use crate::worker::{Place, Start, Worker};
 use mpfork_proto::v1::WorkerId;
 use rustix::process::Signal;
@@ -35,7 +36,6 @@ pub struct Process {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) worker: Worker,
-    context: Context,
     name: String,
     pub(crate) daemon: bool,
     /// Its place among this process's children.
@@ -44,14 +44,22 @@ pub(crate) struct Inner {
     pub(crate) joined_at_end: bool,
 }
 
-/// What a process object keeps from its description.
+/// A process that is about to be started.
 #[derive(Debug)]
 pub(crate) struct Described {
     context: Context,
     start: Start,
+    own: Own,
+}
+
+/// What a process object keeps from its description.
+#[derive(Debug)]
+struct Own {
+    name: String,
     daemon: bool,
     /// Whether it is one of this process's children, which commands are not.
     child: bool,
+    joined_at_end: bool,
     pipes: Pipes,
 }
 
@@ -68,40 +76,54 @@ impl Described {
             return Err(Error::Daemonic);
         }
         let (mut start, pipes) = options.into_start(place, task)?;
-        let child = child && !start.detached;
         start.request.parent = Some(parent::own(daemon, context.start_method()));
+        let child = child && !start.detached;
+        let own = Own {
+            name: start.request.name.clone(),
+            daemon,
+            child,
+            joined_at_end: child && start.request.on_owner_death != OnOwnerDeath::Keep,
+            pipes,
+        };
         Ok(Self {
             context,
             start,
-            daemon,
-            child,
-            pipes,
+            own,
         })
     }
 
     pub(crate) async fn start(self) -> Result<Process, Error> {
-        let name = self.start.request.name.clone();
-        let kept = self.start.request.on_owner_death == OnOwnerDeath::Keep;
         let worker = Worker::start(&self.context, self.start).await?;
+        Ok(self.own.process(worker))
+    }
+
+    /// As [`Self::start`], from outside of any future.
+    pub(crate) fn start_blocking(self) -> Result<Process, Error> {
+        let worker = Worker::start_blocking(&self.context, self.start)?;
+        Ok(self.own.process(worker))
+    }
+}
+
+impl Own {
+    fn process(self, worker: Worker) -> Process {
+        let name = match self.name.is_empty() {
+            true => format!("Process-{}", worker.id.counter),
+            false => self.name,
+        };
         let inner = Arc::new(Inner {
-            name: if name.is_empty() {
-                format!("Process-{}", worker.id.counter)
-            } else {
-                name
-            },
+            name,
             worker,
-            context: self.context,
             daemon: self.daemon,
             number: children::number(),
-            joined_at_end: self.child && !kept,
+            joined_at_end: self.joined_at_end,
         });
         if self.child {
             children::add(&inner);
         }
-        Ok(Process {
+        Process {
             inner,
             pipes: self.pipes,
-        })
+        }
     }
 }
 
@@ -144,16 +166,17 @@ impl Process {
         self.inner.daemon
     }
 
-    /// Which start method made it.
+    /// Which start method made it: not its context's where that could not be had, which is told by a
+    /// warning then.
     #[must_use]
     pub fn start_method(&self) -> StartMethod {
-        self.inner.context.start_method()
+        self.inner.worker.method
     }
 
     /// Which server made it.
     #[must_use]
     pub fn server(&self) -> Server {
-        Server::of(self.inner.worker.client())
+        self.inner.worker.server()
     }
 
     /// Waits for its end, no longer than `timeout`; `None` when it still runs then. Mirrors `join`.

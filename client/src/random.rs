@@ -22,6 +22,14 @@ pub(crate) fn id() -> Vec<u8> {
     id.to_vec()
 }
 
+/// A random number.
+pub(crate) fn number() -> u64 {
+    let id = id();
+    id.iter()
+        .take(8)
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

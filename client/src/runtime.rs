@@ -1,6 +1,7 @@
 //! The crate's own runtime, which only callers drive, so that it adds no thread; and the sessions of
 //! this process. Both belong to one process: a forked child forgets them.
 
+use crate::embedded::Servers;
 use crate::error::Error;
 use crate::session::Sessions;
 use crate::standard;
@@ -13,6 +14,7 @@ pub(crate) struct State {
     pid: u32,
     own: OnceLock<Runtime>,
     pub(crate) sessions: Sessions,
+    pub(crate) servers: Servers,
 }
 
 static STATE: Mutex<Option<Arc<State>>> = Mutex::new(None);
@@ -31,6 +33,7 @@ impl State {
             pid,
             own: OnceLock::new(),
             sessions: Sessions::default(),
+            servers: Servers::default(),
         });
         // The parent still uses the sockets and the poll set behind it: forgotten, not dropped.
         std::mem::forget(current.replace(Arc::clone(&state)));

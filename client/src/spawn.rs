@@ -8,7 +8,6 @@ use crate::freeze;
 use crate::handle::Handle;
 use crate::options::Options;
 use crate::process::Described;
-use crate::runtime::block_on;
 use crate::target::{Call, call_record};
 use crate::worker::Place;
 use serde::Serialize;
@@ -49,7 +48,7 @@ impl Context {
         A: Serialize + DeserializeOwned,
     {
         let (described, channel) = self.called::<F, A, M>(function, &arguments)?;
-        block_on(Handle::start(described, channel, F::TYPED))
+        Ok(Handle::new(described.start_blocking()?, channel, F::TYPED))
     }
 
     /// As [`Self::spawn`], from async code. Once the request is on its way, dropping the future does
@@ -68,7 +67,7 @@ impl Context {
     {
         let (described, channel) = self.called::<F, A, M>(function, &arguments)?;
         drop(arguments);
-        Handle::start(described, channel, F::TYPED).await
+        Ok(Handle::new(described.start().await?, channel, F::TYPED))
     }
 
     fn called<F, A, M>(&self, function: F, arguments: &A) -> Result<(Described, UnixStream), Error>
@@ -95,7 +94,7 @@ impl Context {
         freeze::check()?;
         let function = Function::Name(name.to_owned());
         let (described, channel) = self.described(function, shown_name(name), arguments)?;
-        block_on(Handle::start(described, channel, false))
+        Ok(Handle::new(described.start_blocking()?, channel, false))
     }
 
     fn described(

@@ -5,13 +5,13 @@ use crate::daemon::Daemon;
 use crate::features::Feature;
 use crate::worker::Worker;
 use crate::worker::finish::{self, Status, finish};
+use mpfork_driver::exit::ChildStatus;
 use mpfork_proto::exit::Ended;
 use mpfork_proto::v1::Rusage;
 use mpfork_sys::wait::{Reaped, ended_child, reap};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -21,23 +21,6 @@ use tokio::sync::watch;
 pub(crate) struct Child {
     pub(crate) pid: i32,
     ended: watch::Sender<Option<ChildStatus>>,
-}
-
-/// How a zygote ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ChildStatus(Ended);
-
-impl fmt::Display for ChildStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Ended::Code(code) => write!(f, "exit code {code}"),
-            Ended::Signal { signal, core } => {
-                let name = Signal::try_from(signal).map_or("unknown", Signal::as_str);
-                let core = if core { ", core dumped" } else { "" };
-                write!(f, "signal {signal}, {name}{core}")
-            }
-        }
-    }
 }
 
 impl Child {

@@ -101,16 +101,32 @@ impl Control {
     /// # Errors
     /// When there are no free descriptors.
     pub fn pair() -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = Self::sockets()?;
+        Ok((Self::of(ours)?, theirs))
+    }
+
+    /// Both ends of a worker's own socket: for who has no runtime yet.
+    ///
+    /// # Errors
+    /// When there are no free descriptors.
+    pub fn sockets() -> io::Result<(UnixStream, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
+        Ok((ours, theirs.into()))
+    }
+
+    /// The supervisor's end, in the runtime of the caller.
+    ///
+    /// # Errors
+    /// When the system can't poll it.
+    pub fn of(ours: UnixStream) -> io::Result<Self> {
         ours.set_nonblocking(true)?;
-        let control = Self {
+        Ok(Self {
             socket: Readable::new(ours.into())?,
             rest: Vec::new(),
             undelivered: Arc::default(),
             incoming: FrameBuffer::default(),
             reports: Reports::default(),
-        };
-        Ok((control, theirs.into()))
+        })
     }
 
     /// Writes the assignment, and again when the user had too many descriptors in flight.

@@ -6,6 +6,7 @@
 mod check;
 pub mod control;
 pub mod duration;
+pub mod exit;
 pub mod failed;
 pub mod start;
 pub mod state;

@@ -148,6 +148,11 @@ impl StartState {
         self.stream(number, v1::Stream::Kept)
     }
 
+    /// Whether mpforkd is to keep what the worker writes.
+    pub(crate) fn keeps_output(&self) -> bool {
+        [self.stdio.stdout(), self.stdio.stderr()].contains(&v1::Stream::Kept)
+    }
+
     /// What a standard stream is for which no descriptor is given.
     fn stream(&mut self, number: u8, what: v1::Stream) -> &mut Self {
         let stdio = &mut self.stdio;

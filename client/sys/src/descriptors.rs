@@ -11,9 +11,19 @@ use std::os::fd::{AsRawFd as _, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
 /// own would share it.
 #[must_use]
 pub fn adopt_socket(number: RawFd) -> Option<OwnedFd> {
+    adopt(number, libc::SOCK_STREAM)
+}
+
+/// As [`adopt_socket`], a Unix datagram socket.
+#[must_use]
+pub fn adopt_datagram_socket(number: RawFd) -> Option<OwnedFd> {
+    adopt(number, libc::SOCK_DGRAM)
+}
+
+fn adopt(number: RawFd, kind: libc::c_int) -> Option<OwnedFd> {
     if number < 0
         || option(number, libc::SO_DOMAIN) != Some(libc::AF_UNIX)
-        || option(number, libc::SO_TYPE) != Some(libc::SOCK_STREAM)
+        || option(number, libc::SO_TYPE) != Some(kind)
     {
         return None;
     }

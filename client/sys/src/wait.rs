@@ -1,6 +1,7 @@
 //! Reaping children by name.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 /// How a child ended and what it used.
@@ -47,6 +48,21 @@ pub fn ended_child() -> io::Result<Option<i32>> {
     // SAFETY: after waitid the pid is there; it is 0 when no child has ended.
     let pid = unsafe { info.si_pid() };
     Ok((pid > 0).then_some(pid))
+}
+
+/// As [`reap`], of the very child that this pidfd is of: where somebody else has reaped it and another
+/// child has got its pid since, that one is left alone.
+///
+/// # Errors
+/// As [`reap`].
+pub fn reap_named(pid: i32, pidfd: BorrowedFd<'_>) -> io::Result<Option<Reaped>> {
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+    let peek = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    match waitid(WaitId::PidFd(pidfd), peek)? {
+        // Not waited for yet, so the pid is still its own.
+        Some(_) => reap(pid),
+        None => Ok(None),
+    }
 }
 
 /// Reaps a child if it has ended; `None` while it runs.

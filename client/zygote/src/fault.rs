@@ -66,7 +66,8 @@ impl Fault {
     }
 
     /// The message and its sources on one line.
-    pub(crate) fn line(&self) -> String {
+    #[must_use]
+    pub fn line(&self) -> String {
         let mut line = self.to_string();
         for source in &self.chain {
             line.push_str(": ");

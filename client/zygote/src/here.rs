@@ -4,7 +4,10 @@ use crate::registry::hook;
 use crate::registry::{HookError, OrderError};
 use crate::serve::Tasks;
 use crate::worker::{self, Born, Kept};
-use mpfork_sys::fork::{DespiteThreads, ForkError, Forked, fork, fork_despite_threads};
+use mpfork_sys::fork::{
+    DespiteThreads, ForkError, Forked, fork, fork_beside_sleeping_main, fork_despite_threads,
+};
+use mpfork_sys::threads;
 use rustix::process::Signal;
 use std::os::fd::OwnedFd;
 
@@ -23,6 +26,27 @@ pub enum ForkHereError {
     Order(#[from] OrderError),
 }
 
+/// Where the forking thread stands, which is all the child has of the threads there are.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Forking {
+    /// It is the only one.
+    Alone,
+    /// It was made for this, and the main thread, the only other one, waits for it: so that the child
+    /// is not in the middle of what the main thread does.
+    BesideMain,
+    /// Somebody has taken the responsibility for whatever the others do.
+    DespiteThreads(DespiteThreads),
+}
+
+/// Checks that this is the only thread.
+///
+/// # Errors
+/// With the names of the others.
+pub fn expect_alone() -> Result<(), ForkHereError> {
+    threads::expect_single().map_err(|threads| ForkError::Threads(threads).into())
+}
+
 /// Forks the calling process; returns the child's pid. The child takes its assignment from this socket
 /// and never returns: it must not be asked to go on with `main`. It is killed when this process ends
 /// before it, unless it is to be kept.
@@ -30,11 +54,7 @@ pub enum ForkHereError {
 /// # Errors
 /// When a before-fork hook fails, this process has other threads for which nobody takes the
 /// responsibility, or the system refuses.
-pub fn fork_here(
-    control: OwnedFd,
-    keep: bool,
-    despite_threads: Option<DespiteThreads>,
-) -> Result<i32, ForkHereError> {
+pub fn fork_here(control: OwnedFd, keep: bool, forking: Forking) -> Result<i32, ForkHereError> {
     let hooks = hook::all()?;
     for hook in &hooks.before_fork {
         hook::run(hook)?;
@@ -43,9 +63,10 @@ pub fn fork_here(
     worker::flush();
     let zygote_group = nix::unistd::getpgrp();
     let parent = rustix::process::getpid();
-    let forked = match despite_threads {
-        Some(responsible) => fork_despite_threads(responsible),
-        None => fork(),
+    let forked = match forking {
+        Forking::Alone => fork(),
+        Forking::BesideMain => fork_beside_sleeping_main(),
+        Forking::DespiteThreads(responsible) => fork_despite_threads(responsible),
     };
     match forked? {
         Forked::Parent(pid) => {

@@ -2,14 +2,13 @@
 
 use super::Worker;
 use super::table::Place;
-use crate::convert::to_wire;
 use crate::daemon::Daemon;
 use crate::events::Record;
 use crate::features::Feature;
 use mpfork_driver::control::{Control, Reports};
+use mpfork_driver::exit::{Known, exit};
 use mpfork_proto::Message as _;
-use mpfork_proto::exit;
-use mpfork_proto::v1::{self, Exit, Failure, Process, Rusage, failure};
+use mpfork_proto::v1::{Exit, Process, Rusage};
 use mpfork_sys::pidfd;
 use nix::libc::SIGKILL;
 use std::os::fd::AsFd as _;
@@ -55,17 +54,19 @@ pub(crate) fn finish(daemon: &Arc<Daemon>, worker: &Arc<Worker>, ended: Ended) {
     }
     let Ended { status, leftovers } = ended;
     let reports = control.map_or_else(Reports::default, Control::into_reports);
-    let mut exit = Exit {
-        how: Some(how(daemon, worker, &status, timed_out)),
-        rusage: match status {
-            Status::Raw(_, rusage) => rusage,
-            Status::Unknown => None,
-        },
-        failure: failure(&reports),
-        leftovers: Vec::new(),
-        run_time: Some(to_wire(worker.forked_at.elapsed())),
-        not_applied: reports.applied.map_or_else(Vec::new, |a| a.not_applied),
+    let (status, rusage) = match status {
+        Status::Raw(raw, rusage) => (Some(raw), rusage),
+        Status::Unknown => (system_status(daemon, worker), None),
     };
+    let known = Known {
+        status,
+        lost: "its status was collected by something else than its zygote, which could not report it",
+        timed_out,
+        rusage,
+        leftovers: Vec::new(),
+        run_time: worker.forked_at.elapsed(),
+    };
+    let mut exit = exit(known, reports);
     if !daemon.features.has(Feature::GroupSignal) {
         if leftovers {
             // The zygote has killed them, and told that there were some.
@@ -100,46 +101,13 @@ fn conclude(daemon: &Daemon, worker: &Worker, exit: Exit, place: Option<Place>) 
     worker.exit.send_replace(Some(Arc::new(exit)));
 }
 
-fn how(
-    daemon: &Daemon,
-    worker: &Worker,
-    status: &Status,
-    timed_out: Option<std::time::Duration>,
-) -> v1::exit::How {
-    let raw = match status {
-        Status::Raw(raw, _) => Some(*raw),
-        Status::Unknown if daemon.features.has(Feature::ExitInfo) => {
-            let status = worker.pidfd().map(|fd| pidfd::exit_status(fd.as_fd()));
-            status.and_then(Result::ok).flatten()
-        }
-        Status::Unknown => None,
-    };
-    let Some(raw) = raw else {
-        return v1::exit::How::Lost(v1::exit::Lost {
-            reason: "its status was collected by something else than its zygote, which could not \
-                     report it"
-                .to_owned(),
-        });
-    };
-    let ended = exit::Ended::from_raw(raw);
-    match timed_out {
-        None => ended.into(),
-        Some(limit) => v1::exit::How::TimedOut(v1::exit::TimedOut {
-            limit: Some(to_wire(limit)),
-            how: Some(ended.into()),
-        }),
+/// The status of a worker that somebody else reaped, where the system tells it.
+fn system_status(daemon: &Daemon, worker: &Worker) -> Option<i32> {
+    if !daemon.features.has(Feature::ExitInfo) {
+        return None;
     }
-}
-
-fn failure(reports: &Reports) -> Option<Failure> {
-    if let Some(failure) = &reports.failure {
-        return Some(failure.clone());
-    }
-    reports.start_failed.as_ref().map(|failed| Failure {
-        kind: failure::Kind::Start.into(),
-        message: format!("{}: {}", failed.what, failed.message),
-        ..Failure::default()
-    })
+    let status = worker.pidfd().map(|fd| pidfd::exit_status(fd.as_fd()));
+    status.and_then(Result::ok).flatten()
 }
 
 /// Whether anything is left of an ended worker's group.

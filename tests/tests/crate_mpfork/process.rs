@@ -42,7 +42,7 @@ fn it_tells_what_it_is() {
         assert!(process.daemon());
         assert_eq!(process.start_method(), StartMethod::ForkServer);
         assert_eq!(process.server(), server.ctx.server().unwrap());
-        assert_eq!(process.server().socket, server.socket);
+        assert_eq!(process.server().socket.as_ref(), Some(&server.socket));
         assert!(process.server().version.starts_with("mpforkd"));
         assert!(seen::lives(process.pid()));
         assert!(process.is_alive());

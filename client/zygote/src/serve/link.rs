@@ -109,8 +109,12 @@ impl Link {
 
     /// Reads what the supervisor has sent.
     pub(super) fn fill(&self, inbox: &mut Inbox) -> Result<(), WireError> {
-        if !self.unless_gone(inbox.fill(self.socket()), false)? {
-            self.0.open.set(false);
+        match self.unless_gone(inbox.fill(self.socket()), false) {
+            Ok(true) => {}
+            Ok(false) => self.close(),
+            // What was waited for was room to send.
+            Err(WireError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
         }
         Ok(())
     }

@@ -58,6 +58,7 @@ pub(super) fn preload(
         loaded_files: after.mapped_since(&before),
         build_id: build_id(),
         rss_bytes: snapshot::resident_bytes(),
+        pid: rustix::process::getpid().as_raw_nonzero().get(),
     };
     link.send(zygote_frame::Frame::Ready(ready.clone()), None)?;
     // From here on the link tells of the supervisor's end, and the workers need their zygote.

@@ -42,6 +42,7 @@ pub(super) struct Watched {
     pub(super) due: Option<Instant>,
     pub(super) asked_to_end: bool,
     pub(super) timed_out: bool,
+    begun: Instant,
 }
 
 impl Watched {
@@ -53,6 +54,7 @@ impl Watched {
             due: None,
             asked_to_end: false,
             timed_out: false,
+            begun: Instant::now(),
         }
     }
 }
@@ -218,6 +220,7 @@ impl Reaper {
                 || (end_blindly && killpg(Pid::from_raw(pid), None).is_ok()),
             left,
             timed_out: watched.timed_out,
+            run_time: watched.begun.elapsed().try_into().ok(),
         };
         report(watched.peer, exited)?;
         if let Some(watched) = self.workers.remove(&pid) {
@@ -242,7 +245,9 @@ fn end_group(pid: i32) {
     }
 }
 
-pub(crate) fn rusage(usage: &Usage) -> Rusage {
+/// What a process used, as it is told.
+#[must_use]
+pub fn rusage(usage: &Usage) -> Rusage {
     Rusage {
         user: usage.user.try_into().ok(),
         system: usage.system.try_into().ok(),

@@ -18,7 +18,7 @@ use crate::panics;
 use crate::registry::hook::{self, Hooks};
 use crate::serve::Tasks;
 use assignment::Task;
-use mpfork_sys::descriptors::adopt_socket;
+use mpfork_sys::descriptors::adopt_datagram_socket;
 use mpfork_sys::exit::exit_now;
 use mpfork_sys::spawn::DOOR_NUMBER;
 use mpfork_sys::threads::ManyThreads;
@@ -111,7 +111,7 @@ pub(crate) fn executed(control: OwnedFd, tasks: Tasks) -> Born {
     });
     Born {
         control,
-        door: adopt_socket(DOOR_NUMBER),
+        door: adopt_datagram_socket(DOOR_NUMBER),
         kept: Kept::These(Vec::new()),
         tasks,
         // Its zygote's: it left that when it was executed.

@@ -44,7 +44,8 @@ fn not_frozen() {
 
 /// No daemon: tells where it was looked for, a line each.
 fn no_daemon() {
-    let Err(Error::NoServer(error)) = context().spawn(|| (), ()) else {
+    let ctx = context().with_server(mpfork::ServerChoice::Mpforkd);
+    let Err(Error::NoServer(error)) = ctx.spawn(|| (), ()) else {
         panic!("there is one");
     };
     for attempt in &error.tried {

@@ -1,0 +1,331 @@
+//! Launching an embedded server: executed, greeted, preloaded.
+
+use super::Kind;
+use super::link::Link;
+use super::server::{Executed, Own};
+use crate::api::Program;
+use crate::children;
+use crate::error::Error;
+use crate::freeze;
+use mpfork_driver::exit::ChildStatus;
+use mpfork_driver::failed;
+use mpfork_proto::exit::Ended;
+use mpfork_proto::link::zygote_frame::Frame;
+use mpfork_proto::link::{self as wire, LINK_ENV, Ready, Welcome, supervisor_frame};
+use mpfork_proto::problem::Problem;
+use mpfork_sys::spawn::{LINK_NUMBER, Launch, spawn};
+use mpfork_sys::{arguments, pidfd, wait};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::Signal;
+use std::ffi::{CString, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a program may take to answer: what mpforkd's configuration has by default.
+const HELLO_LIMIT: Duration = Duration::from_secs(10);
+/// How long a preload may take that declares no limit: as above.
+const PRELOAD_LIMIT: Duration = Duration::from_secs(300);
+/// No preload takes longer: what a program declares must not be beyond what a clock can hold.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// The door of the server that this process, or the one it was forked from, launched last.
+static DOOR: Mutex<Option<(u32, Arc<OwnedFd>)>> = Mutex::new(None);
+
+/// The door of a server that another process launched: this worker's zygote, or the server of the
+/// process this one was forked from.
+pub(super) fn inherited_door() -> Option<Arc<OwnedFd>> {
+    let launched = DOOR.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    match launched {
+        Some((owner, door)) if owner != std::process::id() => Some(door),
+        _ => mpfork_zygote::door(),
+    }
+}
+
+/// What people call this program.
+pub(crate) fn program_name() -> String {
+    let own = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&own).file_name().unwrap_or(&own);
+    name.to_string_lossy().into_owned()
+}
+
+/// A zygote that is not ready yet; killed and waited for when dropped.
+struct Candidate {
+    pid: i32,
+    pidfd: Option<OwnedFd>,
+    name: String,
+    link: Arc<Link>,
+}
+
+impl Drop for Candidate {
+    fn drop(&mut self) {
+        if let Some(pidfd) = &self.pidfd {
+            let _ = pidfd::signal(pidfd.as_fd(), Signal::KILL.as_raw());
+            crate::sentinel::wait(pidfd.as_fd(), None);
+            let _ = wait::reap_named(self.pid, pidfd.as_fd());
+        }
+    }
+}
+
+/// Launches a server and waits until it is ready to make workers.
+pub(super) async fn launch(kind: &Kind) -> Result<Arc<Own>, Error> {
+    let name = program_name();
+    let (preloads, all) = match kind {
+        Kind::Fresh => (Vec::new(), false),
+        Kind::Preloaded { preloads, .. } => {
+            (preloads.clone().unwrap_or_default(), preloads.is_none())
+        }
+    };
+    children::watch_end();
+    let (mut candidate, inside, outside) = execute(name)?;
+    let welcome = candidate.greet(inside, outside.as_fd()).await?;
+    let ready = candidate.preload(preloads, all).await?;
+    let outside = Arc::new(outside);
+    let owner = std::process::id();
+    *DOOR.lock().unwrap_or_else(PoisonError::into_inner) = Some((owner, Arc::clone(&outside)));
+    candidate.into_server(welcome, ready)
+}
+
+fn execute(name: String) -> Result<(Candidate, OwnedFd, OwnedFd), Error> {
+    let system = |error: io::Error| Error::system("launching the embedded server", error);
+    let program = Program::own()?;
+    let (ours, theirs) = UnixStream::pair().map_err(system)?;
+    let link = Link::new(ours).map_err(system)?;
+    let (inside, outside) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .map_err(|error| system(error.into()))?;
+    rustix::io::ioctl_fionbio(&inside, true).map_err(|error| system(error.into()))?;
+    let null = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .map_err(system)?;
+    // What it prints belongs where this program's errors go, if they go anywhere.
+    let own_errors = io::stderr().as_fd().try_clone_to_owned();
+    let output = match &own_errors {
+        Ok(errors) => errors.as_fd(),
+        Err(_) => null.as_fd(),
+    };
+    let env = environment().map_err(system)?;
+    let own_name = std::env::args_os().next().unwrap_or_default();
+    let argv = std::iter::once(own_name).chain(freeze::template_args());
+    let argv: Vec<CString> = argv
+        .map(|arg| CString::new(arg.into_vec()).map_err(io::Error::from))
+        .collect::<Result<_, _>>()
+        .map_err(system)?;
+    let launch = |room| {
+        spawn(&Launch {
+            program: program.file(),
+            argv: &argv,
+            room,
+            env: &env,
+            input: null.as_fd(),
+            output,
+            link: theirs.as_fd(),
+            door: None,
+            session: true,
+        })
+    };
+    let pid = launch(arguments::own_room())
+        .or_else(|error| match rustix::io::Errno::from_io_error(&error) {
+            // No room for the arguments of workers that go on with main: args_os has them.
+            Some(rustix::io::Errno::TOOBIG) => launch(0),
+            _ => Err(error),
+        })
+        .map_err(|error| failed::execution(&name, program.path(), &error))?;
+    let mut candidate = Candidate {
+        pid,
+        pidfd: None,
+        name,
+        link: Arc::new(link),
+    };
+    match pidfd::open(pid) {
+        Ok(pidfd) => candidate.pidfd = Some(pidfd),
+        Err(error) => {
+            // Without its link it ends by itself.
+            drop(candidate);
+            return Err(system(error));
+        }
+    }
+    Ok((candidate, inside, outside))
+}
+
+/// This process's environment, and where the link is.
+fn environment() -> io::Result<Vec<CString>> {
+    let entry = |(name, value): (OsString, OsString)| {
+        let mut entry = name.into_vec();
+        entry.push(b'=');
+        entry.extend(value.into_vec());
+        CString::new(entry).map_err(io::Error::from)
+    };
+    let mut env: Vec<CString> = std::env::vars_os().map(entry).collect::<Result<_, _>>()?;
+    env.push(CString::new(format!("{LINK_ENV}={LINK_NUMBER}"))?);
+    Ok(env)
+}
+
+impl Candidate {
+    async fn greet(&mut self, inside: OwnedFd, outside: BorrowedFd<'_>) -> Result<Welcome, Error> {
+        let (version_min, version_max) = wire::VERSIONS;
+        let hello = wire::Hello {
+            version_min,
+            version_max,
+            end_groups: false,
+            embedded: true,
+        };
+        let own = pidfd::open(std::process::id().cast_signed())
+            .map_err(|error| Error::system("opening this process's pidfd", error))?;
+        let descriptors = [inside.as_fd(), outside, own.as_fd()];
+        self.send(supervisor_frame::Frame::Hello(hello), &descriptors)
+            .await?;
+        let welcome = match tokio::time::timeout(HELLO_LIMIT, self.receive()).await {
+            Ok(frame) => match frame? {
+                Frame::Welcome(welcome) => welcome,
+                // It has threads already.
+                Frame::PreloadFailed(failed) => return Err(self.preload_failed(failed)),
+                _ => return Err(self.fail("it broke the protocol: no Welcome")),
+            },
+            Err(_) => return Err(self.fail(failed::no_welcome(HELLO_LIMIT))),
+        };
+        if !(version_min..=version_max).contains(&welcome.version) {
+            let (program, own) = (welcome.program, crate::server::OWN_VERSION);
+            return Err(failed::version(&self.name, program, "this program", own).into());
+        }
+        Ok(welcome)
+    }
+
+    /// From Preload to Ready, each preload within its limit.
+    async fn preload(&mut self, names: Vec<String>, all: bool) -> Result<Ready, Error> {
+        let request = wire::Preload { names, all };
+        self.send(supervisor_frame::Frame::Preload(request), &[])
+            .await?;
+        let mut current = String::new();
+        let mut limit = PRELOAD_LIMIT;
+        let mut deadline = Instant::now() + limit;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(frame) = tokio::time::timeout(left, self.receive()).await else {
+                return Err(failed::preload_timed_out(&self.name, &current, limit, "").into());
+            };
+            match frame? {
+                Frame::Progress(progress) => {
+                    if progress.preload != current {
+                        current = progress.preload;
+                        limit = progress
+                            .time_limit
+                            .and_then(|limit| Duration::try_from(limit).ok())
+                            .unwrap_or(PRELOAD_LIMIT)
+                            .min(LONGEST);
+                        deadline = Instant::now() + limit;
+                    }
+                }
+                Frame::Ready(ready) => return Ok(ready),
+                Frame::PreloadFailed(failed) => return Err(self.preload_failed(failed)),
+                _ => return Err(self.fail("it broke the protocol while preloading")),
+            }
+        }
+    }
+
+    fn preload_failed(&self, failed: wire::PreloadFailed) -> Error {
+        failed::preload(&self.name, failed, "").into()
+    }
+
+    fn fail(&self, what: impl std::fmt::Display) -> Error {
+        failed::zygote(&self.name, what, "").into()
+    }
+
+    async fn send(
+        &self,
+        frame: supervisor_frame::Frame,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), Error> {
+        match self.link.send(frame, descriptors).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.ended()),
+        }
+    }
+
+    async fn receive(&self) -> Result<Frame, Error> {
+        match receive(&self.link).await? {
+            Some(frame) => Ok(frame),
+            None => Err(self.ended()),
+        }
+    }
+
+    /// The link has ended: with the process, most often, whose status then says more.
+    fn ended(&self) -> Error {
+        let patience = Duration::from_secs(1);
+        let reaped = self.pidfd.as_ref().and_then(|pidfd| {
+            crate::sentinel::wait(pidfd.as_fd(), Some(patience));
+            wait::reap_named(self.pid, pidfd.as_fd()).ok().flatten()
+        });
+        match reaped {
+            Some(reaped) => {
+                let status = ChildStatus(Ended::from_raw(reaped.status));
+                self.fail(failed::ended_early(&status))
+            }
+            None => self.fail(failed::LINK_CLOSED),
+        }
+    }
+
+    fn into_server(mut self, welcome: Welcome, ready: Ready) -> Result<Arc<Own>, Error> {
+        let Some(pidfd) = self.pidfd.take() else {
+            return Err(self.fail("it has no process"));
+        };
+        let executed = Executed {
+            pid: self.pid,
+            pidfd,
+        };
+        let name = std::mem::take(&mut self.name);
+        let link = Arc::clone(&self.link);
+        Ok(Arc::new(Own::new(
+            name,
+            Some(executed),
+            link,
+            welcome,
+            ready,
+        )))
+    }
+}
+
+/// The next frame; `None` at the end.
+async fn receive(link: &Link) -> Result<Option<Frame>, Error> {
+    link.next()
+        .await
+        .map_err(|error| Error::system("talking to the embedded server", error))
+}
+
+/// What a zygote tells of itself on a new link; `None` when it is gone, or lets nobody in.
+pub(super) async fn hear(link: &Link) -> Result<Option<(Welcome, Ready)>, Error> {
+    let heard = async {
+        let Some(Frame::Welcome(welcome)) = receive(link).await? else {
+            return Ok(None);
+        };
+        let Some(Frame::Ready(ready)) = receive(link).await? else {
+            return Ok(None);
+        };
+        Ok(Some((welcome, ready)))
+    };
+    match tokio::time::timeout(HELLO_LIMIT, heard).await {
+        Ok(heard) => heard,
+        Err(_) => {
+            let problem: Problem = failed::zygote(
+                &program_name(),
+                format!(
+                    "it did not answer within {}: is it stopped, or in a hook?",
+                    humantime::format_duration(HELLO_LIMIT)
+                ),
+                "",
+            );
+            Err(problem.into())
+        }
+    }
+}

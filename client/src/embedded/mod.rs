@@ -1,0 +1,139 @@
+//! The embedded server: a private zygote of this program, driven over the same link as mpforkd's. It is
+//! executed on first use and again when it has died, and ends with its owner.
+//!
+//! Start method `spawn` has one too, without preloads: it executes the program for each worker, and is
+//! what reaps workers, keeps their limits and ends them with their owner.
+//!
+//! Nothing is changed in the process it serves but that it has one child more: no thread, no signal
+//! handler, no other child is waited for.
+
+mod launch;
+mod link;
+mod server;
+mod start;
+
+use crate::error::Error;
+use crate::method::StartMethod;
+use crate::runtime::State;
+use server::Own;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub(crate) use launch::program_name;
+pub(crate) use start::{Supervised, first_reports, start};
+
+/// Which server: what one has loaded is of no use to who wants something else.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// With these preloads, all when absent, loaded with these values of the variables they declare.
+    Preloaded {
+        preloads: Option<Vec<String>>,
+        env: Vec<(String, Option<OsString>)>,
+    },
+    /// With nothing.
+    Fresh,
+}
+
+impl Kind {
+    /// The one that a start method uses.
+    pub(crate) fn of(method: StartMethod) -> Result<Self, Error> {
+        crate::freeze::check()?;
+        if method == StartMethod::Spawn {
+            return Ok(Self::Fresh);
+        }
+        let declared = mpfork_zygote::declared_env();
+        let value = |name: &str| (name.to_owned(), std::env::var_os(name));
+        Ok(Self::Preloaded {
+            preloads: None,
+            env: declared.into_iter().map(value).collect(),
+        })
+    }
+}
+
+/// The servers of one process.
+#[derive(Debug, Default)]
+pub(crate) struct Servers(Mutex<HashMap<Kind, Slot>>);
+
+/// Locked while one is launched, so that those who come meanwhile wait for the same.
+type Slot = Arc<tokio::sync::Mutex<Option<Arc<Own>>>>;
+
+impl Servers {
+    fn slots(&self) -> MutexGuard<'_, HashMap<Kind, Slot>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The server of this kind; launched where there is none or it is gone. Others of its method, which
+    /// were to load something else, leave when their workers have ended.
+    async fn get(&self, kind: &Kind) -> Result<Arc<Own>, Error> {
+        let slot = Arc::clone(self.slots().entry(kind.clone()).or_default());
+        let mut known = slot.lock().await;
+        if let Some(own) = known.as_ref().filter(|own| own.is_there()) {
+            return Ok(Arc::clone(own));
+        }
+        // The zygote of a worker's own server, if that has loaded the same.
+        let own = match server::through_door(kind).await? {
+            Some(own) => own,
+            None => launch::launch(kind).await?,
+        };
+        *known = Some(Arc::clone(&own));
+        drop(known);
+        self.retire_others(kind);
+        Ok(own)
+    }
+
+    fn retire_others(&self, kind: &Kind) {
+        let is_other =
+            |other: &Kind| *other != *kind && (*other == Kind::Fresh) == (*kind == Kind::Fresh);
+        let others: Vec<Slot> = self
+            .slots()
+            .iter()
+            .filter(|(other, _)| is_other(other))
+            .map(|(_, slot)| Arc::clone(slot))
+            .collect();
+        for slot in others {
+            if let Ok(mut slot) = slot.try_lock()
+                && let Some(own) = slot.take()
+            {
+                own.retire();
+            }
+        }
+    }
+}
+
+/// Whether one with preloads has been launched by this process, or one has made this worker.
+pub(crate) fn is_running() -> bool {
+    let state = State::current();
+    let slots = state.servers.slots();
+    let mut preloaded = slots.iter().filter(|(kind, _)| **kind != Kind::Fresh);
+    let launched = preloaded.any(|(_, slot)| {
+        slot.try_lock()
+            .is_ok_and(|own| own.as_ref().is_some_and(|own| own.is_there()))
+    });
+    drop(slots);
+    launched || (mpfork_zygote::door().is_some() && !server::made_by_spawn())
+}
+
+/// Ends this process's servers, when the process is about to end and thread-locals are gone.
+pub(crate) fn leave() {
+    let slots: Vec<Slot> = State::current()
+        .servers
+        .slots()
+        .values()
+        .map(Arc::clone)
+        .collect();
+    for slot in slots {
+        // Whoever launches one just now loses it with the process.
+        if let Ok(own) = slot.try_lock()
+            && let Some(own) = &*own
+        {
+            own.leave();
+        }
+    }
+}
+
+/// The server of this kind, launched unless it was before.
+pub(crate) async fn server(kind: Kind) -> Result<crate::server::Server, Error> {
+    let own = State::current().servers.get(&kind).await?;
+    Ok(own.shown())
+}

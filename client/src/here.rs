@@ -1,0 +1,280 @@
+//! Start method `fork`: workers that the calling process forks itself.
+
+use crate::api::Task;
+use crate::assign::Assignable;
+use crate::context::Context;
+use crate::embedded::first_reports;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::random;
+use crate::worker::{Place, Start, reaped_status};
+use mpfork_driver::control::Control;
+use mpfork_driver::exit::{Known, exit};
+use mpfork_driver::failed;
+use mpfork_proto::link::ForkFailed;
+use mpfork_proto::v1::{StartWay, WorkerId};
+use mpfork_sys::fork::{DespiteThreads, ForkError};
+use mpfork_sys::reactor::Readable;
+use mpfork_sys::{pidfd, wait};
+use mpfork_zygote::{ForkHereError, Forking, expect_alone, fork_here, groups};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+/// A worker that this process has forked.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) id: WorkerId,
+    pub(crate) pid: i32,
+    pub(crate) pidfd: OwnedFd,
+    parent: u32,
+    /// What its end left to tell; taken by whoever reaps it.
+    end: Mutex<Option<End>>,
+    begun: Instant,
+}
+
+#[derive(Debug)]
+struct End {
+    control: Control,
+    group: Option<groups::Led>,
+}
+
+/// Which process this is, as a number that no other has.
+pub(crate) fn instance() -> u64 {
+    static KNOWN: Mutex<Option<(u32, u64)>> = Mutex::new(None);
+    let pid = std::process::id();
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    match *known {
+        Some((of, number)) if of == pid => number,
+        _ => known.insert((pid, random::number())).1,
+    }
+}
+
+/// A worker that was forked, and has not told yet how it began.
+#[derive(Debug)]
+pub(crate) struct Forked {
+    child: Child,
+    socket: UnixStream,
+    assignable: Assignable,
+}
+
+/// Forks a worker.
+pub(crate) fn fork(context: &Context, start: &Start) -> Result<Forked, Error> {
+    static COUNTER: AtomicU64 = AtomicU64::new(1);
+    check(start)?;
+    reap_left(None);
+    let assignable = Assignable::new(&start.request)?;
+    let id = WorkerId {
+        instance: instance(),
+        counter: COUNTER.fetch_add(1, Ordering::Relaxed),
+    };
+    let (ours, theirs) =
+        Control::sockets().map_err(|error| Error::system("making a worker's socket", error))?;
+    let keep = assignable.start.keep || start.detached;
+    let begun = Instant::now();
+    let pid = by_fit_thread(theirs, keep, context.despite_threads()).map_err(not_forked)?;
+    // Not waited for yet, so the pid is its own. Without a pidfd its socket is closed, by which it ends.
+    let pidfd =
+        pidfd::open(pid).map_err(|error| Error::system("opening a worker's pidfd", error))?;
+    Ok(Forked {
+        child: Child {
+            id,
+            pid,
+            pidfd,
+            parent: std::process::id(),
+            end: Mutex::new(None),
+            begun,
+        },
+        socket: ours,
+        assignable,
+    })
+}
+
+/// Forks by this thread, unless it drives a runtime: the child would be taken to do so too, and could
+/// drive none of its own. Then by another one, for which this one waits.
+fn by_fit_thread(
+    control: OwnedFd,
+    keep: bool,
+    responsible: Option<DespiteThreads>,
+) -> Result<i32, ForkHereError> {
+    let forking = |alone| responsible.map_or(alone, Forking::DespiteThreads);
+    if tokio::runtime::Handle::try_current().is_err() {
+        return fork_here(control, keep, forking(Forking::Alone));
+    }
+    if responsible.is_none() {
+        expect_alone()?;
+    }
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("main".to_owned());
+        let fork = || fork_here(control, keep, forking(Forking::BesideMain));
+        match thread.spawn_scoped(scope, fork) {
+            Ok(thread) => match thread.join() {
+                Ok(forked) => forked,
+                Err(panic) => std::panic::resume_unwind(panic),
+            },
+            Err(error) => Err(ForkError::System(error).into()),
+        }
+    })
+}
+
+impl Child {
+    /// Waits until the worker has begun.
+    pub(crate) async fn begun(forked: Forked) -> Result<Self, Error> {
+        let Forked {
+            child,
+            socket,
+            assignable,
+        } = forked;
+        let mut control = Control::of(socket)
+            .map_err(|error| Error::system("making a worker's socket", error))?;
+        assignable.assign(&mut control, child.id, StartWay::Fork)?;
+        first_reports(&mut control, assignable.command).await?;
+        let reports = control.first_reports();
+        let group = groups::Led::by(child.pid);
+        *child.end() = Some(End { control, group });
+        let description = &assignable.start.description;
+        if let Err(problem) = failed::check_begun(child.id, description, false, reports) {
+            child.exited().await?;
+            return Err(problem.into());
+        }
+        Ok(child)
+    }
+
+    fn end(&self) -> std::sync::MutexGuard<'_, Option<End>> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the exit. May be cancelled and called again.
+    pub(crate) async fn exited(&self) -> Result<Exit, Error> {
+        let wait = |error| Error::system("waiting for a worker", error);
+        let copy = self.pidfd.try_clone().map_err(wait)?;
+        Readable::new(copy)
+            .map_err(wait)?
+            .ready()
+            .await
+            .map_err(wait)?;
+        Ok(self.reap())
+    }
+
+    /// The exit of a process that has ended.
+    fn reap(&self) -> Exit {
+        let mut end = self.end();
+        let run_time = self.begun.elapsed();
+        let reaped = match self.parent == std::process::id() {
+            true => wait::reap_named(self.pid, self.pidfd.as_fd())
+                .ok()
+                .flatten(),
+            false => None,
+        };
+        let (left, reports) = match end.take() {
+            Some(End { control, group }) => (
+                group.map(groups::Led::end).unwrap_or_default(),
+                control.into_reports(),
+            ),
+            None => Default::default(),
+        };
+        drop(end);
+        let known = Known {
+            // The program may wait for any child of its own.
+            status: reaped
+                .map(|reaped| reaped.status)
+                .or_else(|| reaped_status(self.pidfd.as_fd())),
+            lost: "its status was collected by something else in the process that forked it",
+            timed_out: None,
+            rusage: reaped.map(|reaped| mpfork_zygote::rusage(&reaped.usage)),
+            leftovers: left,
+            run_time,
+        };
+        Exit::new(exit(known, reports))
+    }
+}
+
+fn check(start: &Start) -> Result<(), Error> {
+    let unsupported = |what: &str, why| {
+        Err(Error::Unsupported {
+            what: format!("{what} by start method fork"),
+            why,
+        })
+    };
+    if matches!(start.request.task, Task::Main { .. }) {
+        return unsupported(
+            "going on with main",
+            "a forked process is in the middle of it already",
+        );
+    }
+    if start.request.time_limit.is_some() {
+        return unsupported(
+            "a time limit",
+            "nobody but the calling process would keep it: use forkserver or spawn",
+        );
+    }
+    if let Place::Template(name) = &start.place
+        && &**name != mpfork_proto::BUILTIN_TEMPLATE
+    {
+        return unsupported("a template", "only mpforkd has them");
+    }
+    Ok(())
+}
+
+fn not_forked(error: ForkHereError) -> Error {
+    match error {
+        ForkHereError::Fork(ForkError::Threads(threads)) => Error::HasThreads {
+            threads: threads.names,
+        },
+        ForkHereError::Fork(ForkError::System(error)) => failed::fork(
+            &crate::embedded::program_name(),
+            ForkFailed {
+                errno: error.raw_os_error().unwrap_or(0),
+                message: format!("fork: {error}"),
+                ..ForkFailed::default()
+            },
+        )
+        .into(),
+        ForkHereError::Hook(error) => failed::hook(
+            &crate::embedded::program_name(),
+            error.hook(),
+            &error.fault().line(),
+        )
+        .into(),
+        error => Error::system("forking", std::io::Error::other(error)),
+    }
+}
+
+/// A forked child that nobody waits for any more.
+#[derive(Debug)]
+struct Left {
+    parent: u32,
+    pid: i32,
+    pidfd: Option<OwnedFd>,
+}
+
+/// Reaps those that have ended of the children nobody waits for, to whom `more` is added.
+fn reap_left(more: Option<Left>) {
+    static LEFT: Mutex<Vec<Left>> = Mutex::new(Vec::new());
+    let own = std::process::id();
+    let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+    left.extend(more);
+    left.retain(|child| {
+        child.parent == own
+            && child
+                .pidfd
+                .as_ref()
+                .is_some_and(|pidfd| matches!(wait::reap_named(child.pid, pidfd.as_fd()), Ok(None)))
+    });
+}
+
+/// A worker that nobody waits for any more is reaped when it has ended: at the latest when the next is
+/// started or dropped.
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.parent == std::process::id() && self.end().is_some() {
+            reap_left(Some(Left {
+                parent: self.parent,
+                pid: self.pid,
+                pidfd: self.pidfd.try_clone().ok(),
+            }));
+        }
+    }
+}

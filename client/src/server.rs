@@ -1,0 +1,186 @@
+//! Who makes workers for contexts of start method `forkserver`: a running mpforkd, or a server of the
+//! program's own.
+
+use crate::api::Client;
+use crate::context::Context;
+use crate::embedded;
+use crate::error::Error;
+use crate::method::StartMethod;
+use crate::overrides;
+use crate::runtime::block_on;
+use crate::session::Session;
+use std::path::PathBuf;
+use std::sync::{Arc, Once};
+
+/// Which server a context of start method `forkserver` uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ServerChoice {
+    /// mpforkd where one is found, else an embedded server. Only that there is no socket, or nobody
+    /// behind it, leads to the second: an mpforkd that refuses, drains or speaks another version is an
+    /// error.
+    #[default]
+    Any,
+    /// mpforkd, or an error.
+    Mpforkd,
+    /// An embedded server, whatever runs.
+    Embedded,
+}
+
+impl ServerChoice {
+    /// What the operator says.
+    fn of_operator() -> Result<Option<Self>, Error> {
+        let Some(value) = overrides::get(overrides::SERVER) else {
+            return Ok(None);
+        };
+        match value.to_str() {
+            Some("any") => Ok(Some(Self::Any)),
+            Some("mpforkd") => Ok(Some(Self::Mpforkd)),
+            Some("embedded") => Ok(Some(Self::Embedded)),
+            _ => Err(Error::BadOverride {
+                variable: overrides::SERVER,
+                value,
+                expected: "any, mpforkd or embedded",
+            }),
+        }
+    }
+}
+
+/// What a server is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServerKind {
+    /// mpforkd.
+    Mpforkd,
+    /// A private process of this program, which ends with it.
+    Embedded,
+    /// None: the calling process itself forks.
+    Caller,
+}
+
+/// Which server makes a context's processes, or made one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Server {
+    /// What it is.
+    pub kind: ServerKind,
+    /// mpforkd's socket.
+    pub socket: Option<PathBuf>,
+    /// Its pid as it sees itself: to show, not to signal.
+    pub pid: i32,
+    /// Which run of it: a random number.
+    pub instance: u64,
+    /// Its name and version.
+    pub version: String,
+    /// Whether descriptors pass between it and this process. Where they do not, as through a relay of
+    /// bytes, threads of this process relay a worker's standard streams, inherited input is the null
+    /// device, a sentinel is no pidfd, and arguments are limited to some megabytes.
+    pub descriptors: bool,
+}
+
+pub(crate) const OWN_VERSION: &str = concat!("mpfork ", env!("CARGO_PKG_VERSION"));
+
+impl Server {
+    pub(crate) fn mpforkd(client: &Client) -> Self {
+        Self {
+            kind: ServerKind::Mpforkd,
+            socket: Some(client.socket().to_owned()),
+            pid: client.daemon_pid(),
+            instance: client.instance(),
+            version: client.daemon().to_owned(),
+            descriptors: client.carries_descriptors(),
+        }
+    }
+
+    pub(crate) fn embedded(pid: i32, instance: u64) -> Self {
+        Self {
+            kind: ServerKind::Embedded,
+            socket: None,
+            pid,
+            instance,
+            version: OWN_VERSION.to_owned(),
+            descriptors: true,
+        }
+    }
+
+    pub(crate) fn caller() -> Self {
+        Self {
+            kind: ServerKind::Caller,
+            socket: None,
+            pid: std::process::id().cast_signed(),
+            instance: crate::here::instance(),
+            version: OWN_VERSION.to_owned(),
+            descriptors: true,
+        }
+    }
+}
+
+/// What a context of start method `forkserver` is to use.
+#[derive(Debug)]
+pub(crate) enum Found {
+    Mpforkd(Arc<Session>),
+    Embedded,
+    /// Neither can be had, and nobody asked for the method by its name: spawn.
+    Nothing,
+}
+
+impl Context {
+    /// Finds the server for start method `forkserver`.
+    pub(crate) async fn find(&self) -> Result<Found, Error> {
+        let choice = match self.server_choice() {
+            Some(choice) => choice,
+            None => ServerChoice::of_operator()?.unwrap_or_default(),
+        };
+        // Once it runs it is stayed with.
+        if choice == ServerChoice::Embedded
+            || (choice == ServerChoice::Any && embedded::is_running())
+        {
+            return Ok(Found::Embedded);
+        }
+        match Session::get(self.socket()).await {
+            Ok(session) => Ok(Found::Mpforkd(session)),
+            Err(Error::NoServer(tried)) if tried.tried.iter().all(|attempt| attempt.absent) => {
+                if choice == ServerChoice::Any {
+                    return Ok(Found::Embedded);
+                }
+                if self.asked_by_name() || self.server_choice().is_some() {
+                    return Err(Error::NoServer(tried));
+                }
+                tell_of_spawn();
+                Ok(Found::Nothing)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Which server makes its processes; connects to it, or launches it, unless that was done before.
+    ///
+    /// # Errors
+    /// [`Error::NoServer`] when mpforkd was asked for and is not there; of an embedded server why it
+    /// can't be launched.
+    pub fn server(&self) -> Result<Server, Error> {
+        block_on(async {
+            let method = match self.start_method() {
+                StartMethod::Fork => return Ok(Server::caller()),
+                StartMethod::Spawn => StartMethod::Spawn,
+                StartMethod::ForkServer => match self.find().await? {
+                    Found::Mpforkd(session) => return Ok(Server::mpforkd(&session.client)),
+                    Found::Embedded => StartMethod::ForkServer,
+                    Found::Nothing => StartMethod::Spawn,
+                },
+            };
+            embedded::server(embedded::Kind::of(method)?).await
+        })
+    }
+}
+
+/// Not silently.
+fn tell_of_spawn() {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        tracing::warn!(
+            "no mpforkd runs, and an embedded server is switched off: processes are started by spawn, \
+             and find nothing preloaded"
+        );
+    });
+}
