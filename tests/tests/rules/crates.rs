@@ -34,6 +34,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
         ],
     ),
     ("mpctl", &["mpfork", "mpfork-proto", "mpfork-sys"]),
+    ("mpfork-conformance", &["mpfork", "mpfork-sys"]),
 ];
 
 /// The crate that may have unsafe code.
