@@ -32,6 +32,11 @@ macro_rules! scenarios {
             descriptors {
                 take_the_numbers_they_are_given
                 are_those_that_were_given
+                in_arguments
+                in_results
+                of_sockets_and_pipes
+                that_nobody_takes
+                too_many_and_elsewhere
             }
             errors {
                 with_their_chain
