@@ -23,8 +23,17 @@ macro_rules! scenarios {
                 without_a_runtime
             }
             children {
+                are_listed
+                are_not_a_forked_childs
+                count_the_cpus
+                dropped
                 have_pids
+                know_their_parent
                 know_themselves
+                of_a_daemonic_process
+                of_children
+                that_nobody_joins
+                that_outlive_the_program
             }
             daemon_flag {
                 is_told
@@ -54,6 +63,10 @@ macro_rules! scenarios {
                 once_the_sentinel_is_readable
                 joined_within_a_time
                 with_leftovers
+            }
+            joined_at_exit {
+                when_it_exits
+                when_main_returns
             }
             names {
                 given_and_made

@@ -1,6 +1,7 @@
 //! The table of the suite: scenarios by ways of starting processes.
 
 use crate::checks::wrong;
+use crate::expected::{SAID, sections};
 use mpfork_tests::conformance::differences::DIFFERENCES;
 use mpfork_tests::conformance::{Built, SCENARIOS, Way};
 
@@ -61,5 +62,23 @@ fn differences_are_pinned() {
     assert_eq!(asked, known);
     for (way, _) in DIFFERENCES.iter().flat_map(|known| known.others) {
         let _ = Way::named(way);
+    }
+}
+
+/// No section is left of a scenario that is gone or has another name.
+#[test]
+fn nothing_else_is_expected() {
+    for (subject, file) in SAID {
+        for (title, _) in sections(file) {
+            let (name, of) = match title.split_once(" (") {
+                Some((name, of)) => (name, of.strip_suffix(')').unwrap()),
+                None => (title, "abort"),
+            };
+            assert!(
+                SCENARIOS.contains(&(subject, name)),
+                "{subject}: {title} is no scenario"
+            );
+            assert!(of == "abort" || Way::ALL.contains(&Way::named(of)));
+        }
     }
 }

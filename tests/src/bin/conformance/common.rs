@@ -1,7 +1,7 @@
 //! What goes around each scenario, and what scenarios have in common.
 
 use crate::differences::difference;
-use mpfork::{Context, Exit, Failure, Process, ProcessBuilder, StartMethod, Stdio, WorkerError};
+use mpfork::{Context, Exit, Failure, Process, ProcessBuilder, Stdio, WorkerError};
 use std::fmt::{Debug, Write as _};
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -13,22 +13,36 @@ pub(crate) const LONG: Duration = Duration::from_secs(60);
 /// A scenario that takes longer is ended by SIGALRM.
 const DEADLINE_SECONDS: u32 = 100;
 
-/// The context of the start method that the environment names.
+/// The default context: of the start method that the environment names, or of the one that made this
+/// process.
 pub(crate) fn context() -> Context {
+    mpfork::get_context(None).unwrap()
+}
+
+fn begin() -> Context {
+    nix::unistd::alarm::set(DEADLINE_SECONDS);
+    let ctx = context();
     let method = std::env::var("MPFORK_START_METHOD").unwrap();
-    mpfork::get_context(method.parse::<StartMethod>().unwrap()).unwrap()
+    assert_eq!(ctx.start_method().name(), method);
+    ctx
+}
+
+/// Runs a scenario that leaves something for the program's end.
+pub(crate) fn to_the_end(scenario: fn(&Context)) {
+    scenario(&begin());
 }
 
 /// Runs a scenario between two looks at this process: it has no more descriptors and children
 /// afterwards.
 pub(crate) fn frame(scenario: fn(&Context)) {
-    nix::unistd::alarm::set(DEADLINE_SECONDS);
-    let ctx = context();
+    let ctx = begin();
     // What the crate keeps for later starts is there then.
     assert_eq!(ctx.spawn(|n: u8| n, 1).unwrap().join().unwrap(), 1);
     let before = holdings();
     scenario(&ctx);
     let settled = within(LONG, || {
+        // Those whose object was dropped are kept until somebody looks.
+        drop(mpfork::active_children());
         // Nobody else lets the crate see that connections of runtimes that are gone have ended.
         let _ = ctx.spawn(|| (), ()).and_then(mpfork::Handle::join);
         let now = holdings();

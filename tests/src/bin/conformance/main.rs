@@ -18,6 +18,7 @@ mod daemon_flag;
 mod descriptors;
 mod errors;
 mod exits;
+mod joined_at_exit;
 mod names;
 mod nested;
 mod panics;
@@ -48,5 +49,8 @@ fn main() {
     let mut all = SCENARIOS.iter();
     let found = all.find(|(of, name, _)| of == subject && name == scenario);
     let (_, _, run) = found.unwrap_or_else(|| panic!("no scenario {scenario} of {subject}"));
-    common::frame(*run);
+    match subject.as_str() {
+        "joined_at_exit" => common::to_the_end(*run),
+        _ => common::frame(*run),
+    }
 }
