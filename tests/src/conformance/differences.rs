@@ -17,6 +17,18 @@ pub struct Difference {
 /// All of them.
 pub const DIFFERENCES: &[Difference] = &[
     Difference {
+        name: "preloads",
+        what: "what `preload!` declares",
+        usually: "is loaded when the process begins",
+        others: &[
+            (
+                "fork",
+                "is there when the program has used it, else loaded at first use",
+            ),
+            ("spawn", "is loaded at first use"),
+        ],
+    },
+    Difference {
         name: "session",
         what: "the session a process belongs to",
         usually: "that of its server",

@@ -35,6 +35,13 @@ macro_rules! scenarios {
                 that_nobody_joins
                 that_outlive_the_program
             }
+            commands {
+                ended_by_signals
+                that_can_not_be_executed
+                with_arguments
+                with_streams
+                with_their_state
+            }
             daemon_flag {
                 is_told
             }
@@ -68,6 +75,10 @@ macro_rules! scenarios {
                 when_it_exits
                 when_main_returns
             }
+            main_again {
+                that_panics
+                with_arguments
+            }
             names {
                 given_and_made
                 too_long
@@ -83,6 +94,11 @@ macro_rules! scenarios {
                 caught
                 in_a_thread
                 with_a_backtrace
+            }
+            preloads {
+                are_there
+                hooks
+                hooks_that_fail
             }
             results {
                 of_many_kinds

@@ -14,14 +14,17 @@ mod list;
 mod arguments;
 mod async_code;
 mod children;
+mod commands;
 mod daemon_flag;
 mod descriptors;
 mod errors;
 mod exits;
 mod joined_at_exit;
+mod main_again;
 mod names;
 mod nested;
 mod panics;
+mod preloads;
 mod results;
 mod sentinels;
 mod signals;
@@ -31,6 +34,7 @@ mod threads;
 mod values;
 
 use mpfork::Context;
+use std::process::ExitCode;
 
 macro_rules! table {
     (; $($subject:ident { $($scenario:ident)* })*) => {
@@ -40,11 +44,13 @@ macro_rules! table {
 }
 list::scenarios!(table);
 
-fn main() {
+fn main() -> ExitCode {
     mpfork::freeze_support();
     let args: Vec<_> = std::env::args().skip(1).collect();
-    let [subject, scenario] = &args[..] else {
-        panic!("a subject and a scenario, not {args:?}");
+    let (subject, scenario) = match &args[..] {
+        [how, args @ ..] if how == "in-main" => return main_again::in_main(args),
+        [subject, scenario] => (subject, scenario),
+        _ => panic!("a subject and a scenario, not {args:?}"),
     };
     let mut all = SCENARIOS.iter();
     let found = all.find(|(of, name, _)| of == subject && name == scenario);
@@ -53,4 +59,5 @@ fn main() {
         "joined_at_exit" => common::to_the_end(*run),
         _ => common::frame(*run),
     }
+    ExitCode::SUCCESS
 }
