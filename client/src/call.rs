@@ -4,7 +4,7 @@ use crate::codec;
 use crate::error::Error;
 use crate::standard;
 use mpfork_sys::entry::{Record, offset_of};
-use mpfork_zygote::payload::{self, MAX_INLINE_BYTES, PayloadError, Reader, Step};
+use mpfork_zygote::payload::{self, MAX_INLINE_BYTES, Parcel, PayloadError, Reader, Step};
 use serde::Serialize;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -20,14 +20,15 @@ pub(crate) fn function_of(record: &'static Record) -> Result<Function, Error> {
 }
 
 /// The task of calling a function, and the caller's end of its channel when it has one: always when a
-/// result is wanted, otherwise only for arguments too large for the request.
+/// result is wanted, otherwise only for arguments too large for the request, or with descriptors.
 pub(crate) fn task(
     function: Function,
     arguments: &(impl Serialize + ?Sized),
     result: bool,
 ) -> Result<(Task, Option<UnixStream>), Error> {
-    let argument = codec::encode(arguments).map_err(|error| Error::Encode(error.to_string()))?;
-    let inline = argument.len() <= MAX_INLINE_BYTES;
+    let parcel = codec::pack(arguments).map_err(|error| Error::Encode(error.to_string()))?;
+    let (argument, descriptors) = (parcel.bytes, parcel.descriptors);
+    let inline = argument.len() <= MAX_INLINE_BYTES && descriptors.is_empty();
     if inline && !result {
         let task = Task::Function {
             function,
@@ -42,8 +43,9 @@ pub(crate) fn task(
     let argument = if inline {
         argument
     } else {
-        // Goes in a memory file, so this does not wait for the worker.
-        payload::write(ours.as_fd(), &argument).map_err(failed)?;
+        // What is large goes in a memory file, so this does not wait for the worker.
+        let sent = payload::write_with(ours.as_fd(), &argument, &descriptors);
+        sent.map_err(|error| Error::system("passing arguments to a worker", error))?;
         Vec::new()
     };
     let task = Task::Function {
@@ -55,7 +57,7 @@ pub(crate) fn task(
 }
 
 /// The result of a worker that has ended, if it left one.
-pub(crate) fn result(channel: &UnixStream) -> Result<Option<Vec<u8>>, Error> {
+pub(crate) fn result(channel: &UnixStream) -> Result<Option<Parcel>, Error> {
     // A process that the worker left behind may still hold the other end.
     channel
         .set_nonblocking(true)
@@ -64,7 +66,7 @@ pub(crate) fn result(channel: &UnixStream) -> Result<Option<Vec<u8>>, Error> {
     loop {
         match reader.step(channel.as_fd()) {
             Ok(Step::Partial) => {}
-            Ok(Step::Payload(payload)) => return Ok(Some(payload)),
+            Ok(Step::Payload(parcel)) => return Ok(Some(parcel)),
             Ok(Step::End) | Err(PayloadError::Cut) => return Ok(None),
             Err(PayloadError::Io(error)) => match error.kind() {
                 ErrorKind::Interrupted => {}
@@ -113,9 +115,9 @@ mod tests {
         };
         assert!(argument.is_empty());
         let read = payload::read(theirs.as_fd()).unwrap().unwrap();
-        assert_eq!(codec::decode::<String>(&read).unwrap(), large);
+        assert_eq!(codec::unpack::<String>(read).unwrap(), large);
         drop(theirs);
-        assert_eq!(result(&ours.unwrap()).unwrap(), None);
+        assert!(result(&ours.unwrap()).unwrap().is_none());
     }
 
     #[test]
@@ -129,8 +131,8 @@ mod tests {
             panic!("{task:?}");
         };
         let ours = ours.unwrap();
-        assert_eq!(result(&ours).unwrap(), None);
+        assert!(result(&ours).unwrap().is_none());
         payload::write(theirs.as_fd(), b"result").unwrap();
-        assert_eq!(result(&ours).unwrap().as_deref(), Some(&b"result"[..]));
+        assert_eq!(result(&ours).unwrap().unwrap().bytes, b"result");
     }
 }

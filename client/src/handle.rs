@@ -81,8 +81,8 @@ impl<T: DeserializeOwned> Handle<T> {
                 .is_some_and(|failure| failure.kind == FailureKind::Error);
         let usable = exit.success() || failed_typed;
         match call::result(&self.channel)? {
-            Some(bytes) if usable => {
-                codec::decode(&bytes).map_err(|error| Error::Decode(error.to_string()))
+            Some(parcel) if usable => {
+                codec::unpack(parcel).map_err(|error| Error::Decode(error.to_string()))
             }
             _ => Err(Box::new(WorkerError { exit, failure }).into()),
         }

@@ -63,7 +63,7 @@ where
 }
 
 pub(crate) fn value(result: &impl Serialize) -> Returned {
-    match codec::encode(result) {
+    match codec::encode_result(result) {
         Ok(bytes) => Returned::Value(bytes),
         Err(error) => unencodable(&error),
     }

@@ -116,7 +116,7 @@ struct ForExit<A, M>(PhantomData<(A, M)>);
 
 impl<F: Call<A, M>, A: DeserializeOwned, M> Thunk<F> for ForResult<A, M> {
     fn run(function: F, argument: &[u8]) -> Returned {
-        match codec::decode(argument) {
+        match codec::decode_arguments(argument) {
             Ok(arguments) => function.returned(arguments),
             Err(error) => undecodable(&error),
         }
@@ -125,7 +125,7 @@ impl<F: Call<A, M>, A: DeserializeOwned, M> Thunk<F> for ForResult<A, M> {
 
 impl<F: Target<A, M, Output: Ending>, A: DeserializeOwned, M> Thunk<F> for ForExit<A, M> {
     fn run(function: F, argument: &[u8]) -> Returned {
-        match codec::decode(argument) {
+        match codec::decode_arguments(argument) {
             Ok(arguments) => function.call(arguments).returned(),
             Err(error) => undecodable(&error),
         }

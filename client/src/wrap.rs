@@ -79,7 +79,7 @@ where
         let Err(error) = &result else {
             return value(&result);
         };
-        match codec::encode(&result) {
+        match codec::encode_result(&result) {
             Err(error) => unencodable(&error),
             Ok(bytes) => Returned::Failed(Failed {
                 kind: FailedKind::Error,

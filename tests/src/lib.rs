@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod conformance;
 pub mod fuzz;
 pub mod harness;
 pub mod openmetrics;

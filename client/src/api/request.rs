@@ -218,7 +218,13 @@ fn waiting_argument(channel: BorrowedFd<'_>) -> Result<Vec<u8>, Error> {
             return Err(taken());
         }
         match reader.step(channel) {
-            Ok(Step::Payload(argument)) => return Ok(argument),
+            Ok(Step::Payload(parcel)) if parcel.descriptors.is_empty() => return Ok(parcel.bytes),
+            Ok(Step::Payload(_)) => {
+                return Err(Error::Unsupported {
+                    what: "a descriptor among a function's arguments".to_owned(),
+                    why: "none pass between this program and mpforkd",
+                });
+            }
             Ok(Step::Partial) => {}
             Ok(Step::End) => return Err(taken()),
             Err(error) => return Err(failed(io::Error::other(error))),

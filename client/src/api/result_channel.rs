@@ -28,6 +28,6 @@ impl ResultChannel {
     /// # Errors
     /// When what came is no result.
     pub fn result(&self) -> Result<Option<Vec<u8>>, Error> {
-        call::result(&self.0)
+        Ok(call::result(&self.0)?.map(|parcel| parcel.bytes))
     }
 }

@@ -26,6 +26,7 @@ mod here;
 mod macros;
 mod memory_file;
 mod panics;
+pub mod passed;
 pub mod payload;
 mod registry;
 mod serve;

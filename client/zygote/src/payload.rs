@@ -1,5 +1,6 @@
 //! Payloads: the argument a program sends to a function's worker over the channel, and the result the
 //! worker sends back. Small ones travel in their frame, large ones in a memory file the frame carries.
+//! Either may name descriptors, which the frame carries too.
 
 use crate::memory_file::memory_file;
 use crate::wire;
@@ -9,10 +10,13 @@ use mpfork_sys::fdpass;
 use rustix::event::PollFlags;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Payloads up to this many bytes travel in their frame.
 pub const MAX_INLINE_BYTES: usize = 64 << 10;
+
+/// The most descriptors that a payload names.
+pub const MAX_DESCRIPTORS: usize = 250;
 
 /// What came over a channel is no payload.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +39,7 @@ pub enum PayloadError {
         /// The length of the file.
         found: u64,
     },
-    /// The frame names a memory file and none came with it, or the other way round.
+    /// Others came with the frame than it names.
     #[error("a payload came with {found} descriptors instead of {expected}")]
     Descriptors {
         /// How many belong to the frame.
@@ -45,25 +49,29 @@ pub enum PayloadError {
     },
 }
 
-/// A payload as it is sent: the bytes of its frame, and the descriptor that goes with the first of
+/// A payload and the descriptors that it names, by their place.
+#[derive(Debug, Default)]
+pub struct Parcel {
+    /// The payload.
+    pub bytes: Vec<u8>,
+    /// The descriptors.
+    pub descriptors: Vec<OwnedFd>,
+}
+
+/// A payload as it is sent: the bytes of its frame, and the memory file that goes with the first of
 /// them.
-///
-/// # Errors
-/// When there is no room for a memory file.
-pub fn encode(payload: &[u8]) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
-    let (message, file) = if payload.len() <= MAX_INLINE_BYTES {
-        let message = Payload {
-            inline: payload.to_vec(),
-            size: None,
-        };
-        (message, None)
-    } else {
-        let message = Payload {
-            inline: Vec::new(),
-            size: Some(payload.len() as u64),
-        };
-        (message, Some(memory_file(payload)?))
+fn encode(payload: &[u8], descriptors: usize) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
+    let mut message = Payload {
+        descriptors: u32::try_from(descriptors).map_err(io::Error::other)?,
+        ..Payload::default()
     };
+    let mut file = None;
+    if payload.len() <= MAX_INLINE_BYTES {
+        message.inline = payload.to_vec();
+    } else {
+        message.size = Some(payload.len() as u64);
+        file = Some(memory_file(payload)?);
+    }
     let bytes = frame::encode(&message).map_err(io::Error::other)?;
     Ok((bytes, file))
 }
@@ -73,11 +81,24 @@ pub fn encode(payload: &[u8]) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
 /// # Errors
 /// When there is no room for a memory file, or the channel fails.
 pub fn write(channel: BorrowedFd<'_>, payload: &[u8]) -> io::Result<()> {
-    let (bytes, file) = encode(payload)?;
-    match file {
-        Some(file) => wire::send_bytes(channel, &bytes, &[file.as_fd()]),
-        None => wire::send_bytes(channel, &bytes, &[]),
+    write_with(channel, payload, &[])
+}
+
+/// Sends a payload and the descriptors that it names, waiting as long as it takes.
+///
+/// # Errors
+/// As [`write`], and for more than [`MAX_DESCRIPTORS`].
+pub fn write_with(
+    channel: BorrowedFd<'_>,
+    payload: &[u8],
+    descriptors: &[OwnedFd],
+) -> io::Result<()> {
+    if descriptors.len() > MAX_DESCRIPTORS {
+        return Err(io::Error::from(io::ErrorKind::InvalidInput));
     }
+    let (bytes, file) = encode(payload, descriptors.len())?;
+    let all: Vec<_> = file.iter().chain(descriptors).map(AsFd::as_fd).collect();
+    wire::send_bytes(channel, &bytes, &all)
 }
 
 /// Receives a payload, waiting as long as it takes; `None` when the channel ends without one. Reads no
@@ -85,7 +106,7 @@ pub fn write(channel: BorrowedFd<'_>, payload: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// When the channel fails, or what comes is no payload.
-pub fn read(channel: BorrowedFd<'_>) -> Result<Option<Vec<u8>>, PayloadError> {
+pub fn read(channel: BorrowedFd<'_>) -> Result<Option<Parcel>, PayloadError> {
     let mut reader = Reader::default();
     loop {
         match reader.step(channel) {
@@ -101,12 +122,12 @@ pub fn read(channel: BorrowedFd<'_>) -> Result<Option<Vec<u8>>, PayloadError> {
 }
 
 /// What one read from a channel gave.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Step {
     /// Not yet all.
     Partial,
     /// A whole payload.
-    Payload(Vec<u8>),
+    Payload(Parcel),
     /// The channel's end, where a payload might have begun.
     End,
 }
@@ -144,19 +165,20 @@ impl Reader {
         }
     }
 
-    fn finish(&mut self, payload: Payload) -> Result<Vec<u8>, PayloadError> {
+    fn finish(&mut self, payload: Payload) -> Result<Parcel, PayloadError> {
         let mut descriptors = std::mem::take(&mut self.descriptors);
-        let expected = usize::from(payload.size.is_some());
-        if descriptors.len() != expected {
-            return Err(PayloadError::Descriptors {
-                expected,
-                found: descriptors.len(),
-            });
+        let found = descriptors.len();
+        let named = usize::try_from(payload.descriptors).unwrap_or(usize::MAX);
+        let expected = named.saturating_add(usize::from(payload.size.is_some()));
+        if found != expected || named > MAX_DESCRIPTORS {
+            return Err(PayloadError::Descriptors { expected, found });
         }
-        match (payload.size, descriptors.pop()) {
-            (Some(size), Some(file)) => read_file(size, file.into()),
-            _ => Ok(payload.inline),
-        }
+        let bytes = match payload.size {
+            // It is there, as they have been counted.
+            Some(size) => read_file(size, descriptors.remove(0).into())?,
+            None => payload.inline,
+        };
+        Ok(Parcel { bytes, descriptors })
     }
 }
 
@@ -206,12 +228,36 @@ mod tests {
                 write(ours.as_fd(), &sent).unwrap();
                 (&ours).write_all(b"beyond").unwrap();
             });
-            assert_eq!(read(theirs.as_fd()).unwrap(), Some(payload));
+            assert_eq!(read(theirs.as_fd()).unwrap().unwrap().bytes, payload);
             let mut beyond = String::new();
             (&theirs).read_to_string(&mut beyond).err();
             sender.join().unwrap();
             assert_eq!(beyond, "beyond");
-            assert_eq!(read(theirs.as_fd()).unwrap(), None);
+            assert!(read(theirs.as_fd()).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn descriptors_come_in_their_order_beside_a_payload_of_any_size() {
+        for (size, count) in [(0, 1), (10, 3), (1 << 20, MAX_DESCRIPTORS)] {
+            let files: Vec<OwnedFd> = (0..count)
+                .map(|n| memory_file(&[u8::try_from(n).unwrap()]).unwrap())
+                .collect();
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            write_with(ours.as_fd(), &vec![5; size], &files).unwrap();
+            let parcel = read(theirs.as_fd()).unwrap().unwrap();
+            assert_eq!(
+                (parcel.bytes.len(), parcel.descriptors.len()),
+                (size, count)
+            );
+            for (n, file) in parcel.descriptors.into_iter().enumerate() {
+                let read = read_file(1, file.into()).unwrap();
+                assert_eq!(usize::from(read[0]), n);
+            }
+            let mut more = files;
+            more.resize_with(MAX_DESCRIPTORS + 1, || memory_file(b"").unwrap());
+            let refused = write_with(ours.as_fd(), b"", &more).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
         }
     }
 
@@ -220,7 +266,7 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         theirs.set_nonblocking(true).unwrap();
         let mut reader = Reader::default();
-        let (bytes, file) = encode(b"abc").unwrap();
+        let (bytes, file) = encode(b"abc", 0).unwrap();
         assert!(file.is_none());
         for byte in &bytes {
             let Err(PayloadError::Io(error)) = reader.step(theirs.as_fd()) else {
@@ -228,12 +274,12 @@ mod tests {
             };
             assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
             (&ours).write_all(&[*byte]).unwrap();
-            if let Step::Payload(payload) = reader.step(theirs.as_fd()).unwrap() {
-                assert_eq!(payload, b"abc");
+            if let Step::Payload(parcel) = reader.step(theirs.as_fd()).unwrap() {
+                assert_eq!(parcel.bytes, b"abc");
             }
         }
         drop(ours);
-        assert_eq!(reader.step(theirs.as_fd()).unwrap(), Step::End);
+        assert!(matches!(reader.step(theirs.as_fd()), Ok(Step::End)));
     }
 
     #[test]
@@ -246,8 +292,12 @@ mod tests {
             read(theirs.as_fd()).unwrap_err()
         };
         let sized = |size| Payload {
-            inline: Vec::new(),
             size: Some(size),
+            ..Payload::default()
+        };
+        let naming = |descriptors| Payload {
+            descriptors,
+            ..Payload::default()
         };
         let file = memory_file(b"12345").unwrap();
         assert!(matches!(
@@ -265,6 +315,16 @@ mod tests {
         assert!(matches!(
             send(&sized(5), &[file.as_fd()], 1),
             PayloadError::Cut
+        ));
+        for wrong in [naming(1), naming(3), naming(u32::MAX)] {
+            assert!(matches!(
+                send(&wrong, &[file.as_fd(); 2], 0),
+                PayloadError::Descriptors { found: 2, .. }
+            ));
+        }
+        assert!(matches!(
+            send(&naming(251), &[file.as_fd(); 251], 0),
+            PayloadError::Descriptors { .. }
         ));
         assert!(File::from(file).write_all(b"6").is_err(), "sealed");
     }

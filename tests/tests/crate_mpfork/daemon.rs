@@ -80,7 +80,9 @@ fn a_killed_daemon_is_told_and_its_workers_go_on() {
         call.process().terminate().unwrap();
         assert!(matches!(call.join(), Err(Error::ServerLost { .. })));
         std::fs::write(&gate, "gone on").unwrap();
-        eventually("the worker ends", || (!process.is_alive()).then_some(()));
+        eventually("both end", || {
+            (!process.is_alive() && !kept.is_alive()).then_some(())
+        });
         assert_eq!(lines(&note), ["gone on"]);
         // Where the system tells the status to others than the parent, it is known after all.
         let (code, killed) = (process.exitcode(), kept.exitcode());

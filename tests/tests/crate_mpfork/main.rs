@@ -9,7 +9,6 @@ mod commands;
 mod common;
 mod daemon;
 mod edges;
-mod failing;
 mod owner;
 mod preloads;
 mod process;

@@ -111,13 +111,6 @@ fn a_forked_child_starts_workers_of_its_own() {
 }
 
 #[test]
-fn no_thread_is_added_to_the_program() {
-    check(|server| {
-        run(server, &["threads"]);
-    });
-}
-
-#[test]
 fn a_program_that_is_not_frozen_starts_nothing() {
     check_daemon(async |daemon| {
         let client = daemon.connect().await;

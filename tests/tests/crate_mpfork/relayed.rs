@@ -2,7 +2,7 @@
 
 use super::common::{Server, check_daemon, context};
 use super::user::run;
-use mpfork::{Context, Error, Reason, Stdio};
+use mpfork::{Context, Error, Fd, Reason, Stdio};
 use mpfork_tests::harness::relay::Relay;
 use mpfork_tests::harness::{eventually, process as seen};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -56,6 +56,20 @@ fn functions_get_their_arguments_and_give_their_results() {
         let panics = |_: ()| -> u8 { panic!("so it is") };
         let error = ctx.spawn(panics, ()).unwrap().join().unwrap_err();
         assert!(error.to_string().contains("so it is"), "{error}");
+    });
+}
+
+#[test]
+fn descriptors_within_values_are_refused() {
+    check(|ctx, _, _| {
+        let file = || Fd(File::open("/dev/null").unwrap());
+        let error = ctx.spawn(|_: Fd<File>| (), file()).unwrap_err();
+        assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
+        assert!(error.to_string().contains("arguments"), "{error}");
+        let open = || File::open("/dev/null").map(Fd);
+        let error = ctx.spawn(open, ()).unwrap().join().unwrap_err();
+        assert!(matches!(error, Error::Decode(_)), "{error:?}");
+        assert!(error.to_string().contains("did not come"), "{error}");
     });
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use toml::Table;
 
 /// The crates that each crate may depend on, for its tests too. `mpfork-tests` may on all.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("mpfork-proto", &[]),
     ("mpfork-sys", &[]),
     ("mpfork-transport", &["mpfork-proto", "mpfork-sys"]),
@@ -34,6 +34,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
         ],
     ),
     ("mpctl", &["mpfork", "mpfork-proto", "mpfork-sys"]),
+    ("mpfork-conformance", &["mpfork", "mpfork-sys"]),
 ];
 
 /// The crate that may have unsafe code.

@@ -2,7 +2,7 @@
 
 use super::{exit, report};
 use crate::fault::{BoxError, Fault, attempt, caused_by};
-use crate::payload;
+use crate::{passed, payload};
 use mpfork_proto::v1::failure::Kind;
 use mpfork_sys::entry::{Entry, Failed, FailedKind, Returned};
 use std::io::{self, Write as _};
@@ -35,13 +35,17 @@ impl Function {
 
     fn call(self, channel: Option<&OwnedFd>) -> Result<i32, (Fault, Kind)> {
         let argument = match channel {
-            Some(channel) if self.argument.is_empty() => payload::read(channel.as_fd())
-                .map_err(|error| (Fault::from_error(&error), Kind::Argument))?
-                .ok_or_else(|| {
-                    let message = "the channel ended before the argument came";
-                    let fault = Fault::of_error(message.to_owned(), Vec::new());
-                    (fault, Kind::Argument)
-                })?,
+            Some(channel) if self.argument.is_empty() => {
+                let parcel = payload::read(channel.as_fd())
+                    .map_err(|error| (Fault::from_error(&error), Kind::Argument))?
+                    .ok_or_else(|| {
+                        let message = "the channel ended before the argument came";
+                        let fault = Fault::of_error(message.to_owned(), Vec::new());
+                        (fault, Kind::Argument)
+                    })?;
+                passed::arrive(parcel.descriptors);
+                parcel.bytes
+            }
             _ => self.argument,
         };
         let entry = self.entry;
@@ -81,7 +85,7 @@ fn send(channel: Option<&OwnedFd>, value: &[u8]) -> Result<(), Fault> {
     let Some(channel) = channel else {
         return Ok(());
     };
-    match payload::write(channel.as_fd(), value) {
+    match payload::write_with(channel.as_fd(), value, &passed::leaving()) {
         // The caller has closed its end: it does not want the result, which is no failure.
         Err(error)
             if matches!(

@@ -25,7 +25,7 @@ impl Worker {
         loop {
             match reader.step(channel.as_fd()).unwrap() {
                 payload::Step::Partial => {}
-                payload::Step::Payload(value) => return Some(value),
+                payload::Step::Payload(parcel) => return Some(parcel.bytes),
                 payload::Step::End => return None,
             }
         }

@@ -40,7 +40,8 @@ impl Channel {
             if let Some(payload) = frames.take::<Payload>().ok()? {
                 return match payload.size {
                     None => Some(Outcome::Inline(payload.inline)),
-                    Some(size) => file(descriptors.pop()?.into(), size),
+                    // Before those that the result names, which can't be had without a channel.
+                    Some(size) => file(descriptors.into_iter().next()?.into(), size),
                 };
             }
             let wanted = frames.missing().min(AT_ONCE);
@@ -125,8 +126,8 @@ mod tests {
         assert!(ours.outcome().is_none());
         // A file that another process could change, or that makes a reader wait.
         let message = Payload {
-            inline: Vec::new(),
             size: Some(3),
+            ..Payload::default()
         };
         let bytes = mpfork_proto::frame::encode(&message).unwrap();
         let mut plain = tempfile::tempfile().unwrap();

@@ -2,10 +2,7 @@
 
 use crate::context;
 use crate::owner::hang;
-use mpfork::{Error, OnOwnerDeath, Process, active_children, current_process, parent_process};
-use mpfork_sys::fork::{Forked, fork};
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::Pid;
+use mpfork::{OnOwnerDeath, Process, active_children, current_process, parent_process};
 
 fn pids() -> Vec<i32> {
     active_children().iter().map(Process::pid).collect()
@@ -59,102 +56,6 @@ pub(crate) fn listed() {
         process.join(None).unwrap();
     });
     assert!(active_children().is_empty());
-}
-
-/// Starts a process that waits at the gate, and returns, or ends otherwise.
-fn leave_one_at(gate: String, how: String, gone: String) -> i32 {
-    let process = context().process(crate::owner::wait_at, gate);
-    let pid = process.start().unwrap().pid();
-    std::fs::write(gone, "").unwrap();
-    match how.as_str() {
-        #[allow(clippy::exit)] // it is what is tested
-        "exit" => std::process::exit(7),
-        "panic" => panic!("as it was told to"),
-        _ => pid,
-    }
-}
-
-/// A worker that comes to its end waits for what it started.
-pub(crate) fn of_workers(gate: &str) {
-    let ctx = context();
-    let folder = tempfile::tempdir().unwrap();
-    for (how, code) in [("return", 0), ("exit", 7), ("panic", 1)] {
-        let gone = folder.path().join(how);
-        let told = gone.to_str().unwrap().to_owned();
-        let arguments = (gate.to_owned(), how.to_owned(), told);
-        let mut worker = ctx.spawn(leave_one_at, arguments).unwrap();
-        while !gone.exists() {
-            std::thread::yield_now();
-        }
-        // Were it not to wait, it would end about now.
-        let brief = Some(std::time::Duration::from_millis(50));
-        assert_eq!(worker.process_mut().join(brief).unwrap(), None, "{how}");
-        std::fs::write(gate, "x").unwrap();
-        worker.process_mut().join(None).unwrap();
-        let got = worker.process().exitcode();
-        // Under panic = "abort", of a signal.
-        assert!(
-            got == Some(code) || (how == "panic" && got == Some(-6)),
-            "{how}: {got:?}"
-        );
-    }
-}
-
-/// A forked child has no children, and does not wait for its parent's.
-pub(crate) fn after_a_fork() {
-    let ctx = context();
-    let mut running = ctx.process(hang, ()).start().unwrap();
-    match fork().unwrap() {
-        Forked::Child => {
-            let none = active_children().is_empty();
-            #[allow(clippy::exit)] // with the handlers it has from its parent
-            std::process::exit(i32::from(!none));
-        }
-        Forked::Parent(child) => {
-            let child = Pid::from_raw(child);
-            assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 0));
-        }
-    }
-    assert_eq!(pids(), [running.pid()]);
-    running.kill().unwrap();
-    running.join(None).unwrap();
-}
-
-fn try_to_start() -> Vec<String> {
-    let ctx = context();
-    let refused = [
-        ctx.process(hang, ()).start().map(drop),
-        ctx.spawn(hang, ()).map(drop),
-        ctx.process_main(["x"]).start().map(drop),
-    ];
-    let mut command = ctx.command("true").start().unwrap();
-    assert!(command.join(None).unwrap().unwrap().success());
-    let texts = refused.map(|result| {
-        let error = result.unwrap_err();
-        assert!(matches!(error, Error::Daemonic), "{error:?}");
-        error.to_string()
-    });
-    texts.into()
-}
-
-fn expect_refusals() {
-    let texts = try_to_start();
-    assert!(
-        texts.iter().all(|text| text.contains("daemonic")),
-        "{texts:?}"
-    );
-}
-
-/// It may not have any, as in Python.
-pub(crate) fn of_a_daemonic_worker() {
-    let ctx = context();
-    let mut process = ctx
-        .process(expect_refusals, ())
-        .daemon(true)
-        .start()
-        .unwrap();
-    let exit = process.join(None).unwrap().unwrap();
-    assert!(exit.success(), "{exit:?}");
 }
 
 /// Name, pid and life of the parent, and the own name.

@@ -14,7 +14,6 @@ mod relayed;
 mod start_methods;
 mod start_state;
 mod stdio;
-mod threads;
 
 use mpfork::{Context, Error, StartMethod};
 use std::process::ExitCode;
@@ -109,30 +108,22 @@ fn main() -> ExitCode {
                 start_state::own_ignored().to_string() != *expected,
             ));
         }
-        ["as-the-caller", folder] => start_state::as_the_caller(folder.as_ref()),
-        ["as-described", folder] => start_state::as_described(folder.as_ref()),
         ["removed-directory", folder] => start_state::removed_directory(folder.as_ref()),
         ["commands-state", folder] => start_state::of_commands(folder.as_ref()),
         ["dispositions"] => start_state::dispositions(),
         ["descriptors", kept] => descriptors::nothing_else_is_open(kept),
         ["closed-stdin"] => descriptors::closed_stdin(),
-        ["streams"] => stdio::streams(),
-        ["interleaved"] => stdio::interleaved(),
         ["buffered"] => stdio::buffered(),
         ["numbers", expected, ..] => preloads::in_a_worker(expected.parse().unwrap()),
         ["lazy"] => preloads::lazily(),
         ["broken"] => preloads::broken(),
         ["hooks", how] => hooks::around(how),
         ["hook-fails", which] => hooks::failing(which),
-        ["threads"] => threads::none_is_added(),
         ["fork"] => forked::child_and_parent(),
         ["relayed-fork"] => relayed::beside_a_forked_child(),
         ["relayed-sigpipe"] => relayed::with_sigpipe_at_its_default(),
         ["owner", how, gate] => owner::start_and(how, gate),
         ["children"] => children::listed(),
-        ["children-of-workers", gate] => children::of_workers(gate),
-        ["children-after-fork"] => children::after_a_fork(),
-        ["daemonic"] => children::of_a_daemonic_worker(),
         ["parent"] => children::their_parent(),
         ["default-method", rest @ ..] => start_methods::default(rest),
         _ => panic!("can't do {words:?}"),

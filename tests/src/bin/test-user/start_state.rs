@@ -10,7 +10,6 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::{Mode, umask};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 pub(crate) use seen::report;
-use serde_json::Value;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -44,89 +43,6 @@ fn change_own_state(folder: &Path) {
     mask.add(Signal::SIGUSR2);
     mask.add(Signal::SIGWINCH);
     mask.thread_block().unwrap();
-}
-
-fn expect_same(worker: &Value, own: &Value) {
-    for part in [
-        "cwd", "env", "umask", "limits", "nice", "affinity", "blocked",
-    ] {
-        assert_eq!(worker[part], own[part], "{part}");
-    }
-}
-
-pub(crate) fn as_the_caller(folder: &Path) {
-    let ctx = context();
-    // The zygote is warm by then: it does not have the state.
-    ctx.spawn(|| (), ()).unwrap().join().unwrap();
-    change_own_state(folder);
-    let own = report();
-    assert!(own["cwd"].as_str().unwrap().ends_with("/renamed"));
-    assert_eq!(own["blocked"].as_array().unwrap().len(), 2);
-    let mut call = ctx.spawn(report, ()).unwrap();
-    let exit = call.process_mut().join(None).unwrap().unwrap();
-    assert_eq!(exit.not_applied(), Vec::<String>::new());
-    let pid = call.process().pid();
-    let worker = call.join().unwrap();
-    expect_same(&worker, &own);
-    // A process group of its own, and the session of the zygote.
-    assert_eq!(
-        (&worker["pid"], &worker["group"]),
-        (&pid.into(), &pid.into())
-    );
-    assert_ne!(worker["session"], own["session"]);
-    assert_ne!(worker["session"], worker["pid"]);
-    // The caller is as it was.
-    expect_same(&report(), &own);
-}
-
-pub(crate) fn as_described(folder: &Path) {
-    let ctx = context();
-    let (_, cpu) = first_cpu();
-    let state = |builder: mpfork::ProcessBuilder| -> Value {
-        let mut process = builder.stdout(mpfork::Stdio::piped()).start().unwrap();
-        let mut text = String::new();
-        let mut stdout = process.take_stdout().unwrap();
-        stdout.read_to_string(&mut text).unwrap();
-        let exit = process.join(None).unwrap().unwrap();
-        assert_eq!(exit.not_applied(), Vec::<String>::new());
-        serde_json::from_str(&text).unwrap()
-    };
-    let print = || println!("{}", report());
-    let builder = ctx.process(print, ());
-    let builder = builder.env("ADDED", "a=b c").env("PATH", "/other");
-    let builder = builder.env_remove("MPFORKD_SOCKET").current_dir(folder);
-    let builder = builder
-        .umask(0o27)
-        .nice(19)
-        .affinity([u32::try_from(cpu).unwrap()]);
-    let worker = state(builder.rlimit(7, 111, 222).rlimit(4, 0, 0));
-    let mut env = report()["env"].clone();
-    env["ADDED"] = "a=b c".into();
-    env["PATH"] = "/other".into();
-    env.as_object_mut().unwrap().remove("MPFORKD_SOCKET");
-    assert_eq!(worker["env"], env);
-    assert_eq!(
-        worker["cwd"],
-        folder.canonicalize().unwrap().to_str().unwrap()
-    );
-    assert_eq!(
-        (&worker["umask"], &worker["nice"]),
-        (&"0027".into(), &19.into())
-    );
-    assert_eq!(worker["affinity"], serde_json::json!([cpu]));
-    assert_eq!(worker["limits"]["nofile"], serde_json::json!([111, 222]));
-    assert_eq!(worker["limits"]["core"], serde_json::json!([0, 0]));
-
-    let cleared = ctx.process(print, ()).env("GONE", "1").env_clear();
-    let cleared = state(cleared.env("ONLY", ""));
-    assert_eq!(cleared["env"], serde_json::json!({"ONLY": ""}));
-    // A relative directory is relative to the caller's.
-    std::fs::create_dir_all(folder.join("sub")).unwrap();
-    std::env::set_current_dir(folder).unwrap();
-    let relative = state(ctx.process(print, ()).current_dir("sub"));
-    assert!(relative["cwd"].as_str().unwrap().ends_with("/sub"));
-    let missing = ctx.process(print, ()).current_dir("missing").start();
-    assert!(matches!(missing, Err(mpfork::Error::System { .. })));
 }
 
 pub(crate) fn removed_directory(folder: &Path) {

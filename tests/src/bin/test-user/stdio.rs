@@ -1,39 +1,7 @@
 //! Standard streams of the program's own.
 
 use crate::context;
-use std::io::{BufRead as _, Read as _};
-
-/// What the worker and the command print comes in between.
-pub(crate) fn streams() {
-    let ctx = context();
-    println!("one");
-    let print = |text: String| println!("{text}");
-    ctx.spawn(print, "two".to_owned()).unwrap().join().unwrap();
-    let mut command = ctx.command("echo").arg("three").start().unwrap();
-    command.join(None).unwrap();
-    let copy = || -> std::io::Result<()> {
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line)?;
-        print!("{line}");
-        Ok(())
-    };
-    let mut process = ctx.process(copy, ()).start().unwrap();
-    process.join(None).unwrap();
-    assert_eq!(process.exitcode(), Some(0));
-    println!("five");
-}
-
-/// Standard output and error of workers, to the same place.
-pub(crate) fn interleaved() {
-    let talk = |n: u32| {
-        println!("{n} out");
-        eprintln!("{n} err");
-        print!("{n} end ");
-    };
-    for n in 0..3 {
-        context().spawn(talk, n).unwrap().join().unwrap();
-    }
-}
+use std::io::Read as _;
 
 /// With the fault "unfinished", preload and hooks leave something in the zygote's buffer.
 pub(crate) fn buffered() {

@@ -1,0 +1,63 @@
+//! The program of the conformance suite: its arguments name a subject and a scenario. By which way its
+//! processes are made is the environment's affair; see `mpfork_tests::conformance`. It fails when
+//! something is not as expected, and what it prints must be the same by all ways.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)] // It is a test, and may panic.
+
+mod common;
+#[allow(dead_code, unreachable_pub)] // Also in the tests' library, which uses the rest of it.
+#[path = "../../conformance/differences.rs"]
+mod differences;
+#[path = "../../conformance/scenarios.rs"]
+mod list;
+
+mod arguments;
+mod async_code;
+mod children;
+mod commands;
+mod daemon_flag;
+mod descriptors;
+mod errors;
+mod exits;
+mod joined_at_exit;
+mod main_again;
+mod names;
+mod nested;
+mod panics;
+mod preloads;
+mod results;
+mod sentinels;
+mod signals;
+mod state;
+mod stdio;
+mod threads;
+mod values;
+
+use mpfork::Context;
+use std::process::ExitCode;
+
+macro_rules! table {
+    (; $($subject:ident { $($scenario:ident)* })*) => {
+        const SCENARIOS: &[(&str, &str, fn(&Context))] =
+            &[$($((stringify!($subject), stringify!($scenario), $subject::$scenario),)*)*];
+    };
+}
+list::scenarios!(table);
+
+fn main() -> ExitCode {
+    mpfork::freeze_support();
+    let args: Vec<_> = std::env::args().skip(1).collect();
+    let (subject, scenario) = match &args[..] {
+        [how, args @ ..] if how == "in-main" => return main_again::in_main(args),
+        [subject, scenario] => (subject, scenario),
+        _ => panic!("a subject and a scenario, not {args:?}"),
+    };
+    let mut all = SCENARIOS.iter();
+    let found = all.find(|(of, name, _)| of == subject && name == scenario);
+    let (_, _, run) = found.unwrap_or_else(|| panic!("no scenario {scenario} of {subject}"));
+    match subject.as_str() {
+        "joined_at_exit" => common::to_the_end(*run),
+        _ => common::frame(*run),
+    }
+    ExitCode::SUCCESS
+}

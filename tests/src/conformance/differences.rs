@@ -1,0 +1,67 @@
+//! Where the four ways differ: all of it. A scenario that behaves differently by one of them asks this
+//! table, and so pins what it says.
+
+/// A respect in which some of the ways differ from the others.
+#[derive(Debug)]
+pub struct Difference {
+    /// Its name, by which scenarios ask for it.
+    pub name: &'static str,
+    /// What it is about.
+    pub what: &'static str,
+    /// How it is by the ways that are not named in `others`.
+    pub usually: &'static str,
+    /// The ways by which it is otherwise, and how.
+    pub others: &'static [(&'static str, &'static str)],
+}
+
+/// All of them.
+pub const DIFFERENCES: &[Difference] = &[
+    Difference {
+        name: "preloads",
+        what: "what `preload!` declares",
+        usually: "is loaded when the process begins",
+        others: &[
+            (
+                "fork",
+                "is there when the program has used it, else loaded at first use",
+            ),
+            ("spawn", "is loaded at first use"),
+        ],
+    },
+    Difference {
+        name: "session",
+        what: "the session a process belongs to",
+        usually: "that of its server",
+        others: &[
+            ("fork", "that of the program"),
+            ("spawn", "that of the program"),
+        ],
+    },
+    Difference {
+        name: "threads",
+        what: "starting from a program with several threads",
+        usually: "as from one with one",
+        others: &[(
+            "fork",
+            "refused, with the threads' names, unless the caller takes responsibility",
+        )],
+    },
+    Difference {
+        name: "time limit",
+        what: "`time_limit`",
+        usually: "ends the process: TERM, then KILL",
+        others: &[("fork", "refused: `Error::Unsupported`")],
+    },
+];
+
+/// How it is by a way that differs from the others in this respect.
+///
+/// # Panics
+/// When there is no such difference.
+#[must_use]
+pub fn difference(name: &str, way: &str) -> Option<&'static str> {
+    let found = DIFFERENCES.iter().find(|known| known.name == name);
+    let found = found.unwrap_or_else(|| panic!("{name:?} is not in the table of differences"));
+    let other = found.others.iter().find(|(other, _)| *other == way);
+    other.map(|(_, how)| *how)
+}
