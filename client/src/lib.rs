@@ -102,6 +102,7 @@ mod random;
 mod runtime;
 mod sentinel;
 mod session;
+mod settings;
 mod spawn;
 mod standard;
 mod state;
@@ -133,6 +134,7 @@ pub use mpfork_zygote::{
 pub use outcome::{Fallible, Outcome, Plain};
 pub use parent::{ParentProcess, parent_process};
 pub use process::Process;
+pub use settings::{OnPreloadError, set_executable, set_forkserver_preload};
 pub use state::{StartState, Stdio};
 pub use target::{Call, Single, Spread, Target};
 pub use wrap::{Failing, Typed, Wrapped, fallible, typed};

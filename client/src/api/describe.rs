@@ -49,6 +49,7 @@ pub fn describe(program: &Program, args: &[OsString]) -> Result<Description, Err
     if mode & 0o6000 != 0 {
         return Err(bad("it is set-user-id or set-group-id".to_owned()));
     }
+    program.expect_marked()?;
     let text = |bytes: &[u8]| CString::new(bytes).map_err(|error| bad(error.to_string()));
     let mut argv = vec![text(program.path().as_os_str().as_bytes())?];
     for arg in args {

@@ -58,6 +58,7 @@ pub fn was_called() -> bool {
 }
 
 fn enter(tasks: serve::Tasks) -> Result<Role, FreezeError> {
+    mpfork_sys::marker::keep();
     CALLED.store(true, Ordering::Release);
     if let Some(role) = ROLE.get() {
         return Ok(*role);

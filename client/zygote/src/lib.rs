@@ -36,7 +36,10 @@ pub use fault::{BoxError, Fault};
 pub use freeze::{FreezeError, Role, freeze_support, serve_if_asked, was_called};
 pub use here::{ForkHereError, fork_here};
 pub use mpfork_sys::entry::{Entry, Failed, FailedKind, Returned};
-pub use registry::{HookError, Load, OrderError, Preload, PreloadError, Progress, declared_env};
+pub use registry::{
+    HookError, Load, Loaded, OrderError, Preload, PreloadError, Progress, declared_env,
+    declared_preloads, loaded,
+};
 #[doc(hidden)]
 pub use worker::at_end;
 pub use worker::{Current, args_os, current, door};

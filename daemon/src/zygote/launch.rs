@@ -12,7 +12,7 @@ use mpfork_driver::failed;
 use mpfork_proto::link::zygote_frame::Frame;
 use mpfork_proto::link::{self as wire, supervisor_frame};
 use mpfork_proto::problem::Problem;
-use mpfork_proto::v1::{self, WarmProgress};
+use mpfork_proto::v1::{self, OnPreloadError, WarmProgress};
 use mpfork_sys::limits;
 use mpfork_sys::spawn::{LINK_NUMBER, Launch, spawn};
 use std::ffi::CString;
@@ -188,11 +188,31 @@ impl Candidate<'_> {
         self.send(supervisor_frame::Frame::Preload(wire::Preload {
             names: spec.preloads.clone().unwrap_or_default(),
             all: spec.preloads.is_none(),
+            on_error: spec.on_preload_error.into(),
         }))
         .await?;
+        let ready = self.preload().await?;
+        let template = &self.template.display;
+        for failed in ready
+            .preloads
+            .iter()
+            .filter(|report| !report.error.is_empty())
+        {
+            let (preload, error) = (&failed.name, &failed.error);
+            if spec.on_preload_error == OnPreloadError::Warn {
+                tracing::warn!(
+                    template,
+                    preload,
+                    error,
+                    "a preload failed: served without it"
+                );
+            } else {
+                tracing::debug!(template, preload, error, "a preload failed, as it may");
+            }
+        }
         Ok(Greeted {
             functions: welcome.functions,
-            ready: self.preload().await?,
+            ready,
         })
     }
 
@@ -324,6 +344,7 @@ fn reports(reports: Vec<wire::PreloadReport>) -> Vec<v1::PreloadReport> {
     let convert = |report: wire::PreloadReport| v1::PreloadReport {
         name: report.name,
         time: report.time,
+        error: report.error,
     };
     reports.into_iter().map(convert).collect()
 }

@@ -15,6 +15,7 @@ mod preloads;
 mod process;
 mod relayed;
 mod runtimes;
+mod settings;
 mod start_methods;
 mod start_state;
 mod user;

@@ -114,6 +114,7 @@ impl Zygote {
         self.preload_with(Preload {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             all: false,
+            on_error: 0,
         })
     }
 

@@ -124,6 +124,7 @@ fn try_supervise() -> Result<(), Box<dyn std::error::Error>> {
     let preload = Preload {
         names: vec!["slow".to_owned()],
         all: false,
+        on_error: 0,
     };
     for frame in [
         supervisor_frame::Frame::Hello(hello),

@@ -11,6 +11,7 @@ mod hooks;
 mod owner;
 mod preloads;
 mod relayed;
+mod settings;
 mod start_methods;
 mod start_state;
 mod stdio;
@@ -133,6 +134,12 @@ fn main() -> ExitCode {
         ["children-after-fork"] => children::after_a_fork(),
         ["daemonic"] => children::of_a_daemonic_worker(),
         ["parent"] => children::their_parent(),
+        ["chosen-preloads"] => settings::chosen_preloads(),
+        ["failing-preload", how] => settings::failing_preload(how),
+        ["executable", folder, other] => settings::executable(folder.as_ref(), other),
+        ["executable-of-environment", path, what] => {
+            settings::executable_of_the_environment(path.as_ref(), what);
+        }
         ["default-method", rest @ ..] => start_methods::default(rest),
         _ => panic!("can't do {words:?}"),
     }
