@@ -148,7 +148,11 @@ impl Notes {
 fn read_some(file: &File, bytes: &mut [u8], at: u64) -> io::Result<usize> {
     let mut done = 0;
     while done < bytes.len() {
-        match file.read_at(&mut bytes[done..], at.saturating_add(done as u64)) {
+        let place = at.saturating_add(done as u64);
+        if i64::try_from(place).is_err() {
+            break;
+        }
+        match file.read_at(&mut bytes[done..], place) {
             Ok(0) => break,
             Ok(count) => done += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
