@@ -14,8 +14,7 @@ use mpfork_proto::link::{self as wire, supervisor_frame};
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{self, OnPreloadError, WarmProgress};
 use mpfork_sys::limits;
-use mpfork_sys::spawn::{LINK_NUMBER, Launch, spawn};
-use std::ffi::CString;
+use mpfork_sys::spawn::{Launch, spawn};
 use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -99,9 +98,6 @@ fn execute<'a>(
     ours.set_nonblocking(true)?;
     let (read, write) = std::io::pipe()?;
     let null = File::open("/dev/null")?;
-    let mut env = spec.env.clone();
-    let link = format!("{}={LINK_NUMBER}", mpfork_proto::link::LINK_ENV);
-    env.push(CString::new(link)?);
     let capture = Capture::new(
         template.display.clone(),
         read.into(),
@@ -114,10 +110,11 @@ fn execute<'a>(
             program: spec.program.as_fd(),
             argv: &argv,
             room,
-            env: &env,
+            env: &spec.env,
             input: null.as_fd(),
             output: write.as_fd(),
             link: theirs.as_fd(),
+            variable: wire::LINK_ENV,
             door: None,
             session: true,
         })
