@@ -107,6 +107,7 @@ mod spawn;
 mod standard;
 mod state;
 mod target;
+mod top;
 mod worker;
 mod wrap;
 
@@ -137,6 +138,9 @@ pub use process::Process;
 pub use settings::{OnPreloadError, set_executable, set_forkserver_preload};
 pub use state::{StartState, Stdio};
 pub use target::{Call, Single, Spread, Target};
+pub use top::{
+    command, process, process_main, process_registered, spawn, spawn_async, spawn_registered,
+};
 pub use wrap::{Failing, Typed, Wrapped, fallible, typed};
 
 /// For the macros.

@@ -134,6 +134,7 @@ fn main() -> ExitCode {
         ["children-after-fork"] => children::after_a_fork(),
         ["daemonic"] => children::of_a_daemonic_worker(),
         ["parent"] => children::their_parent(),
+        ["top-level"] => start_methods::top_level(),
         ["chosen-preloads"] => settings::chosen_preloads(),
         ["failing-preload", how] => settings::failing_preload(how),
         ["executable", folder, other] => settings::executable(folder.as_ref(), other),
