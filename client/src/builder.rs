@@ -12,9 +12,8 @@ use std::ffi::{OsStr, OsString};
 #[derive(Debug)]
 #[must_use]
 pub struct ProcessBuilder {
-    context: Context,
     options: Options,
-    task: Result<Task, Error>,
+    work: Result<(Context, Task), Error>,
 }
 
 impl ProcessBuilder {
@@ -24,9 +23,16 @@ impl ProcessBuilder {
             _ => StartState::capture(),
         };
         Self {
-            context,
             options: Options::new(state),
-            task,
+            work: task.map(|task| (context, task)),
+        }
+    }
+
+    /// One that can't be started, which starting it tells.
+    pub(crate) fn failed(error: Error) -> Self {
+        Self {
+            options: Options::new(StartState::default()),
+            work: Err(error),
         }
     }
 
@@ -52,7 +58,8 @@ impl ProcessBuilder {
     }
 
     fn described(self) -> Result<Described, Error> {
-        Described::new(self.context, self.options, Place::OwnTemplate, self.task?)
+        let (context, task) = self.work?;
+        Described::new(context, self.options, Place::OwnTemplate, task)
     }
 }
 
@@ -61,7 +68,7 @@ impl ProcessBuilder {
 #[derive(Debug)]
 #[must_use]
 pub struct CommandBuilder {
-    context: Context,
+    context: Result<Context, Error>,
     options: Options,
     program: OsString,
     args: Vec<OsString>,
@@ -69,7 +76,7 @@ pub struct CommandBuilder {
 }
 
 impl CommandBuilder {
-    pub(crate) fn new(context: Context, program: OsString) -> Self {
+    pub(crate) fn new(context: Result<Context, Error>, program: OsString) -> Self {
         Self {
             context,
             options: Options::new(StartState::capture_for_command()),
@@ -124,6 +131,6 @@ impl CommandBuilder {
             arg0: self.arg0,
         };
         let place = Place::Template(mpfork_proto::BUILTIN_TEMPLATE.into());
-        Described::new(self.context, self.options, place, task)
+        Described::new(self.context?, self.options, place, task)
     }
 }

@@ -223,7 +223,7 @@ impl Context {
     /// # }
     /// ```
     pub fn command(&self, program: impl AsRef<OsStr>) -> CommandBuilder {
-        CommandBuilder::new(self.clone(), program.as_ref().to_owned())
+        CommandBuilder::new(Ok(self.clone()), program.as_ref().to_owned())
     }
 }
 

@@ -15,23 +15,25 @@ pub(crate) struct Chosen {
 }
 
 /// What one process has fixed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Fixed {
     pid: u32,
     chosen: Option<Chosen>,
 }
 
-static FIXED: Mutex<Option<Fixed>> = Mutex::new(None);
+static FIXED: Mutex<Fixed> = Mutex::new(Fixed {
+    pid: 0,
+    chosen: None,
+});
 
 /// What this process has fixed. A worker begins with the method that made it, as in Python; any other
 /// forked process with what its parent had.
-fn fixed() -> MutexGuard<'static, Option<Fixed>> {
+fn fixed() -> MutexGuard<'static, Fixed> {
     let mut fixed = FIXED.lock().unwrap_or_else(PoisonError::into_inner);
     let pid = std::process::id();
-    if fixed.is_none_or(|fixed| fixed.pid != pid) {
-        let inherited = fixed.and_then(|fixed| fixed.chosen);
-        let chosen = made_by().or(inherited);
-        *fixed = Some(Fixed { pid, chosen });
+    if fixed.pid != pid {
+        fixed.chosen = made_by().or(fixed.chosen);
+        fixed.pid = pid;
     }
     fixed
 }
@@ -89,16 +91,11 @@ fn named(method: StartMethod) -> Result<Chosen, Error> {
 
 /// The default, which this fixes where nothing is.
 fn fix() -> Result<Chosen, Error> {
-    let mut place = fixed();
-    let Some(fixed) = place.as_mut() else {
-        return initial();
-    };
-    let chosen = match fixed.chosen {
-        Some(chosen) => Ok(chosen),
-        None => initial().inspect(|chosen| fixed.chosen = Some(*chosen)),
-    };
-    drop(place);
-    chosen
+    let mut fixed = fixed();
+    let chosen = fixed.chosen.map_or_else(initial, Ok)?;
+    fixed.chosen = Some(chosen);
+    drop(fixed);
+    Ok(chosen)
 }
 
 /// The context of a start method; with `None` the default context, whose start method it fixes.
@@ -142,8 +139,7 @@ pub fn get_context(method: impl Into<Option<StartMethod>>) -> Result<Context, Er
 #[must_use]
 pub fn get_start_method(allow_none: bool) -> Option<StartMethod> {
     if allow_none {
-        let fixed = *fixed();
-        return Some(fixed?.chosen?.method);
+        return fixed().chosen.map(|chosen| chosen.method);
     }
     fix().ok().map(|chosen| chosen.method)
 }
@@ -168,10 +164,7 @@ pub fn get_start_method(allow_none: bool) -> Option<StartMethod> {
 /// [`Error::StartMethodFixed`] when one is fixed and `force` is not set, whatever the method asked
 /// for; [`Error::NoStartMethod`] when the platform lacks it. Nothing is changed then.
 pub fn set_start_method(method: impl Into<Option<StartMethod>>, force: bool) -> Result<(), Error> {
-    let mut place = fixed();
-    let Some(fixed) = place.as_mut() else {
-        return Ok(());
-    };
+    let mut fixed = fixed();
     if let Some(chosen) = fixed.chosen
         && !force
     {
@@ -184,7 +177,7 @@ pub fn set_start_method(method: impl Into<Option<StartMethod>>, force: bool) -> 
         None if force => None,
         None => Some(initial()?),
     };
-    drop(place);
+    drop(fixed);
     Ok(())
 }
 

@@ -111,13 +111,24 @@ pub enum Error {
         /// What it is.
         method: StartMethod,
     },
+    /// The program declares no preload of that name.
+    #[error(
+        "no preload is named {name:?}: this program declares {}",
+        if .declared.is_empty() { "none".to_owned() } else { .declared.join(", ") }
+    )]
+    UnknownPreload {
+        /// The name.
+        name: String,
+        /// Those that it declares, in load order.
+        declared: Vec<String>,
+    },
     /// The process is a daemonic worker, and tried to start another.
     #[error("daemonic processes are not allowed to have children")]
     Daemonic,
     /// The process is still running.
     #[error("can't close the process while it is running: join or terminate it first")]
     StillRunning,
-    /// A program could not be asked what it declares.
+    /// A program can't be executed as a zygote of processes, or for one of them.
     #[error("{} is no program that mpfork can use: {why}", program.display())]
     BadProgram {
         /// The program.
@@ -173,6 +184,7 @@ impl Error {
             | Self::ConcreteContext { .. }
             | Self::BadOverride { .. }
             | Self::HasThreads { .. }
+            | Self::UnknownPreload { .. }
             | Self::Daemonic => of(Reason::BadRequest),
             Self::ForeignFunction | Self::BadProgram { .. } => of(Reason::ProgramRefused),
             Self::Worker(error) => error.exit.shell_code(),

@@ -81,8 +81,7 @@ pub fn freeze_in_test() {
         }
         Ok(Forked::Parent(child)) => {
             // The child's end of the link is the only one that counts.
-            let number = link.to_str().and_then(|number| number.parse().ok());
-            drop(number.and_then(mpfork_sys::descriptors::adopt_socket));
+            drop(mpfork_sys::descriptors::adopt_named(&link));
             wait_for(child)
         }
         Err(error) => {

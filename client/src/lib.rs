@@ -42,7 +42,8 @@
 //! A worker is forked from the zygote, but starts as if your program had executed it: with its
 //! working directory, environment, standard streams, limits, and so on. The builders
 //! ([`ProcessBuilder`], [`CommandBuilder`]) change parts of that. It belongs to a process group of
-//! its own, and is ended when your program ends before it, unless it was started otherwise.
+//! its own, and is ended when your program is killed before it has ended, unless it was started
+//! otherwise.
 //!
 //! # Functions
 //!
@@ -75,6 +76,30 @@
 //! The socket is the one given to [`Context::with_socket`]; else `$MPFORKD_SOCKET`; else the first of
 //! `$XDG_RUNTIME_DIR/mpforkd/mpforkd.sock`, `mpforkd-UID/mpforkd.sock` in the temporary folder, and
 //! `/run/mpforkd/mpforkd.sock`. Where none answers, [`Error::NoServer`] says what was tried.
+//!
+//! # Start methods and contexts
+//!
+//! [`get_context`] gives the context of a start method, or with `None` the default context, whose
+//! functions the crate also has itself: [`spawn`], [`process`], [`command`] and so on. The default is
+//! fixed by its first use, or before that by [`set_start_method`]; [`get_all_start_methods`] lists what
+//! the platform has.
+//!
+//! # Processes of this process
+//!
+//! [`active_children`] are the processes that were started and have not ended. Before the program ends
+//! it waits for them, after it has asked the daemonic ones to end. [`current_process`] and
+//! [`parent_process`] tell who a process is and who started it.
+//!
+//! # Environment overrides
+//!
+//! What a program leaves open its operator may say, in the environment. A variable that is empty is as
+//! good as unset; one that says what can't be is an error where it is used.
+//!
+//! | variable | what it is |
+//! | --- | --- |
+//! | `MPFORK_START_METHOD` | the default start method, where the program sets none: one of the platform's |
+//! | `MPFORK_EXECUTABLE` | the program that zygotes and processes are executed from, where the program sets none |
+//! | `MPFORKD_SOCKET` | the socket of mpforkd, where the program names none |
 #![forbid(unsafe_code)]
 
 pub mod api;
@@ -109,10 +134,12 @@ mod runtime;
 mod sentinel;
 mod server;
 mod session;
+mod settings;
 mod spawn;
 mod standard;
 mod state;
 mod target;
+mod top;
 mod worker;
 mod wrap;
 
@@ -143,14 +170,19 @@ pub use outcome::{Fallible, Outcome, Plain};
 pub use parent::{ParentProcess, parent_process};
 pub use process::Process;
 pub use server::{Server, ServerChoice, ServerKind};
+pub use settings::{OnPreloadError, set_executable, set_forkserver_preload};
 pub use state::{StartState, Stdio};
 pub use target::{Call, Single, Spread, Target};
+pub use top::{
+    command, process, process_main, process_registered, spawn, spawn_async, spawn_registered,
+};
 pub use wrap::{Failing, Typed, Wrapped, fallible, typed};
 
 /// For the macros.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::freeze::{TestSupport, freeze_in_test};
+    pub use crate::overrides::OVERRIDES;
     pub use crate::target::run_registered;
     pub use inventory;
     pub use mpfork_zygote::register_entry;

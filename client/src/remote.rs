@@ -44,7 +44,7 @@ impl Remote {
         let (mut reconnected, mut registered) = (false, false);
         loop {
             let template = match &start.place {
-                Place::OwnTemplate => session.own_template().await?,
+                Place::OwnTemplate => session.own_template(&start.request.task).await?,
                 Place::Template(name) => Arc::clone(name),
             };
             start.request.template = template.to_string();

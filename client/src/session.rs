@@ -1,11 +1,12 @@
 //! A connection that is kept, with what was registered on it. One for each runtime and socket.
 
-use crate::api::{Client, Program, TemplateRequest};
+use crate::api::{Client, Function, Task, TemplateRequest};
 use crate::error::Error;
 use crate::freeze;
 use crate::runtime::State;
+use crate::settings::{self, Preloads};
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use tokio::runtime::{Handle, Id};
 
@@ -22,7 +23,36 @@ type Slot = Arc<tokio::sync::Mutex<Option<Arc<Session>>>>;
 pub(crate) struct Session {
     pub(crate) client: Client,
     pub(crate) runtime: Id,
-    own_template: Mutex<Option<Arc<str>>>,
+    /// The last one used.
+    own_template: Mutex<Option<(Recipe, Arc<str>)>>,
+}
+
+/// What a program may choose of its own template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Recipe {
+    executable: Option<PathBuf>,
+    preloads: Preloads,
+    /// Functions are found in it by their place, so it must be this very program.
+    by_place: bool,
+}
+
+impl Recipe {
+    fn of(task: &Task) -> Self {
+        let executable = settings::executable_path();
+        let by_place = matches!(
+            task,
+            Task::Function {
+                function: Function::Offset(_),
+                ..
+            }
+        );
+        Self {
+            // Where it is the program itself that makes no difference.
+            by_place: by_place && executable.is_some(),
+            executable,
+            preloads: settings::preloads(),
+        }
+    }
 }
 
 /// The runtime that is driving the caller.
@@ -70,31 +100,43 @@ impl Session {
         Ok(session)
     }
 
-    /// The digest of this program's own template, registered on this connection before it is used.
-    pub(crate) async fn own_template(&self) -> Result<Arc<str>, Error> {
+    /// The digest of this program's own template for such a task, registered on this connection before
+    /// it is used.
+    pub(crate) async fn own_template(&self, task: &Task) -> Result<Arc<str>, Error> {
         freeze::check()?;
+        let recipe = Recipe::of(task);
         let known = self.template().clone();
-        if let Some(digest) = known {
+        if let Some((of, digest)) = known
+            && of == recipe
+        {
             return Ok(digest);
         }
-        let mut request =
-            TemplateRequest::new(Program::own()?).with_own_env(mpfork_zygote::declared_env());
+        let program = match recipe.by_place {
+            true => settings::executable_with_functions()?,
+            false => settings::executable()?,
+        };
+        let mut request = TemplateRequest::new(program).with_own_env(mpfork_zygote::declared_env());
         request.args = freeze::template_args();
+        request.preloads.clone_from(&recipe.preloads.names);
+        request.on_preload_error = recipe.preloads.on_error;
         let registered = self.client.register_template(&request).await?;
         let digest = Arc::from(registered.digest);
-        *self.template() = Some(Arc::clone(&digest));
+        *self.template() = Some((recipe, Arc::clone(&digest)));
         Ok(digest)
     }
 
     /// The daemon has forgotten this digest.
     pub(crate) fn forget_template(&self, digest: &str) {
         let mut template = self.template();
-        if template.as_deref() == Some(digest) {
+        if template
+            .as_ref()
+            .is_some_and(|(_, known)| &**known == digest)
+        {
             *template = None;
         }
     }
 
-    fn template(&self) -> MutexGuard<'_, Option<Arc<str>>> {
+    fn template(&self) -> MutexGuard<'_, Option<(Recipe, Arc<str>)>> {
         let template = self.own_template.lock();
         template.unwrap_or_else(PoisonError::into_inner)
     }

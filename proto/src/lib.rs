@@ -32,10 +32,11 @@ pub mod link {
     /// The versions of the link protocol this build speaks, lowest and highest.
     pub const VERSIONS: (u32, u32) = (1, 1);
     /// The environment variable that tells a program it was started as a zygote: the number of the
-    /// descriptor that is the link.
+    /// descriptor that is the link, a colon, and the socket's inode, by which the program knows it from
+    /// another one that has the number.
     pub const LINK_ENV: &str = "MPFORK_LINK";
-    /// The environment variable that tells a program it was executed as a worker: the number of the
-    /// descriptor that is its own socket.
+    /// The environment variable that tells a program it was executed as a worker, of its own socket in
+    /// the same form.
     pub const WORKER_ENV: &str = "MPFORK_WORKER";
 }
 

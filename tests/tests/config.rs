@@ -25,12 +25,12 @@ fn check_config(text: &str) -> (bool, String) {
 
 #[test]
 fn a_fine_configuration_is_said_to_be_fine() {
-    for text in [
-        "",
-        "socket = \"/run/x.sock\"",
+    let program = mpfork_tests::harness::programs::test_program();
+    let whole = format!(
         "[log]\nfilter = \"debug\"\nformat = \"json\"\n[limits]\nworkers = 1\n\
-         [timeouts]\nidle = \"1h 5m\"\n[templates.a]\nprogram = \"/bin/true\"\nwarm = true",
-    ] {
+         [timeouts]\nidle = \"1h 5m\"\n[templates.a]\nprogram = {program:?}\nwarm = true"
+    );
+    for text in ["", "socket = \"/run/x.sock\"", &whole] {
         let (fine, said) = check_config(text);
         assert!(fine, "{text}: {said}");
         assert!(said.contains("fine"), "{said}");

@@ -102,9 +102,9 @@ fn each_part_of_the_recipe_makes_another_template() {
             let registered = client.try_register(&program, spec).await.unwrap();
             assert!(registered.created && digests.insert(registered.digest));
         }
-        let other = Path::new("/bin/sh");
+        let other = mpfork_tests::harness::programs::program("test-user");
         let registered = client
-            .try_register(other, template(&program, &[("A", "1")]))
+            .try_register(&other, template(&program, &[("A", "1")]))
             .await
             .unwrap();
         assert!(registered.created && digests.insert(registered.digest));

@@ -6,7 +6,7 @@ use mpfork_proto::frame::{FrameBuffer, encode};
 use mpfork_proto::link::supervisor_frame::Frame as Request;
 use mpfork_proto::link::zygote_frame::Frame as Answer;
 use mpfork_proto::link::{Hello, LINK_ENV, SupervisorFrame, VERSIONS, Welcome, ZygoteFrame};
-use mpfork_sys::spawn::{LINK_NUMBER, Launch, spawn};
+use mpfork_sys::spawn::{Launch, spawn};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::ffi::{CString, OsString};
 use std::fs::File;
@@ -49,12 +49,12 @@ pub fn describe(program: &Program, args: &[OsString]) -> Result<Description, Err
     if mode & 0o6000 != 0 {
         return Err(bad("it is set-user-id or set-group-id".to_owned()));
     }
+    program.expect_marked()?;
     let text = |bytes: &[u8]| CString::new(bytes).map_err(|error| bad(error.to_string()));
     let mut argv = vec![text(program.path().as_os_str().as_bytes())?];
     for arg in args {
         argv.push(text(arg.as_bytes())?);
     }
-    let env = [text(format!("{LINK_ENV}={LINK_NUMBER}").as_bytes())?];
     let null = File::options()
         .read(true)
         .write(true)
@@ -65,10 +65,11 @@ pub fn describe(program: &Program, args: &[OsString]) -> Result<Description, Err
         program: program.file(),
         argv: &argv,
         room: 0,
-        env: &env,
+        env: &[],
         input: null.as_fd(),
         output: null.as_fd(),
         link: theirs.as_fd(),
+        variable: LINK_ENV,
         door: None,
         session: true,
     })

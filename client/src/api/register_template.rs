@@ -3,15 +3,18 @@
 use super::Client;
 use super::request::bytes;
 use crate::error::Error;
+use crate::settings::OnPreloadError;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::templates_client::TemplatesClient;
 use mpfork_proto::{MAX_MESSAGE_BYTES, v1};
 use mpfork_sys::limits::Rlimit;
+use mpfork_sys::marker::{self, Notes};
 use mpfork_transport::uncancelled;
 use prost::Message as _;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use sha2::{Digest as _, Sha256};
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
@@ -70,7 +73,7 @@ impl Program {
 
     /// Of the whole file, read without moving the offset that others may share.
     fn sha256(&self) -> std::io::Result<Vec<u8>> {
-        let file = std::fs::File::from(self.file.try_clone()?);
+        let file = File::from(self.file.try_clone()?);
         let (mut hash, mut bytes, mut at) = (Sha256::new(), vec![0; 1 << 16], 0);
         loop {
             let count = file.read_at(&mut bytes, at)?;
@@ -79,6 +82,56 @@ impl Program {
             }
             hash.update(&bytes[..count]);
             at += count as u64;
+        }
+    }
+
+    pub(crate) fn is_file(&self) -> std::io::Result<bool> {
+        let mode = rustix::fs::fstat(&self.file)?.st_mode;
+        Ok(FileType::from_raw_mode(mode).is_file())
+    }
+
+    /// What its file says of itself; `None` where files do not.
+    fn notes(&self) -> Result<Option<Notes>, Error> {
+        let copy = self.file.try_clone();
+        let read = copy.and_then(|copy| marker::read(&File::from(copy)));
+        read.map_err(|error| self.refused(error.to_string()))
+    }
+
+    /// Whether it is a program that knows the protocol, as far as its file tells.
+    pub(crate) fn expect_marked(&self) -> Result<(), Error> {
+        match self.notes()? {
+            Some(notes) if !notes.marked => Err(self.refused(marker::MISSING)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it takes room for the arguments of workers.
+    pub(crate) fn takes_room(&self) -> Result<bool, Error> {
+        Ok(self.notes()?.is_some_and(|notes| notes.takes_room))
+    }
+
+    /// Whether it has the same code as another one.
+    pub(crate) fn is_same(&self, other: &Self) -> Result<bool, Error> {
+        let id = |program: &Self| -> Result<Option<Vec<u8>>, Error> {
+            let notes = program.notes()?;
+            Ok(notes
+                .map(|notes| notes.build_id)
+                .filter(|id| !id.is_empty()))
+        };
+        if let (Some(own), Some(others)) = (id(self)?, id(other)?) {
+            return Ok(own == others);
+        }
+        let hash = |program: &Self| {
+            let hash = program.sha256();
+            hash.map_err(|error| program.refused(error.to_string()))
+        };
+        Ok(hash(self)? == hash(other)?)
+    }
+
+    fn refused(&self, why: impl Into<String>) -> Error {
+        Error::BadProgram {
+            program: self.path.clone(),
+            why: why.into(),
         }
     }
 
@@ -109,6 +162,8 @@ pub struct TemplateRequest {
     pub env: Vec<(OsString, OsString)>,
     /// Limits of the zygote.
     pub rlimits: Vec<Rlimit>,
+    /// What becomes of the zygote when a preload fails.
+    pub on_preload_error: OnPreloadError,
 }
 
 impl TemplateRequest {
@@ -121,6 +176,7 @@ impl TemplateRequest {
             preloads: None,
             env: Vec::new(),
             rlimits: Vec::new(),
+            on_preload_error: OnPreloadError::Fail,
         }
     }
 
@@ -156,6 +212,7 @@ impl TemplateRequest {
             all_preloads: self.preloads.is_none(),
             env: env.collect(),
             rlimits: rlimits.collect(),
+            on_preload_error: v1::OnPreloadError::from(self.on_preload_error).into(),
         }
     }
 }

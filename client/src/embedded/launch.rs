@@ -3,17 +3,18 @@
 use super::Kind;
 use super::link::Link;
 use super::server::{Executed, Own};
-use crate::api::Program;
 use crate::children;
 use crate::error::Error;
 use crate::freeze;
+use crate::settings::{self, Preloads};
 use mpfork_driver::exit::ChildStatus;
 use mpfork_driver::failed;
 use mpfork_proto::exit::Ended;
 use mpfork_proto::link::zygote_frame::Frame;
 use mpfork_proto::link::{self as wire, LINK_ENV, Ready, Welcome, supervisor_frame};
 use mpfork_proto::problem::Problem;
-use mpfork_sys::spawn::{LINK_NUMBER, Launch, spawn};
+use mpfork_proto::v1;
+use mpfork_sys::spawn::{Launch, spawn};
 use mpfork_sys::{arguments, pidfd, wait};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Signal;
@@ -75,16 +76,10 @@ impl Drop for Candidate {
 /// Launches a server and waits until it is ready to make workers.
 pub(super) async fn launch(kind: &Kind) -> Result<Arc<Own>, Error> {
     let name = program_name();
-    let (preloads, all) = match kind {
-        Kind::Fresh => (Vec::new(), false),
-        Kind::Preloaded { preloads, .. } => {
-            (preloads.clone().unwrap_or_default(), preloads.is_none())
-        }
-    };
     children::watch_end();
     let (mut candidate, inside, outside) = execute(name)?;
     let welcome = candidate.greet(inside, outside.as_fd()).await?;
-    let ready = candidate.preload(preloads, all).await?;
+    let ready = candidate.preload(&kind.preloads).await?;
     let outside = Arc::new(outside);
     let owner = std::process::id();
     *DOOR.lock().unwrap_or_else(PoisonError::into_inner) = Some((owner, Arc::clone(&outside)));
@@ -93,7 +88,11 @@ pub(super) async fn launch(kind: &Kind) -> Result<Arc<Own>, Error> {
 
 fn execute(name: String) -> Result<(Candidate, OwnedFd, OwnedFd), Error> {
     let system = |error: io::Error| Error::system("launching the embedded server", error);
-    let program = Program::own()?;
+    let program = settings::executable()?;
+    let room = match program.takes_room()? {
+        true => arguments::ROOM,
+        false => 0,
+    };
     let (ours, theirs) = UnixStream::pair().map_err(system)?;
     let link = Link::new(ours).map_err(system)?;
     let (inside, outside) = socketpair(
@@ -131,11 +130,12 @@ fn execute(name: String) -> Result<(Candidate, OwnedFd, OwnedFd), Error> {
             input: null.as_fd(),
             output,
             link: theirs.as_fd(),
+            variable: LINK_ENV,
             door: None,
             session: true,
         })
     };
-    let pid = launch(arguments::own_room())
+    let pid = launch(room)
         .or_else(|error| match rustix::io::Errno::from_io_error(&error) {
             // No room for the arguments of workers that go on with main: args_os has them.
             Some(rustix::io::Errno::TOOBIG) => launch(0),
@@ -159,7 +159,7 @@ fn execute(name: String) -> Result<(Candidate, OwnedFd, OwnedFd), Error> {
     Ok((candidate, inside, outside))
 }
 
-/// This process's environment, and where the link is.
+/// This process's environment.
 fn environment() -> io::Result<Vec<CString>> {
     let entry = |(name, value): (OsString, OsString)| {
         let mut entry = name.into_vec();
@@ -167,9 +167,7 @@ fn environment() -> io::Result<Vec<CString>> {
         entry.extend(value.into_vec());
         CString::new(entry).map_err(io::Error::from)
     };
-    let mut env: Vec<CString> = std::env::vars_os().map(entry).collect::<Result<_, _>>()?;
-    env.push(CString::new(format!("{LINK_ENV}={LINK_NUMBER}"))?);
-    Ok(env)
+    std::env::vars_os().map(entry).collect()
 }
 
 impl Candidate {
@@ -203,8 +201,12 @@ impl Candidate {
     }
 
     /// From Preload to Ready, each preload within its limit.
-    async fn preload(&mut self, names: Vec<String>, all: bool) -> Result<Ready, Error> {
-        let request = wire::Preload { names, all };
+    async fn preload(&mut self, preloads: &Preloads) -> Result<Ready, Error> {
+        let request = wire::Preload {
+            names: preloads.names.clone().unwrap_or_default(),
+            all: preloads.names.is_none(),
+            on_error: v1::OnPreloadError::from(preloads.on_error).into(),
+        };
         self.send(supervisor_frame::Frame::Preload(request), &[])
             .await?;
         let mut current = String::new();

@@ -15,9 +15,11 @@ mod start;
 use crate::error::Error;
 use crate::method::StartMethod;
 use crate::runtime::State;
+use crate::settings::{self, Preloads};
 use server::Own;
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use launch::program_name;
@@ -25,27 +27,38 @@ pub(crate) use start::{Supervised, first_reports, start};
 
 /// Which server: what one has loaded is of no use to who wants something else.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Kind {
-    /// With these preloads, all when absent, loaded with these values of the variables they declare.
-    Preloaded {
-        preloads: Option<Vec<String>>,
-        env: Vec<(String, Option<OsString>)>,
-    },
-    /// With nothing.
-    Fresh,
+pub(crate) struct Kind {
+    /// It executes the program for each worker, and loads nothing.
+    fresh: bool,
+    /// The program that is executed instead of this one.
+    executable: Option<PathBuf>,
+    preloads: Preloads,
+    /// The variables that preloads declare, with the values they are loaded with.
+    env: Vec<(String, Option<OsString>)>,
 }
 
 impl Kind {
     /// The one that a start method uses.
     pub(crate) fn of(method: StartMethod) -> Result<Self, Error> {
         crate::freeze::check()?;
+        let executable = settings::executable_path();
         if method == StartMethod::Spawn {
-            return Ok(Self::Fresh);
+            return Ok(Self {
+                fresh: true,
+                executable,
+                preloads: Preloads {
+                    names: Some(Vec::new()),
+                    ..Preloads::default()
+                },
+                env: Vec::new(),
+            });
         }
-        let declared = mpfork_zygote::declared_env();
         let value = |name: &str| (name.to_owned(), std::env::var_os(name));
-        Ok(Self::Preloaded {
-            preloads: None,
+        let declared = mpfork_zygote::declared_env();
+        Ok(Self {
+            fresh: false,
+            executable,
+            preloads: settings::preloads(),
             env: declared.into_iter().map(value).collect(),
         })
     }
@@ -83,8 +96,7 @@ impl Servers {
     }
 
     fn retire_others(&self, kind: &Kind) {
-        let is_other =
-            |other: &Kind| *other != *kind && (*other == Kind::Fresh) == (*kind == Kind::Fresh);
+        let is_other = |other: &Kind| other != kind && other.fresh == kind.fresh;
         let others: Vec<Slot> = self
             .slots()
             .iter()
@@ -105,7 +117,7 @@ impl Servers {
 pub(crate) fn is_running() -> bool {
     let state = State::current();
     let slots = state.servers.slots();
-    let mut preloaded = slots.iter().filter(|(kind, _)| **kind != Kind::Fresh);
+    let mut preloaded = slots.iter().filter(|(kind, _)| !kind.fresh);
     let launched = preloaded.any(|(_, slot)| {
         slot.try_lock()
             .is_ok_and(|own| own.as_ref().is_some_and(|own| own.is_there()))

@@ -56,7 +56,6 @@ pub(crate) struct Own {
     link: Arc<Link>,
     functions: HashSet<String>,
     kept: Vec<KeptDescriptor>,
-    build_id: String,
     next: AtomicU64,
     told: Mutex<Told>,
     reaped: OnceLock<()>,
@@ -91,7 +90,6 @@ impl Own {
             link,
             functions: welcome.functions.into_iter().collect(),
             kept: failed::kept(ready.kept_descriptors),
-            build_id: ready.build_id,
             next: AtomicU64::new(1),
             told: Mutex::default(),
             reaped: OnceLock::new(),
@@ -255,13 +253,6 @@ impl Own {
     pub(super) fn functions(&self) -> &HashSet<String> {
         &self.functions
     }
-
-    /// Whether it runs this very program, so that places in it mean the same.
-    pub(super) fn is_same_program(&self) -> bool {
-        let own = mpfork_sys::image::build_id().unwrap_or_default();
-        let own: String = own.iter().map(|byte| format!("{byte:02x}")).collect();
-        own == self.build_id
-    }
 }
 
 /// A Fork whose answer is awaited.
@@ -317,12 +308,9 @@ pub(super) async fn through_door(kind: &Kind) -> Result<Option<Arc<Own>>, Error>
         return Ok(None);
     };
     let loaded: HashSet<&str> = ready.preloads.iter().map(|p| p.name.as_str()).collect();
-    let suits = match kind {
-        Kind::Fresh => true,
-        Kind::Preloaded { preloads, .. } => match preloads {
-            Some(wanted) => wanted.iter().all(|name| loaded.contains(name.as_str())),
-            None => welcome.preloads.len() == loaded.len(),
-        },
+    let suits = match &kind.preloads.names {
+        Some(wanted) => wanted.iter().all(|name| loaded.contains(name.as_str())),
+        None => welcome.preloads.len() == loaded.len(),
     };
     if !suits {
         return Ok(None);

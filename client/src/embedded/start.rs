@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::runtime::State;
 use crate::server::Server;
+use crate::settings;
 use crate::worker::{Place, Start, reaped_status};
 use mpfork_driver::control::Control;
 use mpfork_driver::duration::to_wire;
@@ -70,12 +71,9 @@ fn check(own: &Own, assignable: &Assignable, task: &Task) -> Result<(), Error> {
         function: Function::Offset(_),
         ..
     } = task
-        && !own.is_same_program()
+        && settings::executable_path().is_some()
     {
-        return Err(Error::Unsupported {
-            what: "calling a function of this program in another executable".to_owned(),
-            why: "there it is somewhere else: register it under a name in both",
-        });
+        settings::executable_with_functions()?;
     }
     Ok(())
 }
@@ -88,7 +86,7 @@ async fn start_in(
     start: &Start,
 ) -> Result<Option<Supervised>, Error> {
     // What executes another program anyhow need not be executed first.
-    let fresh = *kind == Kind::Fresh && !assignable.command;
+    let fresh = kind.fresh && !assignable.command;
     let way = match fresh {
         true => StartWay::Spawn,
         false => StartWay::Fork,

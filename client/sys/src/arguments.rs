@@ -7,8 +7,8 @@
 //! the program, a null pointer in the mark's place hides the room. A worker puts pointers to its own
 //! arguments there.
 //!
-//! Only GNU's C library hands the array to initialisers. A program that takes the room says so by a
-//! note in its file ([`NOTE_SECTION`]), and only such a program is executed with any.
+//! Only GNU's C library hands the array to initialisers. A program that takes the room says so by the
+//! note in its file ([`marker`](crate::marker)), and only such a program is executed with any.
 
 use crate::threads::{self, ManyThreads};
 use crate::title;
@@ -32,30 +32,6 @@ pub const fn own_room() -> usize {
     }
 }
 
-/// The section of a program's file by which it says that it takes room for arguments.
-pub const NOTE_SECTION: &str = ".note.mpfork";
-
-/// An ELF note: lengths of name and contents, kind, name, contents.
-#[repr(C, align(4))]
-struct Note {
-    name_length: u32,
-    length: u32,
-    kind: u32,
-    name: [u8; 8],
-    version: u32,
-}
-
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[used]
-#[unsafe(link_section = ".note.mpfork")]
-static NOTE: Note = Note {
-    name_length: 7,
-    length: 4,
-    kind: 1,
-    name: *b"mpfork\0\0",
-    version: 1,
-};
-
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -75,9 +51,6 @@ unsafe extern "C" fn hide_room(count: c_int, array: *mut *mut c_char, _: *mut *m
     if array.is_null() {
         return;
     }
-    // Keeps the note where unused sections are dropped.
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    std::hint::black_box(&raw const NOTE);
     for slot in (1..slots).rev() {
         // SAFETY: the C library passes what `main` gets: an array of this many pointers and a null
         // pointer, which lives as long as the process.

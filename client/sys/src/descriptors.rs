@@ -1,8 +1,10 @@
 //! Descriptors by number: what a new process must do to become the owner of what it inherited, and
 //! to keep nothing else.
 
+use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsRawFd as _, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
 
 /// Takes the descriptor of a Unix stream socket that the process inherited under this number, and
 /// makes it close-on-exec. `None` when the number is not such a socket.
@@ -34,6 +36,41 @@ fn adopt(number: RawFd, kind: libc::c_int) -> Option<OwnedFd> {
     }
     // SAFETY: the descriptor is open and nothing in this program owns it: it was inherited.
     Some(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// What tells a process of a descriptor that it inherits under a number: the number, and which one it
+/// is. Another one under that number, in another process that inherits the text, is another one.
+///
+/// # Errors
+/// As fstat(2).
+pub fn name(descriptor: BorrowedFd<'_>, number: RawFd) -> io::Result<String> {
+    Ok(format!(
+        "{number}:{}",
+        rustix::fs::fstat(descriptor)?.st_ino
+    ))
+}
+
+/// As [`adopt_socket`], of the socket that [`name`] named. `None` also when there is another one under
+/// its number.
+#[must_use]
+pub fn adopt_named(text: &OsStr) -> Option<OwnedFd> {
+    let (number, inode) = text.to_str()?.split_once(':')?;
+    let number: RawFd = number.parse().ok()?;
+    let inode: u64 = inode.parse().ok()?;
+    // Nothing is owned yet should it be another one.
+    (inode_of(number) == Some(inode))
+        .then(|| adopt_socket(number))
+        .flatten()
+}
+
+fn inode_of(number: RawFd) -> Option<u64> {
+    let mut status = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: fstat takes a number, which need not be open, and writes to the structure, which is ours.
+    if unsafe { libc::fstat(number, status.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    // SAFETY: it succeeded, so the structure was filled.
+    Some(unsafe { status.assume_init() }.st_ino)
 }
 
 fn option(number: RawFd, name: libc::c_int) -> Option<libc::c_int> {

@@ -55,7 +55,7 @@ pub fn build_id() -> Option<&'static [u8]> {
 }
 
 /// The contents of the first note of a name and kind.
-fn note<'a>(mut notes: &'a [u8], name: &[u8], kind: u32) -> Option<&'a [u8]> {
+pub(crate) fn note<'a>(mut notes: &'a [u8], name: &[u8], kind: u32) -> Option<&'a [u8]> {
     let word = |bytes: &[u8]| Some(u32::from_ne_bytes(*bytes.first_chunk()?));
     let length = |bytes: &[u8]| usize::try_from(word(bytes)?).ok();
     loop {

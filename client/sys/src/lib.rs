@@ -10,6 +10,7 @@ pub mod fdpass;
 pub mod fork;
 pub mod image;
 pub mod limits;
+pub mod marker;
 pub mod pidfd;
 #[cfg(feature = "tokio")]
 pub mod reactor;

@@ -1,7 +1,7 @@
 //! Executing a program as a zygote or as a worker: by descriptor, in a session or a group of its own,
 //! with nothing inherited but what is named.
 
-use crate::arguments;
+use crate::{arguments, descriptors};
 use std::ffi::{CStr, CString, c_char};
 use std::io;
 use std::mem::MaybeUninit;
@@ -22,7 +22,7 @@ pub struct Launch<'a> {
     /// How many arguments more a worker may have that goes on with `main`; for programs that take the
     /// room only: see [`arguments`].
     pub room: usize,
-    /// The whole environment, as NAME=value.
+    /// The environment, as NAME=value, but for `variable`.
     pub env: &'a [CString],
     /// Standard input.
     pub input: BorrowedFd<'a>,
@@ -30,6 +30,9 @@ pub struct Launch<'a> {
     pub output: BorrowedFd<'a>,
     /// What becomes descriptor [`LINK_NUMBER`].
     pub link: BorrowedFd<'a>,
+    /// The variable that tells the program of it, in a form that
+    /// [`adopt_named`](crate::descriptors::adopt_named) reads.
+    pub variable: &'a str,
     /// What becomes descriptor [`DOOR_NUMBER`].
     pub door: Option<BorrowedFd<'a>>,
     /// Whether the process leads a session of its own, or a process group in the caller's.
@@ -72,7 +75,10 @@ pub fn spawn(launch: &Launch<'_>) -> io::Result<i32> {
     let mark = std::iter::once(arguments::MARK).chain(std::iter::repeat(c""));
     let argv = launch.argv.iter().map(CString::as_c_str);
     let argv = pointers(argv.chain(mark.take(launch.room)));
-    let env = pointers(launch.env.iter().map(CString::as_c_str));
+    let named = descriptors::name(launch.link, LINK_NUMBER)?;
+    let named = CString::new(format!("{}={named}", launch.variable))?;
+    let env = launch.env.iter().chain([&named]);
+    let env = pointers(env.map(CString::as_c_str));
     let mut pid: libc::pid_t = 0;
     // SAFETY: path, the two arrays (null-terminated, of strings that outlive the call), the actions
     // and the attributes (both initialised) are valid for the whole call; the child shares our memory
@@ -179,7 +185,7 @@ mod tests {
         let null = File::open("/dev/null").unwrap();
         let (mut read, write) = std::io::pipe().unwrap();
         let (_ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-        let script = "echo $A; echo $0 $1; set -- /proc/self/fd/*; echo $*; ps -o sid= -p $$ | tr -d ' '; echo $$; env | sort | head -c 3";
+        let script = "echo $A; echo $0 $1; set -- /proc/self/fd/*; echo $*; ps -o sid= -p $$ | tr -d ' '; echo $$; echo $LINK; env | sort | head -c 3";
         let argv = ["name", "-c", script, "zero", "one"].map(|text| CString::new(text).unwrap());
         let env = [
             CString::new("A=b c").unwrap(),
@@ -193,6 +199,7 @@ mod tests {
             input: null.as_fd(),
             output: write.as_fd(),
             link: theirs.as_fd(),
+            variable: "LINK",
             door: None,
             session: true,
         })
@@ -210,6 +217,7 @@ mod tests {
         }
         assert_eq!(lines[3], pid.to_string(), "a session of its own");
         assert_eq!(lines[4], pid.to_string());
+        assert!(lines[5].starts_with("3:"), "{output}");
         let pid = nix::unistd::Pid::from_raw(pid);
         nix::sys::wait::waitpid(pid, None).unwrap();
     }
@@ -225,6 +233,7 @@ mod tests {
             input: null.as_fd(),
             output: null.as_fd(),
             link: null.as_fd(),
+            variable: "LINK",
             door: None,
             session: true,
         })

@@ -2,7 +2,7 @@
 
 use crate::{serve, worker};
 use mpfork_proto::link::{LINK_ENV, WORKER_ENV};
-use mpfork_sys::descriptors::adopt_socket;
+use mpfork_sys::descriptors::adopt_named;
 use mpfork_sys::threads::ManyThreads;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
@@ -58,12 +58,17 @@ pub fn was_called() -> bool {
 }
 
 fn enter(tasks: serve::Tasks) -> Result<Role, FreezeError> {
+    mpfork_sys::marker::keep();
     CALLED.store(true, Ordering::Release);
     if let Some(role) = ROLE.get() {
         return Ok(*role);
     }
     let born = match socket_of(LINK_ENV, serve::refuse)? {
-        Some(link) => Some(serve::serve(link, tasks)),
+        Some(link) => {
+            // Whatever it says, it is not for this process.
+            let _ = mpfork_sys::env::take(WORKER_ENV);
+            Some(serve::serve(link, tasks))
+        }
         None => {
             socket_of(WORKER_ENV, worker::refuse)?.map(|control| worker::executed(control, tasks))
         }
@@ -84,12 +89,11 @@ fn socket_of(
     variable: &str,
     refuse: fn(BorrowedFd<'_>, &ManyThreads),
 ) -> Result<Option<OwnedFd>, FreezeError> {
-    let number = |value: std::ffi::OsString| value.to_str()?.parse().ok();
     match mpfork_sys::env::take(variable) {
-        Ok(value) => Ok(value.and_then(number).and_then(adopt_socket)),
+        Ok(value) => Ok(value.and_then(|value| adopt_named(&value))),
         Err(threads) => {
-            let socket = std::env::var_os(variable).and_then(number);
-            if let Some(socket) = socket.and_then(adopt_socket) {
+            let socket = std::env::var_os(variable);
+            if let Some(socket) = socket.and_then(|value| adopt_named(&value)) {
                 refuse(socket.as_fd(), &threads);
                 return Err(threads.into());
             }

@@ -3,7 +3,7 @@
 
 use mpfork_proto::link::WORKER_ENV;
 use mpfork_sys::arguments;
-use mpfork_sys::spawn::{LINK_NUMBER, Launch, spawn as execute};
+use mpfork_sys::spawn::{Launch, spawn as execute};
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io;
@@ -23,10 +23,9 @@ pub(crate) fn spawn(socket: BorrowedFd<'_>, door: Option<BorrowedFd<'_>>) -> io:
         entry.extend(value.into_vec());
         Ok(CString::new(entry)?)
     };
-    let mut env: Vec<CString> = std::env::vars_os()
+    let env: Vec<CString> = std::env::vars_os()
         .map(variable)
         .collect::<io::Result<_>>()?;
-    env.push(CString::new(format!("{WORKER_ENV}={LINK_NUMBER}"))?);
     let launch = |room| {
         execute(&Launch {
             program: program.as_fd(),
@@ -36,6 +35,7 @@ pub(crate) fn spawn(socket: BorrowedFd<'_>, door: Option<BorrowedFd<'_>>) -> io:
             input: io::stdin().as_fd(),
             output: io::stderr().as_fd(),
             link: socket,
+            variable: WORKER_ENV,
             door,
             session: false,
         })

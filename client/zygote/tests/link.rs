@@ -5,7 +5,10 @@ mod common;
 
 use common::{LIMIT, PROBE, Zygote, ended};
 use mpfork_proto::link::{Hello, Preload, SupervisorFrame, supervisor_frame};
-use std::process::Command;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::process::{Command, Stdio};
 
 #[test]
 fn the_greeting_tells_what_the_program_declares() {
@@ -40,16 +43,53 @@ fn versions_must_meet() {
     assert!(zygote.finish().contains("speaks versions 2 to 3"));
 }
 
+/// What a program started by hand with this marker, and this as its standard input, finds of it.
+fn by_hand(variable: &str, value: &str, input: impl Into<Stdio>) -> String {
+    let output = Command::new(PROBE)
+        .arg("environment")
+        .env(variable, value)
+        .stdin(input)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{variable}={value}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
-fn a_marker_that_names_no_socket_is_taken_out_and_otherwise_ignored() {
-    for value in ["0", "77", "-1", "x", ""] {
-        let output = Command::new(PROBE)
-            .arg("environment")
-            .env("MPFORK_LINK", value)
-            .output()
-            .unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), "None\n");
+fn a_marker_that_does_not_name_our_socket_is_taken_out_and_otherwise_ignored() {
+    let inode = |file: &OwnedFd| rustix::fs::fstat(file).unwrap().st_ino;
+    for variable in ["MPFORK_LINK", "MPFORK_WORKER"] {
+        let ordinary = "None None\n";
+        // No descriptors, those of files, and what is no marker.
+        for value in [
+            "0", "1", "2", "3", "77", "999", "-1", "x", "", ":", "0:0", "0:x", "999:1",
+        ] {
+            assert_eq!(by_hand(variable, value, Stdio::null()), ordinary);
+        }
+        let file = OwnedFd::from(File::open(PROBE).unwrap());
+        let named = format!("0:{}", inode(&file));
+        assert_eq!(by_hand(variable, &named, file), ordinary);
+        // A socket of the right kind that is not the one.
+        for value in ["0", "0:1", "0:18446744073709551615"] {
+            let (theirs, _ours) = UnixStream::pair().unwrap();
+            assert_eq!(by_hand(variable, value, OwnedFd::from(theirs)), ordinary);
+        }
+        // The one, by another number, and one that is no stream.
+        let (theirs, _ours) = UnixStream::pair().unwrap();
+        let theirs = OwnedFd::from(theirs);
+        let named = format!("1:{}", inode(&theirs));
+        assert_eq!(by_hand(variable, &named, theirs), ordinary);
+        let (theirs, _ours) = UnixDatagram::pair().unwrap();
+        let theirs = OwnedFd::from(theirs);
+        let named = format!("0:{}", inode(&theirs));
+        assert_eq!(by_hand(variable, &named, theirs), ordinary);
     }
+    // The very one: nobody greets at its other end, so it ends without having run anything.
+    let (theirs, ours) = UnixStream::pair().unwrap();
+    drop(ours);
+    let theirs = OwnedFd::from(theirs);
+    let named = format!("0:{}", inode(&theirs));
+    assert_eq!(by_hand("MPFORK_LINK", &named, theirs), "");
 }
 
 #[test]

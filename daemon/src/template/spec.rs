@@ -4,7 +4,7 @@ use super::identity::{FileVersion, Identities, Identity, hex};
 use crate::config::TemplateConfig;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
-use mpfork_proto::v1::TemplateSpec;
+use mpfork_proto::v1::{OnPreloadError, TemplateSpec};
 use mpfork_sys::arguments::ROOM;
 use mpfork_sys::limits::Rlimit;
 use mpfork_transport::Connection;
@@ -35,6 +35,8 @@ pub(crate) struct Spec {
     pub(crate) env: Vec<CString>,
     /// Sorted by resource.
     pub(crate) rlimits: Vec<Rlimit>,
+    /// What becomes of the zygote when a preload fails.
+    pub(crate) on_preload_error: OnPreloadError,
     /// Hex SHA-256 of all of it, the user, and the program's identity.
     pub(crate) digest: String,
     pub(crate) identity: Identity,
@@ -123,7 +125,15 @@ impl Spec {
             .map(|set| variable("spec.env", &set.name, &set.value))
             .collect::<Result<_, _>>()?;
         let rlimits = mpfork_driver::state::rlimits("spec.rlimits", &spec.rlimits)?;
-        Self::new(
+        let on_preload_error = match OnPreloadError::try_from(spec.on_preload_error) {
+            Ok(OnPreloadError::Unspecified) => OnPreloadError::Fail,
+            Ok(known) => known,
+            Err(_) => {
+                let field = "spec.on_preload_error";
+                return Err(Problem::bad_request(field, "unknown value"));
+            }
+        };
+        let spec = Self::new(
             program,
             OsStr::from_bytes(&spec.program_path).into(),
             args,
@@ -131,7 +141,14 @@ impl Spec {
             env,
             rlimits,
             identities,
-        )
+        )?;
+        Ok(spec.with(on_preload_error))
+    }
+
+    fn with(mut self, on_preload_error: OnPreloadError) -> Self {
+        self.on_preload_error = on_preload_error;
+        self.digest = self.digest();
+        self
     }
 
     /// From the configuration; opens the program.
@@ -221,6 +238,7 @@ impl Spec {
             preloads,
             env,
             rlimits,
+            on_preload_error: OnPreloadError::Fail,
             digest: String::new(),
             room: if identity.takes_room { ROOM } else { 0 },
             identity,
@@ -257,6 +275,10 @@ impl Spec {
             part(&limit.resource.to_le_bytes());
             part(&limit.soft.to_le_bytes());
             part(&limit.hard.to_le_bytes());
+        }
+        // Added later: without it the digest is what it was.
+        if self.on_preload_error != OnPreloadError::Fail {
+            part(self.on_preload_error.as_str_name().as_bytes());
         }
         hex(&hash.finalize())
     }
@@ -331,7 +353,7 @@ mod tests {
 
     fn spec(change: impl Fn(&mut TemplateConfig)) -> Spec {
         let mut config = TemplateConfig {
-            program: PathBuf::from("/bin/sh"),
+            program: PathBuf::from("/proc/self/exe"),
             args: vec!["a".to_owned()],
             preloads: Some(vec!["p".to_owned()]),
             env: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
@@ -353,13 +375,12 @@ mod tests {
             spec(|c| c.preloads = Some(names.clone())).digest
         };
         assert_eq!(several(&["q", "p", "q"]), several(&["p", "q"]));
-        let changes: [fn(&mut TemplateConfig); 8] = [
+        let changes: [fn(&mut TemplateConfig); 7] = [
             |c| c.args = vec![],
             |c| c.args = vec!["a".to_owned(), "b".to_owned()],
             |c| c.preloads = None,
             |c| c.preloads = Some(vec![]),
             |c| c.env = BTreeMap::from([("A".to_owned(), "2".to_owned())]),
-            |c| c.program = PathBuf::from("/proc/self/exe"),
             |c| {
                 c.rlimits =
                     BTreeMap::from([("core".to_owned(), crate::config::RlimitConfig::Both(0))]);
@@ -376,5 +397,11 @@ mod tests {
             assert!(!seen.contains(&other));
             seen.push(other);
         }
+        for on_error in [OnPreloadError::Warn, OnPreloadError::Ignore] {
+            let other = spec(|_| {}).with(on_error).digest;
+            assert!(!seen.contains(&other));
+            seen.push(other);
+        }
+        assert_eq!(spec(|_| {}).with(OnPreloadError::Fail).digest, seen[0]);
     }
 }

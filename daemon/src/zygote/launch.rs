@@ -12,10 +12,9 @@ use mpfork_driver::failed;
 use mpfork_proto::link::zygote_frame::Frame;
 use mpfork_proto::link::{self as wire, supervisor_frame};
 use mpfork_proto::problem::Problem;
-use mpfork_proto::v1::{self, WarmProgress};
+use mpfork_proto::v1::{self, OnPreloadError, WarmProgress};
 use mpfork_sys::limits;
-use mpfork_sys::spawn::{LINK_NUMBER, Launch, spawn};
-use std::ffi::CString;
+use mpfork_sys::spawn::{Launch, spawn};
 use std::fs::File;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -99,9 +98,6 @@ fn execute<'a>(
     ours.set_nonblocking(true)?;
     let (read, write) = std::io::pipe()?;
     let null = File::open("/dev/null")?;
-    let mut env = spec.env.clone();
-    let link = format!("{}={LINK_NUMBER}", mpfork_proto::link::LINK_ENV);
-    env.push(CString::new(link)?);
     let capture = Capture::new(
         template.display.clone(),
         read.into(),
@@ -114,10 +110,11 @@ fn execute<'a>(
             program: spec.program.as_fd(),
             argv: &argv,
             room,
-            env: &env,
+            env: &spec.env,
             input: null.as_fd(),
             output: write.as_fd(),
             link: theirs.as_fd(),
+            variable: wire::LINK_ENV,
             door: None,
             session: true,
         })
@@ -188,11 +185,31 @@ impl Candidate<'_> {
         self.send(supervisor_frame::Frame::Preload(wire::Preload {
             names: spec.preloads.clone().unwrap_or_default(),
             all: spec.preloads.is_none(),
+            on_error: spec.on_preload_error.into(),
         }))
         .await?;
+        let ready = self.preload().await?;
+        let template = &self.template.display;
+        for failed in ready
+            .preloads
+            .iter()
+            .filter(|report| !report.error.is_empty())
+        {
+            let (preload, error) = (&failed.name, &failed.error);
+            if spec.on_preload_error == OnPreloadError::Warn {
+                tracing::warn!(
+                    template,
+                    preload,
+                    error,
+                    "a preload failed: served without it"
+                );
+            } else {
+                tracing::debug!(template, preload, error, "a preload failed, as it may");
+            }
+        }
         Ok(Greeted {
             functions: welcome.functions,
-            ready: self.preload().await?,
+            ready,
         })
     }
 
@@ -324,6 +341,7 @@ fn reports(reports: Vec<wire::PreloadReport>) -> Vec<v1::PreloadReport> {
     let convert = |report: wire::PreloadReport| v1::PreloadReport {
         name: report.name,
         time: report.time,
+        error: report.error,
     };
     reports.into_iter().map(convert).collect()
 }

@@ -65,16 +65,19 @@ pub fn rebuild(to: &std::path::Path) {
 /// When that can't be written.
 pub fn slow_to_tell(to: &std::path::Path, size: u64) {
     use std::os::unix::fs::PermissionsExt as _;
-    // The header, and one part to be loaded: all there is.
-    let mut elf = vec![0u8; 120];
+    // The header, one part to be loaded, and the note that it knows the protocol: all there is.
+    let mut elf = vec![0u8; 204];
     elf[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-    for (at, value) in [(16, 2u16), (18, 62), (52, 64), (54, 56), (56, 1), (58, 64)] {
+    for (at, value) in [(16, 2u16), (18, 62), (52, 64), (54, 56), (56, 2), (58, 64)] {
         elf[at..][..2].copy_from_slice(&value.to_le_bytes());
     }
-    for (at, value) in [(20, 1u32), (64, 1), (68, 5)] {
+    let note = [(176, 7u32), (180, 8), (184, 1), (196, 1)];
+    elf[188..194].copy_from_slice(b"mpfork");
+    let words = [(20, 1), (64, 1), (68, 5), (120, 4), (124, 4)];
+    for (at, value) in words.into_iter().chain(note) {
         elf[at..][..4].copy_from_slice(&value.to_le_bytes());
     }
-    for (at, value) in [(32, 64u64), (96, size), (104, size)] {
+    for (at, value) in [(32, 64u64), (96, size), (104, size), (128, 176), (152, 28)] {
         elf[at..][..8].copy_from_slice(&value.to_le_bytes());
     }
     let file = std::fs::File::create(to).unwrap();

@@ -14,6 +14,7 @@ mod preloads;
 mod process;
 mod relayed;
 mod runtimes;
+mod settings;
 mod start_methods;
 mod start_state;
 mod user;

@@ -15,7 +15,7 @@ pub(crate) async fn own_template(client: &TestClient) -> v1::Template {
     own.remove(0)
 }
 
-async fn templates(client: &TestClient) -> Vec<v1::Template> {
+pub(crate) async fn templates(client: &TestClient) -> Vec<v1::Template> {
     let request = v1::ListTemplatesRequest {};
     let answer = client.templates().list_templates(request).await.unwrap();
     let all = answer.into_inner().templates;

@@ -23,6 +23,13 @@ fn the_operator_chooses_the_default() {
 }
 
 #[test]
+fn the_crates_own_functions_are_the_default_contexts() {
+    check(|server| {
+        run(server, &["top-level"]);
+    });
+}
+
+#[test]
 fn the_default_context_works_as_the_one_asked_for() {
     check(|server| {
         // Nothing else in this process sets another method.

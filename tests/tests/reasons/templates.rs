@@ -96,10 +96,6 @@ pub(super) fn zygote_failed() {
         );
         let problem = faulty(&client, "silent", Reason::ZygoteFailed).await;
         assert!(problem.get("message").contains("2s"), "{problem:?}");
-        // A program that knows nothing of mpfork.
-        let program = std::path::Path::new("/bin/true");
-        let digest = client.register(program, &[]).await;
-        refused(client.warm(&digest).await, Reason::ZygoteFailed);
         // One that dies whenever it is to fork.
         let digest = client
             .test_template(&[("TEST_FAULT", "die-before-fork")])
@@ -127,6 +123,9 @@ pub(super) fn program_refused() {
             (file("set-uid", &elf, 0o4755), "set-user-id"),
             (daemon.folder().path().to_owned(), "no regular file"),
             ("/dev/null".into(), "no regular file"),
+            // Programs that know nothing of mpfork: they are not even executed.
+            ("/bin/sh".into(), "mpfork::freeze_support()"),
+            ("/bin/true".into(), "mpfork::freeze_support()"),
         ] {
             let registered = client.try_register(&path, template(&path, &[])).await;
             let problem = refused(registered, Reason::ProgramRefused);

@@ -80,6 +80,47 @@ fn the_feature_table_is_that_of_the_daemon() {
     check("features", &feature_table());
 }
 
+fn overrides_table() -> String {
+    let mut table = "| variable | what it is |\n| --- | --- |\n".to_owned();
+    for (name, what) in mpfork::__private::OVERRIDES {
+        table.push_str(&format!("| `{name}` | {what} |\n"));
+    }
+    table
+}
+
+#[test]
+fn the_tables_of_environment_overrides_are_those_of_the_crate() {
+    check("overrides", &overrides_table());
+    let commented: String = overrides_table()
+        .lines()
+        .map(|line| format!("//! {line}\n"))
+        .collect();
+    let front_page = read("client/src/lib.rs");
+    assert!(
+        front_page.contains(&commented),
+        "expected there:\n{commented}"
+    );
+}
+
+#[test]
+fn every_variable_that_the_crate_reads_is_in_the_table() {
+    let mut seen = Vec::new();
+    for path in super::sources::files("client/src", &["rs"]) {
+        let text = read(&path);
+        // Its tests set what they like.
+        let text = text.split("#[cfg(test)]").next().unwrap();
+        for quoted in text.split("\"MPFORK").skip(1) {
+            let end = quoted.find('"').unwrap();
+            seen.push(format!("MPFORK{}", &quoted[..end]));
+        }
+    }
+    assert!(seen.len() >= 2, "{seen:?}");
+    for name in seen {
+        let known = mpfork::__private::OVERRIDES.iter().any(|row| row.0 == name);
+        assert!(known, "{name} is not in client/src/overrides.rs");
+    }
+}
+
 #[test]
 fn its_configuration_is_valid() {
     let readme = read("README.md");

@@ -10,7 +10,8 @@ pub(crate) mod order;
 mod place;
 pub(crate) mod preload;
 
-pub use declared::declared_env;
+pub(crate) use declared::set_loaded;
+pub use declared::{Loaded, declared_env, declared_preloads, loaded};
 pub use function::Function;
 pub use hook::{Hook, HookError, HookFn, HookKind};
 pub use load::{Load, Progress};

@@ -6,15 +6,16 @@ use super::link::Link;
 use super::snapshot::{self, Snapshot};
 use crate::fault::Fault;
 use crate::panics;
-use crate::registry::hook;
 use crate::registry::load::{Listener, Progress};
 use crate::registry::order::{self, Declared as _, OrderError};
 use crate::registry::preload::{self, Declaration, PreloadItem};
+use crate::registry::{self, Loaded, hook};
 use crate::wire::Inbox;
 use crate::worker::flush;
 use mpfork_proto::link::{
     self, PreloadFailed, PreloadReport, Ready, supervisor_frame, zygote_frame,
 };
+use mpfork_proto::v1::OnPreloadError;
 use mpfork_sys::threads;
 use std::cell::Cell;
 use std::os::fd::{AsFd as _, RawFd};
@@ -48,7 +49,13 @@ pub(super) fn preload(
         }
     };
     let before = Snapshot::take(!chosen.is_empty());
-    let preloads = load_all(link, &chosen)?;
+    let on_error = request.on_error();
+    registry::set_loaded(Loaded {
+        names: request.names,
+        all: request.all,
+        on_error,
+    });
+    let preloads = load_all(link, &chosen, on_error)?;
     let after = Snapshot::take(!chosen.is_empty());
     flush();
     let kept = after.opened_since(&before);
@@ -82,7 +89,11 @@ fn choose(request: &link::Preload) -> Result<Vec<&'static PreloadItem>, OrderErr
     order::select(&sorted, &names)
 }
 
-fn load_all(link: &Link, chosen: &[&'static PreloadItem]) -> Result<Vec<PreloadReport>, Fatal> {
+fn load_all(
+    link: &Link,
+    chosen: &[&'static PreloadItem],
+    on_error: OnPreloadError,
+) -> Result<Vec<PreloadReport>, Fatal> {
     let total = u32::try_from(chosen.len()).unwrap_or(u32::MAX);
     let mut reports = Vec::with_capacity(chosen.len());
     for (index, item) in (0..).zip(chosen) {
@@ -96,8 +107,16 @@ fn load_all(link: &Link, chosen: &[&'static PreloadItem]) -> Result<Vec<PreloadR
         };
         link.send(zygote_frame::Frame::Progress(first.clone()), None)?;
         tell_of_aborts(link, item.name());
-        if let Err(error) = item.preload.load(&Progress::to(listener(link, first))) {
-            return Err(fail(link, failed(item.name(), error.fault())));
+        let mut error = String::new();
+        if let Err(failure) = item.preload.load(&Progress::to(listener(link, first))) {
+            match on_error {
+                OnPreloadError::Fail | OnPreloadError::Unspecified => {
+                    return Err(fail(link, failed(item.name(), failure.fault())));
+                }
+                OnPreloadError::Warn => eprintln!("mpfork: warning: {failure}"),
+                OnPreloadError::Ignore => {}
+            }
+            error = crate::fault::cut(&failure.to_string(), 1024);
         }
         if let Err(many) = threads::expect_single() {
             return Err(fail(
@@ -116,6 +135,7 @@ fn load_all(link: &Link, chosen: &[&'static PreloadItem]) -> Result<Vec<PreloadR
         reports.push(PreloadReport {
             name: item.name().to_owned(),
             time: begun.elapsed().try_into().ok(),
+            error,
         });
     }
     panics::tell_nobody();

@@ -3,8 +3,8 @@
 use super::{LIMIT, Outcome, PROBE, Start, Wire, Worker, ended, eventually, processes_of_session};
 use mpfork_proto::frame;
 use mpfork_proto::link::{
-    Exited, Fork, Hello, Preload, PreloadFailed, Progress, Ready, Shutdown, SupervisorFrame,
-    Welcome, ZygoteFrame, supervisor_frame, zygote_frame,
+    Exited, Fork, Hello, LINK_ENV, Preload, PreloadFailed, Progress, Ready, Shutdown,
+    SupervisorFrame, Welcome, ZygoteFrame, supervisor_frame, zygote_frame,
 };
 use mpfork_sys::pidfd;
 use mpfork_sys::spawn::{Launch, spawn};
@@ -36,9 +36,8 @@ impl Zygote {
         let null = File::open("/dev/null").unwrap();
         let (mut output, write) = std::io::pipe().unwrap();
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let env: Vec<CString> = ["MPFORK_LINK=3"]
+        let env: Vec<CString> = env
             .iter()
-            .chain(env)
             .map(|text| CString::new(*text).unwrap())
             .collect();
         let pid = spawn(&Launch {
@@ -49,6 +48,7 @@ impl Zygote {
             input: null.as_fd(),
             output: write.as_fd(),
             link: theirs.as_fd(),
+            variable: LINK_ENV,
             door: None,
             session: true,
         })
@@ -114,6 +114,7 @@ impl Zygote {
         self.preload_with(Preload {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             all: false,
+            on_error: 0,
         })
     }
 

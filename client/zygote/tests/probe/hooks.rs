@@ -1,7 +1,9 @@
 //! Hooks, and a supervisor to be killed.
 
 use mpfork_proto::frame::{self, FrameBuffer};
-use mpfork_proto::link::{Hello, Preload, SupervisorFrame, ZygoteFrame, supervisor_frame};
+use mpfork_proto::link::{
+    Hello, LINK_ENV, Preload, SupervisorFrame, ZygoteFrame, supervisor_frame,
+};
 use mpfork_sys::spawn::{Launch, spawn};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -108,10 +110,11 @@ fn try_supervise() -> Result<(), Box<dyn std::error::Error>> {
         program: program.as_fd(),
         argv: &[CString::new("probe")?],
         room: 0,
-        env: &[CString::new("MPFORK_LINK=3")?],
+        env: &[],
         input: null.as_fd(),
         output: null.as_fd(),
         link: theirs.as_fd(),
+        variable: LINK_ENV,
         door: None,
         session: true,
     })?;
@@ -124,6 +127,7 @@ fn try_supervise() -> Result<(), Box<dyn std::error::Error>> {
     let preload = Preload {
         names: vec!["slow".to_owned()],
         all: false,
+        on_error: 0,
     };
     for frame in [
         supervisor_frame::Frame::Hello(hello),

@@ -37,7 +37,14 @@ pub(crate) fn run() -> ExitCode {
     match args.as_slice() {
         ["offset"] => println!("{}", functions::offset()),
         ["lazy"] => preloads::use_lazily(),
-        ["environment"] => println!("{:?}", std::env::var_os("MPFORK_LINK")),
+        ["environment"] => {
+            let variable = std::env::var_os;
+            println!(
+                "{:?} {:?}",
+                variable("MPFORK_LINK"),
+                variable("MPFORK_WORKER")
+            );
+        }
         ["supervise"] => hooks::supervise(),
         other => eprintln!("no such thing: {other:?}"),
     }

@@ -134,7 +134,16 @@ pub(crate) fn template(template: &TemplateView) -> String {
         template.preload_seconds.map_or_else(String::new, duration),
     );
     for report in &template.preload_reports {
-        fact("", format!("{} {}", duration(report.seconds), report.name));
+        let time = duration(report.seconds);
+        fact(
+            "",
+            match &report.error {
+                Some(error) => {
+                    format!("{time} {}: failed, served without it: {error}", report.name)
+                }
+                None => format!("{time} {}", report.name),
+            },
+        );
     }
     if let (Some(rss), Some(pss), Some(private)) = (
         template.rss_bytes,

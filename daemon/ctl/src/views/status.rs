@@ -203,6 +203,7 @@ pub(crate) mod samples {
             preload_reports: vec![v1::PreloadReport {
                 name: "vocabulary".to_owned(),
                 time: duration(1305),
+                ..v1::PreloadReport::default()
             }],
             ..v1::Template::default()
         }

@@ -72,6 +72,8 @@ pub(crate) struct KeptView {
 pub(crate) struct PreloadView {
     pub(crate) name: String,
     pub(crate) seconds: f64,
+    /// Why it failed, when the zygote serves without it.
+    pub(crate) error: Option<String>,
 }
 
 impl LatencyView {
@@ -124,6 +126,7 @@ impl TemplateView {
         let reports = reports.map(|report| PreloadView {
             name: report.name,
             seconds: seconds!(report.time).unwrap_or_default(),
+            error: some(report.error),
         });
         Self {
             name: template.name,

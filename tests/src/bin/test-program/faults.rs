@@ -58,8 +58,8 @@ fn leave(code: i32) -> ! {
 
 /// Answers the greeting in a version of the link that nobody speaks.
 fn speak_another_version() -> ! {
-    let number = variable("MPFORK_LINK").and_then(|number| number.parse().ok());
-    if let Some(socket) = number.and_then(mpfork_sys::descriptors::adopt_socket) {
+    let link = std::env::var_os("MPFORK_LINK").unwrap_or_default();
+    if let Some(socket) = mpfork_sys::descriptors::adopt_named(&link) {
         let welcome = ZygoteFrame {
             descriptors: 0,
             frame: Some(zygote_frame::Frame::Welcome(Welcome {

@@ -11,6 +11,7 @@ mod hooks;
 mod owner;
 mod preloads;
 mod relayed;
+mod settings;
 mod start_methods;
 mod start_state;
 mod stdio;
@@ -125,6 +126,13 @@ fn main() -> ExitCode {
         ["owner", how, gate] => owner::start_and(how, gate),
         ["children"] => children::listed(),
         ["parent"] => children::their_parent(),
+        ["top-level"] => start_methods::top_level(),
+        ["chosen-preloads"] => settings::chosen_preloads(),
+        ["failing-preload", how] => settings::failing_preload(how),
+        ["executable", folder, other] => settings::executable(folder.as_ref(), other),
+        ["executable-of-environment", path, what] => {
+            settings::executable_of_the_environment(path.as_ref(), what);
+        }
         ["default-method", rest @ ..] => start_methods::default(rest),
         _ => panic!("can't do {words:?}"),
     }

@@ -56,11 +56,16 @@ mpfork::preload! {
 }
 
 mpfork::preload! {
-    static BROKEN: () = || match fault().as_str() {
+    pub(crate) static BROKEN: () = || match fault().as_str() {
         "broken" => Err(std::io::Error::other("there is nothing to load")),
         _ => Ok(()),
     };
     name = "broken",
+}
+
+/// Whether `numbers`, `total` and the one without a name are loaded.
+pub(crate) fn loaded() -> [bool; 3] {
+    [NUMBERS.is_loaded(), TOTAL.is_loaded(), KEPT.is_loaded()]
 }
 
 /// Whether the loads are there already, and what they gave.

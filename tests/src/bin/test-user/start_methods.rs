@@ -30,7 +30,62 @@ fn right(method: StartMethod, by_name: bool) {
     assert_eq!(made.unwrap().join().unwrap().as_deref(), Some("forkserver"));
 }
 
+/// The crate's own functions are those of the default context.
+pub(crate) fn top_level() {
+    assert_eq!(get_start_method(true), None);
+    assert_eq!(
+        mpfork::spawn(|n: u32| 2 * n, 21).unwrap().join().unwrap(),
+        42
+    );
+    assert_eq!(get_start_method(true), Some(StartMethod::ForkServer));
+    let registered = mpfork::spawn_registered::<u32>("double", &4_u32);
+    assert_eq!(registered.unwrap().join().unwrap(), 8);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let called = async {
+        let handle = mpfork::spawn_async(|n: u32| 2 * n, 3).await.unwrap();
+        handle.join_async().await.unwrap()
+    };
+    assert_eq!(runtime.unwrap().block_on(called), 6);
+    for (builder, code) in [
+        (
+            mpfork::process(|n: u8| std::process::ExitCode::from(n), 5),
+            5,
+        ),
+        (mpfork::process_registered("double", &1_u32), 0),
+        (mpfork::process_main(["in-main-ignored", "-"]), 1),
+    ] {
+        let mut process = builder.start().unwrap();
+        process.join(None).unwrap();
+        assert_eq!(process.exitcode(), Some(code));
+    }
+    let mut command = mpfork::command("false").start().unwrap();
+    command.join(None).unwrap();
+    assert_eq!(command.exitcode(), Some(1));
+}
+
+/// They say so where there is no default method.
+fn nothing_starts() {
+    let errors = [
+        mpfork::spawn(|| (), ()).map(drop),
+        mpfork::spawn_registered::<u32>("double", &4_u32).map(drop),
+        mpfork::process(|| (), ()).start().map(drop),
+        mpfork::process_registered("double", &1_u32)
+            .start()
+            .map(drop),
+        mpfork::process_main(["x"]).start().map(drop),
+        mpfork::command("true").start().map(drop),
+    ];
+    for error in errors.map(Result::unwrap_err) {
+        assert!(matches!(error, Error::NoStartMethod { .. }), "{error:?}");
+    }
+}
+
+mpfork::register!("double", |n: u32| 2 * n);
+
 fn wrong(name: &str) {
+    nothing_starts();
     for _ in 0..2 {
         assert_eq!(get_start_method(false), None);
         let error = get_context(None).unwrap_err();
