@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::embedded::first_reports;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::held;
 use crate::random;
 use crate::worker::{Place, Start, reaped_status};
 use mpfork_driver::control::Control;
@@ -17,11 +18,13 @@ use mpfork_sys::fork::{DespiteThreads, ForkError};
 use mpfork_sys::reactor::Readable;
 use mpfork_sys::{pidfd, wait};
 use mpfork_zygote::{ForkHereError, Forking, expect_alone, fork_here, groups};
+use rustix::process::Pid;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A worker that this process has forked.
 #[derive(Debug)]
@@ -63,9 +66,9 @@ pub(crate) struct Forked {
 /// Forks a worker.
 pub(crate) fn fork(context: &Context, start: &Start) -> Result<Forked, Error> {
     static COUNTER: AtomicU64 = AtomicU64::new(1);
-    check(start)?;
     reap_left(None);
     let assignable = Assignable::new(&start.request)?;
+    check(start, &assignable)?;
     let id = WorkerId {
         instance: instance(),
         counter: COUNTER.fetch_add(1, Ordering::Relaxed),
@@ -99,24 +102,41 @@ fn by_fit_thread(
     keep: bool,
     responsible: Option<DespiteThreads>,
 ) -> Result<i32, ForkHereError> {
+    let held = held::numbers();
     let forking = |alone| responsible.map_or(alone, Forking::DespiteThreads);
     if tokio::runtime::Handle::try_current().is_err() {
-        return fork_here(control, keep, forking(Forking::Alone));
+        return fork_here(control, keep, held, forking(Forking::Alone));
     }
     if responsible.is_none() {
         expect_alone()?;
     }
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("main".to_owned());
-        let fork = || fork_here(control, keep, forking(Forking::BesideMain));
+        let fork = || {
+            let forked = fork_here(control, keep, held, forking(Forking::BesideMain));
+            (forked, rustix::thread::gettid())
+        };
         match thread.spawn_scoped(scope, fork) {
             Ok(thread) => match thread.join() {
-                Ok(forked) => forked,
+                Ok((forked, thread)) => {
+                    wait_gone(thread);
+                    forked
+                }
                 Err(panic) => std::panic::resume_unwind(panic),
             },
             Err(error) => Err(ForkError::System(error).into()),
         }
     })
+}
+
+/// A thread outlives its join by some ten microseconds, and what it forked is told of its end.
+fn wait_gone(thread: Pid) {
+    const LINGER: Duration = Duration::from_secs(1);
+    let entry = format!("/proc/self/task/{}", thread.as_raw_nonzero());
+    let deadline = Instant::now() + LINGER;
+    while Path::new(&entry).exists() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_micros(20));
+    }
 }
 
 impl Child {
@@ -191,7 +211,14 @@ impl Child {
     }
 }
 
-fn check(start: &Start) -> Result<(), Error> {
+fn check(start: &Start, assignable: &Assignable) -> Result<(), Error> {
+    if let Some(function) = assignable.function_name() {
+        let functions = mpfork_zygote::functions()
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        failed::check_function(function, &crate::embedded::program_name(), &functions)?;
+    }
     let unsupported = |what: &str, why| {
         Err(Error::Unsupported {
             what: format!("{what} by start method fork"),

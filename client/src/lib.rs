@@ -118,6 +118,7 @@ mod exit;
 mod fd;
 mod freeze;
 mod handle;
+mod held;
 mod here;
 mod macros;
 mod method;

@@ -11,6 +11,7 @@ use crate::method::StartMethod;
 use crate::remote::{self, Remote};
 use crate::runtime::block_on;
 use crate::server::{Found, Server};
+use crate::session::current_runtime;
 use crate::standard;
 use mpfork_proto::v1::WorkerId;
 use mpfork_sys::pidfd;
@@ -63,6 +64,7 @@ const REAP_PERIOD: Duration = Duration::from_millis(10);
 impl Worker {
     /// Starts a worker by the context's start method.
     pub(crate) async fn start(context: &Context, mut start: Start) -> Result<Self, Error> {
+        current_runtime()?;
         // Directory, program and pidfd are opened on the way.
         let _held = standard::hold();
         match context.start_method() {
@@ -152,8 +154,14 @@ impl Worker {
                 },
                 Ok(exit) => exit,
             },
-            By::Embedded(supervised) => supervised.exited().await?,
-            By::Caller(child) => child.exited().await?,
+            By::Embedded(supervised) => {
+                current_runtime()?;
+                supervised.exited().await?
+            }
+            By::Caller(child) => {
+                current_runtime()?;
+                child.exited().await?
+            }
         };
         Ok(self.exit.get_or_init(|| exit))
     }

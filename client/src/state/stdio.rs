@@ -2,6 +2,7 @@
 
 use super::Source;
 use crate::error::Error;
+use crate::held;
 use std::io::{PipeReader, PipeWriter};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -61,8 +62,10 @@ impl Stdio {
                 let (reader, writer) =
                     std::io::pipe().map_err(|error| Error::system("making a pipe", error))?;
                 if number == 0 {
+                    held::note(&writer);
                     (given(reader.into()), Some(PipeEnd::Writer(writer)))
                 } else {
+                    held::note(&reader);
                     (given(writer.into()), Some(PipeEnd::Reader(reader)))
                 }
             }

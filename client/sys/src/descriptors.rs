@@ -64,13 +64,20 @@ pub fn adopt_named(text: &OsStr) -> Option<OwnedFd> {
 }
 
 fn inode_of(number: RawFd) -> Option<u64> {
+    file_at(number).map(|(_, inode)| inode)
+}
+
+/// Which file is open under a number: device and inode.
+#[must_use]
+pub fn file_at(number: RawFd) -> Option<(u64, u64)> {
     let mut status = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: fstat takes a number, which need not be open, and writes to the structure, which is ours.
     if unsafe { libc::fstat(number, status.as_mut_ptr()) } != 0 {
         return None;
     }
     // SAFETY: it succeeded, so the structure was filled.
-    Some(unsafe { status.assume_init() }.st_ino)
+    let status = unsafe { status.assume_init() };
+    Some((status.st_dev, status.st_ino))
 }
 
 fn option(number: RawFd, name: libc::c_int) -> Option<libc::c_int> {

@@ -8,8 +8,7 @@ use mpfork_sys::fork::{
     DespiteThreads, ForkError, Forked, fork, fork_beside_sleeping_main, fork_despite_threads,
 };
 use mpfork_sys::threads;
-use rustix::process::Signal;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 
 /// Why the calling process did not fork.
 #[derive(Debug, thiserror::Error)]
@@ -49,12 +48,17 @@ pub fn expect_alone() -> Result<(), ForkHereError> {
 
 /// Forks the calling process; returns the child's pid. The child takes its assignment from this socket
 /// and never returns: it must not be asked to go on with `main`. It is killed when this process ends
-/// before it, unless it is to be kept.
+/// before it, unless it is to be kept. What is open under the numbers named is the null device in it.
 ///
 /// # Errors
 /// When a before-fork hook fails, this process has other threads for which nobody takes the
 /// responsibility, or the system refuses.
-pub fn fork_here(control: OwnedFd, keep: bool, forking: Forking) -> Result<i32, ForkHereError> {
+pub fn fork_here(
+    control: OwnedFd,
+    keep: bool,
+    not_theirs: Vec<RawFd>,
+    forking: Forking,
+) -> Result<i32, ForkHereError> {
     let hooks = hook::all()?;
     for hook in &hooks.before_fork {
         hook::run(hook)?;
@@ -76,16 +80,12 @@ pub fn fork_here(control: OwnedFd, keep: bool, forking: Forking) -> Result<i32, 
             Ok(pid)
         }
         Forked::Child => {
-            if !keep {
-                let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
-                if rustix::process::getppid() != Some(parent) {
-                    mpfork_sys::exit::exit_now(1);
-                }
-            }
             worker::become_worker(Born {
                 control,
                 door: None,
-                kept: Kept::All,
+                kept: Kept::AllBut(not_theirs),
+                // Not now: the thread that has forked it may end before the process does.
+                dies_with: (!keep).then_some(parent),
                 tasks: Tasks::All,
                 zygote_group,
                 hooks,

@@ -29,6 +29,9 @@ macro_rules! tests {
     };
 }
 scenarios!(tests mpforkd);
+scenarios!(tests embedded);
+scenarios!(tests spawn);
+scenarios!(tests fork);
 
 /// The same in a program that aborts at panics, where that makes a difference.
 mod abort {
@@ -41,4 +44,7 @@ mod abort {
         };
     }
     tests!(mpforkd);
+    tests!(embedded);
+    tests!(spawn);
+    tests!(fork);
 }

@@ -107,8 +107,15 @@ impl Layout {
             }
         }
 
-        let Kept::These(kept) = &self.kept else {
-            return Ok(channel);
+        let kept = match &self.kept {
+            Kept::These(kept) => kept,
+            Kept::AllBut(numbers) => {
+                for number in numbers.iter().filter(|number| !self.is_taken(**number)) {
+                    let null = File::options().read(true).write(true).open("/dev/null")?;
+                    place(null.into(), *number)?;
+                }
+                return Ok(channel);
+            }
         };
         let mut stay: Vec<RawFd> = (0..=2).chain(self.placed.keys().copied()).collect();
         stay.extend(kept);

@@ -37,6 +37,8 @@ pub(crate) struct Born {
     /// By which it gets a link to its zygote, where that is a program's own.
     pub(crate) door: Option<OwnedFd>,
     pub(crate) kept: Kept,
+    /// The process by whose end it is killed, where no zygote sees to that.
+    pub(crate) dies_with: Option<rustix::process::Pid>,
     /// What the worker may be asked to do.
     pub(crate) tasks: Tasks,
     /// The zygote's process group.
@@ -51,8 +53,9 @@ pub(crate) struct Born {
 pub(crate) enum Kept {
     /// Those that the preloads opened.
     These(Vec<RawFd>),
-    /// All, as any forked process.
-    All,
+    /// All, as any forked process, but those under these numbers. They become the null device: the
+    /// process still has objects that take the numbers for theirs.
+    AllBut(Vec<RawFd>),
 }
 
 /// Why a worker can't start.
@@ -104,6 +107,8 @@ pub(crate) fn prepare() {
 
 /// What a process that was executed as a worker has.
 pub(crate) fn executed(control: OwnedFd, tasks: Tasks) -> Born {
+    // What its zygote's spawning left ignored. Refused by a filter, they stay so.
+    let _ = mpfork_sys::signals::reset_internal();
     prepare();
     let hooks = hook::all().unwrap_or_else(|error| {
         report::start_failed(&control, StartError::bad("hooks", error.to_string()));
@@ -113,6 +118,7 @@ pub(crate) fn executed(control: OwnedFd, tasks: Tasks) -> Born {
         control,
         door: adopt_datagram_socket(DOOR_NUMBER),
         kept: Kept::These(Vec::new()),
+        dies_with: None,
         tasks,
         // Its zygote's: it left that when it was executed.
         zygote_group: rustix::process::getppid().map_or(Pid::this(), |parent| {
@@ -130,6 +136,17 @@ pub(crate) fn refuse(control: BorrowedFd<'_>, threads: &ManyThreads) {
         threads.names.join(", ")
     );
     report::start_failed(&control, StartError::bad("program", message));
+}
+
+/// Has the system kill this process when its parent ends.
+fn die_with(parent: Option<rustix::process::Pid>) {
+    let Some(parent) = parent else { return };
+    // Refused by a filter: then it outlives its parent.
+    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    // It may have ended before the system was asked.
+    if rustix::process::getppid() != Some(parent) {
+        exit_now(NOT_STARTED);
+    }
 }
 
 /// Makes the process the worker it was forked to be. Returns when that is to go on with `main`.
@@ -151,7 +168,10 @@ pub(crate) fn become_worker(born: Born) {
     }
     let prepared =
         assignment::receive(&own.control, born.tasks).and_then(|assignment| match assignment {
-            Some(assignment) => state::apply(assignment, place, &mut own),
+            Some(assignment) => {
+                die_with(born.dies_with);
+                state::apply(assignment, place, &mut own)
+            }
             // Nobody is left who wants this worker.
             None => exit_now(NOT_STARTED),
         });
