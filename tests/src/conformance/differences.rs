@@ -17,6 +17,12 @@ pub struct Difference {
 /// All of them.
 pub const DIFFERENCES: &[Difference] = &[
     Difference {
+        name: "freeze_support",
+        what: "a program that has not called `freeze_support()`",
+        usually: "can start commands only: `Error::NotFrozen`",
+        others: &[("fork", "can start everything")],
+    },
+    Difference {
         name: "preloads",
         what: "what `preload!` declares",
         usually: "is loaded when the process begins",
