@@ -28,6 +28,9 @@ macro_rules! tests {
         }
     };
 }
+scenarios!(tests fork);
+scenarios!(tests spawn);
+scenarios!(tests embedded);
 scenarios!(tests mpforkd);
 
 /// The same in a program that aborts at panics, where that makes a difference.
@@ -40,5 +43,8 @@ mod abort {
             }
         };
     }
+    tests!(fork);
+    tests!(spawn);
+    tests!(embedded);
     tests!(mpforkd);
 }
