@@ -11,11 +11,12 @@ use crate::method::StartMethod;
 use crate::remote::{self, Remote};
 use crate::runtime::block_on;
 use crate::server::{Found, Server};
+use crate::session::current_runtime;
 use crate::standard;
 use mpfork_proto::v1::WorkerId;
 use mpfork_sys::pidfd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, RawFd};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -34,6 +35,8 @@ pub(crate) struct Start {
     pub(crate) place: Place,
     pub(crate) request: WorkerRequest,
     pub(crate) detached: bool,
+    /// The caller's ends of the worker's pipes and of its channel.
+    pub(crate) callers: Vec<RawFd>,
 }
 
 #[derive(Debug)]
@@ -63,6 +66,7 @@ const REAP_PERIOD: Duration = Duration::from_millis(10);
 impl Worker {
     /// Starts a worker by the context's start method.
     pub(crate) async fn start(context: &Context, mut start: Start) -> Result<Self, Error> {
+        current_runtime()?;
         // Directory, program and pidfd are opened on the way.
         let _held = standard::hold();
         match context.start_method() {

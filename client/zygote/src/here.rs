@@ -8,8 +8,7 @@ use mpfork_sys::fork::{
     DespiteThreads, ForkError, Forked, fork, fork_beside_sleeping_main, fork_despite_threads,
 };
 use mpfork_sys::threads;
-use rustix::process::Signal;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 
 /// Why the calling process did not fork.
 #[derive(Debug, thiserror::Error)]
@@ -49,12 +48,19 @@ pub fn expect_alone() -> Result<(), ForkHereError> {
 
 /// Forks the calling process; returns the child's pid. The child takes its assignment from this socket
 /// and never returns: it must not be asked to go on with `main`. It is killed when this process ends
-/// before it, unless it is to be kept.
+/// before it, unless it is to be kept; for that the assignment must not be sent before the calling thread
+/// has ended, when that was made to fork. These descriptors, the caller's ends of what the two share, it
+/// closes: else it would wait for itself at their end.
 ///
 /// # Errors
 /// When a before-fork hook fails, this process has other threads for which nobody takes the
 /// responsibility, or the system refuses.
-pub fn fork_here(control: OwnedFd, keep: bool, forking: Forking) -> Result<i32, ForkHereError> {
+pub fn fork_here(
+    control: OwnedFd,
+    keep: bool,
+    forking: Forking,
+    callers: &[RawFd],
+) -> Result<i32, ForkHereError> {
     let hooks = hook::all()?;
     for hook in &hooks.before_fork {
         hook::run(hook)?;
@@ -76,11 +82,9 @@ pub fn fork_here(control: OwnedFd, keep: bool, forking: Forking) -> Result<i32, 
             Ok(pid)
         }
         Forked::Child => {
-            if !keep {
-                let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
-                if rustix::process::getppid() != Some(parent) {
-                    mpfork_sys::exit::exit_now(1);
-                }
+            for number in callers {
+                // Whoever owns them here is never heard of again: this does not return.
+                let _ = nix::unistd::close(*number);
             }
             worker::become_worker(Born {
                 control,
@@ -90,6 +94,7 @@ pub fn fork_here(control: OwnedFd, keep: bool, forking: Forking) -> Result<i32, 
                 zygote_group,
                 hooks,
                 spare: false,
+                owner: (!keep).then_some(parent),
             });
             // Only a worker that goes on with `main` comes here, which is not asked of this one.
             mpfork_sys::exit::exit_now(1)

@@ -23,7 +23,8 @@ impl Function {
 inventory::collect!(Function);
 
 /// The names of all registered functions, sorted.
-pub(crate) fn names() -> Vec<&'static str> {
+#[must_use]
+pub fn names() -> Vec<&'static str> {
     let mut names: Vec<_> = inventory::iter::<Function>()
         .map(|function| function.name)
         .collect();

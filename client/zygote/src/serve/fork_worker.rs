@@ -100,6 +100,7 @@ impl Zygote {
         let failed = match made {
             Ok(Side::Child) => {
                 return Ok(Some(Born {
+                    owner: None,
                     control: socket,
                     door: self.peers.door.take().map(|door| door.outside),
                     kept: Kept::These(std::mem::take(&mut self.kept)),

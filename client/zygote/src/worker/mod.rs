@@ -44,6 +44,8 @@ pub(crate) struct Born {
     pub(crate) hooks: &'static Hooks,
     /// Its assignment is still to come: it gets ready meanwhile.
     pub(crate) spare: bool,
+    /// The process with which it is to end, where nobody else sees to that.
+    pub(crate) owner: Option<rustix::process::Pid>,
 }
 
 /// Which descriptors a worker keeps of those it was born with.
@@ -104,6 +106,8 @@ pub(crate) fn prepare() {
 
 /// What a process that was executed as a worker has.
 pub(crate) fn executed(control: OwnedFd, tasks: Tasks) -> Born {
+    // What a filter refuses here is as it was inherited.
+    let _ = mpfork_sys::signals::reset_internal();
     prepare();
     let hooks = hook::all().unwrap_or_else(|error| {
         report::start_failed(&control, StartError::bad("hooks", error.to_string()));
@@ -120,6 +124,17 @@ pub(crate) fn executed(control: OwnedFd, tasks: Tasks) -> Born {
         }),
         hooks,
         spare: false,
+        owner: None,
+    }
+}
+
+/// Has the system kill this process when its parent ends. It means the parent's thread that forked, and
+/// that may have been made for this alone: whoever sends the assignment does so once that is gone.
+fn end_with(owner: rustix::process::Pid) {
+    let signal = rustix::process::Signal::KILL;
+    let _ = rustix::process::set_parent_process_death_signal(Some(signal));
+    if rustix::process::getppid() != Some(owner) {
+        exit_now(NOT_STARTED);
     }
 }
 
@@ -146,12 +161,16 @@ pub(crate) fn become_worker(born: Born) {
         kept: born.kept,
         zygote_group: born.zygote_group,
     };
+    let owner = born.owner;
     if born.spare {
         rehearse::rehearse();
     }
     let prepared =
         assignment::receive(&own.control, born.tasks).and_then(|assignment| match assignment {
-            Some(assignment) => state::apply(assignment, place, &mut own),
+            Some(assignment) => {
+                owner.into_iter().for_each(end_with);
+                state::apply(assignment, place, &mut own)
+            }
             // Nobody is left who wants this worker.
             None => exit_now(NOT_STARTED),
         });
