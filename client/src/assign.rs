@@ -13,7 +13,7 @@ use std::os::fd::OwnedFd;
 #[derive(Debug)]
 pub(crate) struct Assignable {
     pub(crate) start: Start,
-    descriptors: Vec<OwnedFd>,
+    pub(crate) descriptors: Vec<OwnedFd>,
     pub(crate) command: bool,
 }
 

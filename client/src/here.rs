@@ -18,13 +18,12 @@ use mpfork_sys::fork::{DespiteThreads, ForkError};
 use mpfork_sys::reactor::Readable;
 use mpfork_sys::{pidfd, wait};
 use mpfork_zygote::{ForkHereError, Forking, expect_alone, fork_here, groups};
-use rustix::process::Pid;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::collections::HashSet;
+use std::os::fd::{AsFd as _, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A worker that this process has forked.
 #[derive(Debug)]
@@ -66,9 +65,13 @@ pub(crate) struct Forked {
 /// Forks a worker.
 pub(crate) fn fork(context: &Context, start: &Start) -> Result<Forked, Error> {
     static COUNTER: AtomicU64 = AtomicU64::new(1);
+    check(start)?;
     reap_left(None);
     let assignable = Assignable::new(&start.request)?;
-    check(start, &assignable)?;
+    if let Some(function) = assignable.function_name() {
+        let program = crate::embedded::program_name();
+        failed::check_function(function, &program, &registered())?;
+    }
     let id = WorkerId {
         instance: instance(),
         counter: COUNTER.fetch_add(1, Ordering::Relaxed),
@@ -77,7 +80,10 @@ pub(crate) fn fork(context: &Context, start: &Start) -> Result<Forked, Error> {
         Control::sockets().map_err(|error| Error::system("making a worker's socket", error))?;
     let keep = assignable.start.keep || start.detached;
     let begun = Instant::now();
-    let pid = by_fit_thread(theirs, keep, context.despite_threads()).map_err(not_forked)?;
+    let copies = assignable.descriptors.iter().map(AsRawFd::as_raw_fd);
+    let callers: Vec<RawFd> = start.callers.iter().copied().chain(copies).collect();
+    let forked = by_fit_thread(theirs, keep, context.despite_threads(), &callers);
+    let pid = forked.map_err(not_forked)?;
     // Not waited for yet, so the pid is its own. Without a pidfd its socket is closed, by which it ends.
     let pidfd =
         pidfd::open(pid).map_err(|error| Error::system("opening a worker's pidfd", error))?;
@@ -101,42 +107,41 @@ fn by_fit_thread(
     control: OwnedFd,
     keep: bool,
     responsible: Option<DespiteThreads>,
+    callers: &[RawFd],
 ) -> Result<i32, ForkHereError> {
     let held = held::numbers();
     let forking = |alone| responsible.map_or(alone, Forking::DespiteThreads);
     if tokio::runtime::Handle::try_current().is_err() {
-        return fork_here(control, keep, held, forking(Forking::Alone));
+        return fork_here(control, keep, forking(Forking::Alone), callers, held);
     }
     if responsible.is_none() {
         expect_alone()?;
     }
-    std::thread::scope(|scope| {
+    let (thread, forked) = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("main".to_owned());
         let fork = || {
-            let forked = fork_here(control, keep, held, forking(Forking::BesideMain));
-            (forked, rustix::thread::gettid())
+            let forked = fork_here(control, keep, forking(Forking::BesideMain), callers, held);
+            (rustix::thread::gettid(), forked)
         };
         match thread.spawn_scoped(scope, fork) {
             Ok(thread) => match thread.join() {
-                Ok((forked, thread)) => {
-                    wait_gone(thread);
-                    forked
-                }
+                Ok((thread, forked)) => (Some(thread), forked),
                 Err(panic) => std::panic::resume_unwind(panic),
             },
-            Err(error) => Err(ForkError::System(error).into()),
+            Err(error) => (None, Err(ForkError::System(error).into())),
         }
-    })
+    });
+    // To the system the child is that thread's until it is quite gone, which is a moment after the join.
+    if let Some(thread) = thread {
+        mpfork_sys::threads::wait_until_gone(thread.as_raw_nonzero().get());
+    }
+    forked
 }
 
-/// A thread outlives its join by some ten microseconds, and what it forked is told of its end.
-fn wait_gone(thread: Pid) {
-    const LINGER: Duration = Duration::from_secs(1);
-    let entry = format!("/proc/self/task/{}", thread.as_raw_nonzero());
-    let deadline = Instant::now() + LINGER;
-    while Path::new(&entry).exists() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_micros(20));
-    }
+/// The functions that this program has registered.
+fn registered() -> HashSet<String> {
+    let names = mpfork_zygote::function_names().into_iter();
+    names.map(str::to_owned).collect()
 }
 
 impl Child {
@@ -211,14 +216,7 @@ impl Child {
     }
 }
 
-fn check(start: &Start, assignable: &Assignable) -> Result<(), Error> {
-    if let Some(function) = assignable.function_name() {
-        let functions = mpfork_zygote::functions()
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
-        failed::check_function(function, &crate::embedded::program_name(), &functions)?;
-    }
+fn check(start: &Start) -> Result<(), Error> {
     let unsupported = |what: &str, why| {
         Err(Error::Unsupported {
             what: format!("{what} by start method fork"),

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::state::{PipeEnd, Stdio};
 use crate::worker::{Place, Start};
 use std::io::{PipeReader, PipeWriter};
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 /// A process that is being described.
@@ -26,6 +27,14 @@ pub(crate) struct Pipes {
     pub(crate) stdin: Option<PipeWriter>,
     pub(crate) stdout: Option<PipeReader>,
     pub(crate) stderr: Option<PipeReader>,
+}
+
+impl Pipes {
+    fn numbers(&self) -> Vec<RawFd> {
+        let input = self.stdin.iter().map(AsRawFd::as_raw_fd);
+        let output = [&self.stdout, &self.stderr].into_iter().flatten();
+        input.chain(output.map(AsRawFd::as_raw_fd)).collect()
+    }
 }
 
 impl Options {
@@ -76,6 +85,7 @@ impl Options {
             place,
             request,
             detached: self.detached,
+            callers: pipes.numbers(),
         };
         Ok((start, pipes))
     }

@@ -14,7 +14,7 @@ use crate::worker::{Place, Start, Worker};
 use mpfork_proto::v1::WorkerId;
 use rustix::process::Signal;
 use std::io::{PipeReader, PipeWriter};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +64,11 @@ struct Own {
 }
 
 impl Described {
+    /// The caller's end of the worker's channel, which a forked worker must not have.
+    pub(crate) fn keeps(&mut self, end: &impl AsRawFd) {
+        self.start.callers.push(end.as_raw_fd());
+    }
+
     pub(crate) fn new(
         context: Context,
         options: Options,

@@ -110,7 +110,8 @@ impl Context {
         })?;
         let mut options = Options::new(StartState::capture());
         options.name = Some(name);
-        let described = Described::new(self.clone(), options, Place::OwnTemplate, task)?;
+        let mut described = Described::new(self.clone(), options, Place::OwnTemplate, task)?;
+        described.keeps(&channel);
         Ok((described, channel))
     }
 }

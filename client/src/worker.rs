@@ -16,7 +16,7 @@ use crate::standard;
 use mpfork_proto::v1::WorkerId;
 use mpfork_sys::pidfd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, RawFd};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,8 @@ pub(crate) struct Start {
     pub(crate) place: Place,
     pub(crate) request: WorkerRequest,
     pub(crate) detached: bool,
+    /// The caller's ends of the worker's pipes and of its channel.
+    pub(crate) callers: Vec<RawFd>,
 }
 
 #[derive(Debug)]

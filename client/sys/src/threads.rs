@@ -54,6 +54,15 @@ pub fn is_single() -> bool {
     }
 }
 
+/// Waits until a thread of this process that is ending is gone, up to a second.
+pub fn wait_until_gone(thread: i32) {
+    let entry = format!("/proc/self/task/{thread}");
+    let deadline = Instant::now() + LINGER;
+    while std::fs::metadata(&entry).is_ok() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_micros(50));
+    }
+}
+
 /// Checks that the main thread is asleep, and the only thread besides the calling one; it gets up to a
 /// second.
 ///

@@ -48,7 +48,10 @@ pub fn expect_alone() -> Result<(), ForkHereError> {
 
 /// Forks the calling process; returns the child's pid. The child takes its assignment from this socket
 /// and never returns: it must not be asked to go on with `main`. It is killed when this process ends
-/// before it, unless it is to be kept. What is open under the numbers named is the null device in it.
+/// before it, unless it is to be kept; for that the assignment must not be sent before the calling thread
+/// has ended, when that was made to fork. These descriptors, the caller's ends of what the two share, it
+/// closes: else it would wait for itself at their end. Of what other processes share with the caller the
+/// caller's ends, `others`, are the null device in it.
 ///
 /// # Errors
 /// When a before-fork hook fails, this process has other threads for which nobody takes the
@@ -56,8 +59,9 @@ pub fn expect_alone() -> Result<(), ForkHereError> {
 pub fn fork_here(
     control: OwnedFd,
     keep: bool,
-    not_theirs: Vec<RawFd>,
     forking: Forking,
+    callers: &[RawFd],
+    others: Vec<RawFd>,
 ) -> Result<i32, ForkHereError> {
     let hooks = hook::all()?;
     for hook in &hooks.before_fork {
@@ -80,16 +84,19 @@ pub fn fork_here(
             Ok(pid)
         }
         Forked::Child => {
+            for number in callers {
+                // Whoever owns them here is never heard of again: this does not return.
+                let _ = nix::unistd::close(*number);
+            }
             worker::become_worker(Born {
                 control,
                 door: None,
-                kept: Kept::AllBut(not_theirs),
-                // Not now: the thread that has forked it may end before the process does.
-                dies_with: (!keep).then_some(parent),
+                kept: Kept::AllBut(others),
                 tasks: Tasks::All,
                 zygote_group,
                 hooks,
                 spare: false,
+                owner: (!keep).then_some(parent),
             });
             // Only a worker that goes on with `main` comes here, which is not asked of this one.
             mpfork_sys::exit::exit_now(1)

@@ -37,7 +37,7 @@ pub use fault::{BoxError, Fault};
 pub use freeze::{FreezeError, Role, freeze_support, serve_if_asked, was_called};
 pub use here::{ForkHereError, Forking, expect_alone, fork_here};
 pub use mpfork_sys::entry::{Entry, Failed, FailedKind, Returned};
-pub use registry::functions;
+pub use registry::function_names;
 pub use registry::{
     HookError, Load, Loaded, OrderError, Preload, PreloadError, Progress, declared_env,
     declared_preloads, loaded,

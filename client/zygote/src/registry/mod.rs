@@ -12,7 +12,7 @@ pub(crate) mod preload;
 
 pub(crate) use declared::set_loaded;
 pub use declared::{Loaded, declared_env, declared_preloads, loaded};
-pub use function::{Function, names as functions};
+pub use function::{Function, names as function_names};
 pub use hook::{Hook, HookError, HookFn, HookKind};
 pub use load::{Load, Progress};
 pub use order::OrderError;

@@ -103,7 +103,7 @@ impl Zygote {
                     control: socket,
                     door: self.peers.door.take().map(|door| door.outside),
                     kept: Kept::These(std::mem::take(&mut self.kept)),
-                    dies_with: None,
+                    owner: None,
                     tasks: self.tasks,
                     zygote_group: self.group,
                     hooks: self.hooks,

@@ -37,8 +37,6 @@ pub(crate) struct Born {
     /// By which it gets a link to its zygote, where that is a program's own.
     pub(crate) door: Option<OwnedFd>,
     pub(crate) kept: Kept,
-    /// The process by whose end it is killed, where no zygote sees to that.
-    pub(crate) dies_with: Option<rustix::process::Pid>,
     /// What the worker may be asked to do.
     pub(crate) tasks: Tasks,
     /// The zygote's process group.
@@ -46,6 +44,8 @@ pub(crate) struct Born {
     pub(crate) hooks: &'static Hooks,
     /// Its assignment is still to come: it gets ready meanwhile.
     pub(crate) spare: bool,
+    /// The process with which it is to end, where nobody else sees to that.
+    pub(crate) owner: Option<rustix::process::Pid>,
 }
 
 /// Which descriptors a worker keeps of those it was born with.
@@ -107,7 +107,7 @@ pub(crate) fn prepare() {
 
 /// What a process that was executed as a worker has.
 pub(crate) fn executed(control: OwnedFd, tasks: Tasks) -> Born {
-    // What its zygote's spawning left ignored. Refused by a filter, they stay so.
+    // What a filter refuses here is as it was inherited.
     let _ = mpfork_sys::signals::reset_internal();
     prepare();
     let hooks = hook::all().unwrap_or_else(|error| {
@@ -118,7 +118,6 @@ pub(crate) fn executed(control: OwnedFd, tasks: Tasks) -> Born {
         control,
         door: adopt_datagram_socket(DOOR_NUMBER),
         kept: Kept::These(Vec::new()),
-        dies_with: None,
         tasks,
         // Its zygote's: it left that when it was executed.
         zygote_group: rustix::process::getppid().map_or(Pid::this(), |parent| {
@@ -126,6 +125,17 @@ pub(crate) fn executed(control: OwnedFd, tasks: Tasks) -> Born {
         }),
         hooks,
         spare: false,
+        owner: None,
+    }
+}
+
+/// Has the system kill this process when its parent ends. It means the parent's thread that forked, and
+/// that may have been made for this alone: whoever sends the assignment does so once that is gone.
+fn end_with(owner: rustix::process::Pid) {
+    let signal = rustix::process::Signal::KILL;
+    let _ = rustix::process::set_parent_process_death_signal(Some(signal));
+    if rustix::process::getppid() != Some(owner) {
+        exit_now(NOT_STARTED);
     }
 }
 
@@ -136,17 +146,6 @@ pub(crate) fn refuse(control: BorrowedFd<'_>, threads: &ManyThreads) {
         threads.names.join(", ")
     );
     report::start_failed(&control, StartError::bad("program", message));
-}
-
-/// Has the system kill this process when its parent ends.
-fn die_with(parent: Option<rustix::process::Pid>) {
-    let Some(parent) = parent else { return };
-    // Refused by a filter: then it outlives its parent.
-    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
-    // It may have ended before the system was asked.
-    if rustix::process::getppid() != Some(parent) {
-        exit_now(NOT_STARTED);
-    }
 }
 
 /// Makes the process the worker it was forked to be. Returns when that is to go on with `main`.
@@ -163,13 +162,14 @@ pub(crate) fn become_worker(born: Born) {
         kept: born.kept,
         zygote_group: born.zygote_group,
     };
+    let owner = born.owner;
     if born.spare {
         rehearse::rehearse();
     }
     let prepared =
         assignment::receive(&own.control, born.tasks).and_then(|assignment| match assignment {
             Some(assignment) => {
-                die_with(born.dies_with);
+                owner.into_iter().for_each(end_with);
                 state::apply(assignment, place, &mut own)
             }
             // Nobody is left who wants this worker.

@@ -8,9 +8,6 @@ use rustix::fs::Mode;
 use rustix::thread::CpuSet;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-/// Ignored by Rust's runtime.
-const SIGPIPE: u32 = nix::sys::signal::Signal::SIGPIPE as u32;
-
 /// Where a worker was born.
 pub(super) struct Place {
     pub(super) kept: Kept,
@@ -33,7 +30,6 @@ pub(super) fn apply(
     } = assignment;
     let command = matches!(task, Task::Command(_));
     // What preloads opened belongs to the program; a command is another.
-    let forked_by_caller = matches!(place.kept, Kept::AllBut(_));
     let kept = match place.kept {
         Kept::These(_) if command => Kept::These(Vec::new()),
         kept => kept,
@@ -68,8 +64,6 @@ pub(super) fn apply(
     not_applied.extend(match task {
         Task::Command(_) => signals::set_dispositions(&state.ignored_signals),
         Task::Main => signals::ignore(&state.ignored_signals),
-        // What the calling process ignores is the calling program's matter.
-        Task::Function(_) if forked_by_caller => signals::set_dispositions(&[SIGPIPE]),
         Task::Function(_) => Vec::new(),
     });
     not_applied.extend(signals::set_mask(&state.blocked_signals)?);
