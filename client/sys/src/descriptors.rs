@@ -143,6 +143,20 @@ pub fn place(descriptor: OwnedFd, number: RawFd) -> io::Result<()> {
     }
 }
 
+/// As [`place`], with close-on-exec: what is open under the number is hidden from this process, and is
+/// not for those it executes.
+///
+/// # Errors
+/// As [`place`].
+pub fn cover(descriptor: OwnedFd, number: RawFd) -> io::Result<()> {
+    place(descriptor, number)?;
+    // SAFETY: F_SETFD takes a number; it was just made one that is open.
+    match unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Closes every descriptor but those named.
 ///
 /// For a new process that lays out its descriptors: nothing in it may use the others any more.

@@ -3,7 +3,7 @@
 
 use super::{Kept, Own, StartError};
 use mpfork_proto::link::assigned_state::Placed;
-use mpfork_sys::descriptors::{close_all_but, place};
+use mpfork_sys::descriptors::{close_all_but, cover, place};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -112,7 +112,7 @@ impl Layout {
             Kept::AllBut(numbers) => {
                 for number in numbers.iter().filter(|number| !self.is_taken(**number)) {
                     let null = File::options().read(true).write(true).open("/dev/null")?;
-                    place(null.into(), *number)?;
+                    cover(null.into(), *number)?;
                 }
                 return Ok(channel);
             }
