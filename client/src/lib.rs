@@ -99,6 +99,7 @@
 //! | --- | --- |
 //! | `MPFORK_START_METHOD` | the default start method, where the program sets none: one of the platform's |
 //! | `MPFORK_EXECUTABLE` | the program that zygotes and processes are executed from, where the program sets none |
+//! | `MPFORK_SERVER` | which server start method `forkserver` uses, where the program does not say: `any`, `mpforkd` or `embedded` |
 //! | `MPFORKD_SOCKET` | the socket of mpforkd, where the program names none |
 #![forbid(unsafe_code)]
 

@@ -127,6 +127,7 @@ fn main() -> ExitCode {
         ["owner", how, gate] => owner::start_and(how, gate),
         ["children"] => children::listed(),
         ["parent"] => children::their_parent(),
+        ["fallback"] => start_methods::fallback(),
         ["top-level"] => start_methods::top_level(),
         ["chosen-preloads"] => settings::chosen_preloads(),
         ["failing-preload", how] => settings::failing_preload(how),
