@@ -161,6 +161,24 @@ pub use fd::Fd;
 pub use freeze::freeze_support;
 pub use handle::Handle;
 pub use method::{StartMethod, UnknownStartMethod, get_all_start_methods};
+/// Calls [`freeze_support`] first thing in `main`. For an async `main` it goes above the attribute of
+/// the runtime, whose threads a zygote must not have.
+///
+/// ```
+/// #[mpfork::main]
+/// #[tokio::main]
+/// async fn main() -> Result<(), mpfork::Error> {
+///     // ...
+///     Ok(())
+/// }
+/// ```
+///
+/// Without a runtime an async `main` is refused:
+/// ```compile_fail
+/// #[mpfork::main]
+/// async fn main() {}
+/// ```
+pub use mpfork_macros::main;
 pub use mpfork_proto::problem::Problem;
 pub use mpfork_proto::reason::Reason;
 pub use mpfork_proto::v1::WorkerId;
