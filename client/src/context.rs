@@ -233,6 +233,12 @@ mod tests {
     use crate::get_context;
 
     #[test]
+    fn contexts_are_shared_freely() {
+        fn shared<T: Clone + Send + Sync + 'static>(_: &T) {}
+        shared(&get_context(StartMethod::Spawn).unwrap());
+    }
+
+    #[test]
     fn a_context_stays_bound_to_its_start_method() {
         for method in crate::get_all_start_methods() {
             let ctx = get_context(*method).unwrap();

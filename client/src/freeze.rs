@@ -12,7 +12,8 @@ use std::ffi::OsString;
 /// it returns, and [`std::env::args`] gives the worker's arguments (see [`args_os`](crate::args_os)). In
 /// a program started as any other it only notes that it was called.
 ///
-/// Mirrors `multiprocessing.freeze_support()`.
+/// Mirrors `multiprocessing.freeze_support()`. [`#[mpfork::main]`](crate::main) calls it ahead of an async
+/// `main`'s runtime.
 ///
 /// When the process was to become a zygote and can't, because it has threads already, it says so to
 /// mpforkd and ends with 1.

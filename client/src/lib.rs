@@ -106,6 +106,7 @@
 //! | --- | --- |
 //! | `MPFORK_START_METHOD` | the default start method, where the program sets none: one of the platform's |
 //! | `MPFORK_EXECUTABLE` | the program that zygotes and processes are executed from, where the program sets none |
+//! | `MPFORK_SERVER` | which server start method `forkserver` uses, where the program does not say: `any`, `mpforkd` or `embedded` |
 //! | `MPFORKD_SOCKET` | the socket of mpforkd, where the program names none |
 #![forbid(unsafe_code)]
 
@@ -167,6 +168,24 @@ pub use fd::Fd;
 pub use freeze::freeze_support;
 pub use handle::Handle;
 pub use method::{StartMethod, UnknownStartMethod, get_all_start_methods};
+/// Calls [`freeze_support`] first thing in `main`. For an async `main` it goes above the attribute of
+/// the runtime, whose threads a zygote must not have.
+///
+/// ```
+/// #[mpfork::main]
+/// #[tokio::main]
+/// async fn main() -> Result<(), mpfork::Error> {
+///     // ...
+///     Ok(())
+/// }
+/// ```
+///
+/// Without a runtime an async `main` is refused:
+/// ```compile_fail
+/// #[mpfork::main]
+/// async fn main() {}
+/// ```
+pub use mpfork_macros::main;
 pub use mpfork_proto::problem::Problem;
 pub use mpfork_proto::reason::Reason;
 pub use mpfork_proto::v1::WorkerId;

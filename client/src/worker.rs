@@ -75,10 +75,10 @@ impl Worker {
                     let remote = Remote::start(context.socket(), session, &mut start).await?;
                     Ok(Self::new(StartMethod::ForkServer, By::Mpforkd(remote)))
                 }
-                Found::Embedded => Self::embedded(StartMethod::ForkServer, &start).await,
-                Found::Nothing => Self::embedded(StartMethod::Spawn, &start).await,
+                Found::Embedded => Self::embedded(StartMethod::ForkServer, start).await,
+                Found::Nothing => Self::embedded(StartMethod::Spawn, start).await,
             },
-            StartMethod::Spawn => Self::embedded(StartMethod::Spawn, &start).await,
+            StartMethod::Spawn => Self::embedded(StartMethod::Spawn, start).await,
             StartMethod::Fork => {
                 let forked = here::fork(context, &start)?;
                 Self::begun(forked).await
@@ -104,9 +104,13 @@ impl Worker {
         Ok(Self::new(StartMethod::Fork, By::Caller(child)))
     }
 
-    async fn embedded(method: StartMethod, start: &Start) -> Result<Self, Error> {
+    async fn embedded(method: StartMethod, mut start: Start) -> Result<Self, Error> {
         let kind = Kind::of(method)?;
-        let supervised = embedded::start(kind, start).await?;
+        if let Some(parent) = &mut start.request.parent {
+            // It may be another one than the context's.
+            method.name().clone_into(&mut parent.start_method);
+        }
+        let supervised = embedded::start(kind, &start).await?;
         Ok(Self::new(method, By::Embedded(supervised)))
     }
 

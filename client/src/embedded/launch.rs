@@ -6,7 +6,7 @@ use super::server::{Executed, Own};
 use crate::children;
 use crate::error::Error;
 use crate::freeze;
-use crate::settings::{self, Preloads};
+use crate::settings::{self, OnPreloadError, Preloads};
 use mpfork_driver::exit::ChildStatus;
 use mpfork_driver::failed;
 use mpfork_proto::exit::Ended;
@@ -229,10 +229,28 @@ impl Candidate {
                         deadline = Instant::now() + limit;
                     }
                 }
-                Frame::Ready(ready) => return Ok(ready),
+                Frame::Ready(ready) => {
+                    self.warn(preloads, &ready);
+                    return Ok(ready);
+                }
                 Frame::PreloadFailed(failed) => return Err(self.preload_failed(failed)),
                 _ => return Err(self.fail("it broke the protocol while preloading")),
             }
+        }
+    }
+
+    /// Of what the zygote serves without; it has said so itself, too.
+    fn warn(&self, preloads: &Preloads, ready: &Ready) {
+        if preloads.on_error != OnPreloadError::Warn {
+            return;
+        }
+        for report in ready
+            .preloads
+            .iter()
+            .filter(|report| !report.error.is_empty())
+        {
+            let (preload, error) = (&report.name, &report.error);
+            tracing::warn!(preload, error, "a preload failed: served without it");
         }
     }
 

@@ -2,9 +2,11 @@
 
 use super::Kind;
 use super::link::{Frame, Link};
+use crate::api::Program;
 use crate::error::Error;
 use crate::random;
 use crate::server::Server;
+use crate::settings::{self, OnPreloadError, Preloads};
 use mpfork_driver::failed;
 use mpfork_proto::link::{
     Exited, Fork, ForkFailed, Ready, Shutdown, Welcome, supervisor_frame, zygote_frame,
@@ -307,15 +309,35 @@ pub(super) async fn through_door(kind: &Kind) -> Result<Option<Arc<Own>>, Error>
     let Some((welcome, ready)) = super::launch::hear(&link).await? else {
         return Ok(None);
     };
-    let loaded: HashSet<&str> = ready.preloads.iter().map(|p| p.name.as_str()).collect();
-    let suits = match &kind.preloads.names {
-        Some(wanted) => wanted.iter().all(|name| loaded.contains(name.as_str())),
-        None => welcome.preloads.len() == loaded.len(),
-    };
-    if !suits {
+    if !kind.fresh && !has_loaded(&kind.preloads, &welcome, &ready) {
+        return Ok(None);
+    }
+    // It was forked from the program that this process runs.
+    if kind.executable.is_some() && !settings::executable()?.is_same(&Program::own()?)? {
         return Ok(None);
     }
     let name = super::launch::program_name();
     let link = Arc::new(link);
     Ok(Some(Arc::new(Own::new(name, None, link, welcome, ready))))
+}
+
+/// Whether a zygote has loaded what is asked for, and nothing else.
+fn has_loaded(preloads: &Preloads, welcome: &Welcome, ready: &Ready) -> bool {
+    if preloads.on_error == OnPreloadError::Fail
+        && ready.preloads.iter().any(|report| !report.error.is_empty())
+    {
+        return false;
+    }
+    let Some(names) = &preloads.names else {
+        return welcome.preloads.len() == ready.preloads.len();
+    };
+    let mut wanted: HashSet<&str> = names.iter().map(String::as_str).collect();
+    // What one comes after is declared before it.
+    for declared in welcome.preloads.iter().rev() {
+        if wanted.contains(declared.name.as_str()) {
+            wanted.extend(declared.after.iter().map(String::as_str));
+        }
+    }
+    let loaded = ready.preloads.iter().map(|report| report.name.as_str());
+    loaded.collect::<HashSet<_>>() == wanted
 }

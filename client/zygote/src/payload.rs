@@ -87,7 +87,7 @@ pub fn write(channel: BorrowedFd<'_>, payload: &[u8]) -> io::Result<()> {
 /// Sends a payload and the descriptors that it names, waiting as long as it takes.
 ///
 /// # Errors
-/// As [`write`], and for more than [`MAX_DESCRIPTORS`].
+/// As [`write()`], and for more than [`MAX_DESCRIPTORS`].
 pub fn write_with(
     channel: BorrowedFd<'_>,
     payload: &[u8],

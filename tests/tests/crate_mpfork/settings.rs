@@ -37,6 +37,29 @@ fn preloads_are_chosen_and_another_choice_is_another_zygote() {
     });
 }
 
+#[test]
+fn so_they_are_by_an_embedded_server() {
+    check(|server| {
+        let mut program = user(server, &["chosen-preloads"]);
+        succeeds(program.env("MPFORK_SERVER", "embedded"));
+    });
+}
+
+#[test]
+fn a_preload_that_fails_may_be_one_of_an_embedded_server() {
+    check(|server| {
+        for (how, told) in [("ignore", false), ("warn", true), ("fail", false)] {
+            let mut program = user(server, &["failing-preload", how]);
+            program.env("USER_FAULT", "broken");
+            let output = program.env("MPFORK_SERVER", "embedded").output().unwrap();
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{how}: {errors}");
+            let warning = "mpfork: warning: preload `broken`";
+            assert_eq!(errors.contains(warning), told, "{how}: {errors}");
+        }
+    });
+}
+
 /// What the daemon says of a preload that failed.
 fn with_a_broken_preload(how: &str, told: bool) {
     check_daemon(async |daemon| {
@@ -103,6 +126,21 @@ fn another_program_is_executed_and_looked_at_when_it_is() {
         let other = test_program();
         run(server, &["executable", folder, other.to_str().unwrap()]);
     });
+}
+
+#[test]
+fn so_it_is_where_no_daemon_executes_it() {
+    for method in ["forkserver", "spawn"] {
+        check(|server| {
+            copy(server);
+            std::fs::write(server.folder.join("file"), "x").unwrap();
+            let folder = server.folder.to_str().unwrap();
+            let other = test_program();
+            let mut program = user(server, &["executable", folder, other.to_str().unwrap()]);
+            program.env("USER_METHOD", method);
+            succeeds(program.env("MPFORK_SERVER", "embedded"));
+        });
+    }
 }
 
 #[test]

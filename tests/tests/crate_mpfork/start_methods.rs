@@ -30,6 +30,27 @@ fn the_crates_own_functions_are_the_default_contexts() {
 }
 
 #[test]
+fn an_async_main_is_frozen_before_its_runtime_has_threads() {
+    check(|server| {
+        let path = mpfork_tests::harness::programs::program("test-async-main");
+        let mut program = std::process::Command::new(path);
+        program.env_clear().env("MPFORKD_SOCKET", &server.socket);
+        for server in ["mpforkd", "embedded"] {
+            succeeds(program.env("MPFORK_SERVER", server));
+        }
+    });
+}
+
+#[test]
+fn without_any_server_the_default_is_spawn_and_the_process_says_so() {
+    check(|server| {
+        let mut program = user(server, &["fallback"]);
+        program.env("MPFORKD_SOCKET", server.folder.join("none.sock"));
+        succeeds(program.env("MPFORK_SERVER", "mpforkd"));
+    });
+}
+
+#[test]
 fn the_default_context_works_as_the_one_asked_for() {
     check(|server| {
         // Nothing else in this process sets another method.

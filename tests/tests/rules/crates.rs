@@ -7,9 +7,10 @@ use std::process::Command;
 use toml::Table;
 
 /// The crates that each crate may depend on, for its tests too. `mpfork-tests` may on all.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("mpfork-proto", &[]),
     ("mpfork-sys", &[]),
+    ("mpfork-macros", &[]),
     ("mpfork-transport", &["mpfork-proto", "mpfork-sys"]),
     ("mpfork-driver", &["mpfork-proto", "mpfork-sys"]),
     ("mpfork-zygote", &["mpfork-proto", "mpfork-sys"]),
@@ -19,6 +20,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
             "mpfork-proto",
             "mpfork-sys",
             "mpfork-driver",
+            "mpfork-macros",
             "mpfork-transport",
             "mpfork-zygote",
         ],

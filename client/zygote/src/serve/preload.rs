@@ -18,6 +18,7 @@ use mpfork_proto::link::{
 use mpfork_proto::v1::OnPreloadError;
 use mpfork_sys::threads;
 use std::cell::Cell;
+use std::io::Write as _;
 use std::os::fd::{AsFd as _, RawFd};
 use std::time::{Duration, Instant};
 
@@ -113,7 +114,11 @@ fn load_all(
                 OnPreloadError::Fail | OnPreloadError::Unspecified => {
                     return Err(fail(link, failed(item.name(), failure.fault())));
                 }
-                OnPreloadError::Warn => eprintln!("mpfork: warning: {failure}"),
+                OnPreloadError::Warn => {
+                    // In one piece; nobody may be reading.
+                    let warning = format!("mpfork: warning: {failure}\n");
+                    let _ = std::io::stderr().write_all(warning.as_bytes());
+                }
                 OnPreloadError::Ignore => {}
             }
             error = crate::fault::cut(&failure.to_string(), 1024);

@@ -19,9 +19,10 @@ mod stdio;
 use mpfork::{Context, Error, StartMethod};
 use std::process::ExitCode;
 
-/// A context with the daemon that the environment names.
+/// A context of the start method that the environment names, with the daemon that it names.
 fn context() -> Context {
-    mpfork::get_context(StartMethod::ForkServer).unwrap()
+    let method = std::env::var("USER_METHOD").map(|name| name.parse().unwrap());
+    mpfork::get_context(method.unwrap_or(StartMethod::ForkServer)).unwrap()
 }
 
 /// Without `freeze_support`, nothing is even asked of a daemon.
@@ -126,6 +127,7 @@ fn main() -> ExitCode {
         ["owner", how, gate] => owner::start_and(how, gate),
         ["children"] => children::listed(),
         ["parent"] => children::their_parent(),
+        ["fallback"] => start_methods::fallback(),
         ["top-level"] => start_methods::top_level(),
         ["chosen-preloads"] => settings::chosen_preloads(),
         ["failing-preload", how] => settings::failing_preload(how),

@@ -19,14 +19,7 @@ fn right(method: StartMethod, by_name: bool) {
     assert_eq!((ctx.start_method(), ctx.asked_by_name()), (method, by_name));
     assert_eq!(get_start_method(true), Some(method));
     // A worker begins with the method that made it.
-    let made = context().spawn(
-        || {
-            get_start_method(true)
-                .map(StartMethod::name)
-                .map(str::to_owned)
-        },
-        (),
-    );
+    let made = context().spawn(default_name, ());
     assert_eq!(made.unwrap().join().unwrap().as_deref(), Some("forkserver"));
 }
 
@@ -63,6 +56,20 @@ pub(crate) fn top_level() {
     let mut command = mpfork::command("false").start().unwrap();
     command.join(None).unwrap();
     assert_eq!(command.exitcode(), Some(1));
+}
+
+/// Neither mpforkd nor a server of its own, and nobody asked for either.
+pub(crate) fn fallback() {
+    let handle = mpfork::spawn(default_name, ()).unwrap();
+    assert_eq!(get_start_method(true), Some(StartMethod::ForkServer));
+    assert_eq!(handle.process().start_method(), StartMethod::Spawn);
+    assert_eq!(handle.join().unwrap().as_deref(), Some("spawn"));
+    let asked = context().spawn(default_name, ());
+    assert!(matches!(asked, Err(Error::NoServer(_))), "{asked:?}");
+}
+
+fn default_name() -> Option<String> {
+    get_start_method(true).map(|method| method.name().to_owned())
 }
 
 /// They say so where there is no default method.
