@@ -71,6 +71,13 @@
 //! whose output nobody reads any more is not told then, by SIGPIPE or a write that fails: what it writes
 //! is dropped, and it goes on until it is ended.
 //!
+//! # Where the start methods differ
+//!
+//! The conformance suite runs every test by each of them, and by a forkserver with and without mpforkd.
+//! They are alike but for this:
+//!
+#![doc = include_str!("differences.md")]
+//!
 //! # Finding mpforkd
 //!
 //! The socket is the one given to [`Context::with_socket`]; else `$MPFORKD_SOCKET`; else the first of

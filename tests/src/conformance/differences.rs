@@ -17,6 +17,33 @@ pub struct Difference {
 /// All of them.
 pub const DIFFERENCES: &[Difference] = &[
     Difference {
+        name: "commands",
+        what: "a command of a program that has not called `freeze_support()`",
+        usually: "is started",
+        others: &[
+            ("spawn", "is refused: `Error::NotFrozen`"),
+            ("embedded", "is refused: `Error::NotFrozen`"),
+        ],
+    },
+    Difference {
+        name: "descriptors",
+        what: "what is open in a process, beside what it was given",
+        usually: "what a preload has opened, nothing else",
+        others: &[("fork", "all that is open in the program")],
+    },
+    Difference {
+        name: "dispositions",
+        what: "what signals do in a function",
+        usually: "what they do in a Rust program that nobody has told to ignore any",
+        others: &[("fork", "what they do in the program")],
+    },
+    Difference {
+        name: "main",
+        what: "`process_main`",
+        usually: "goes on with the program's `main`",
+        others: &[("fork", "refused: `Error::Unsupported`")],
+    },
+    Difference {
         name: "preloads",
         what: "what `preload!` declares",
         usually: "is loaded when the process begins",
@@ -32,10 +59,7 @@ pub const DIFFERENCES: &[Difference] = &[
         name: "session",
         what: "the session a process belongs to",
         usually: "that of its server",
-        others: &[
-            ("fork", "that of the program"),
-            ("spawn", "that of the program"),
-        ],
+        others: &[("fork", "that of the program")],
     },
     Difference {
         name: "threads",

@@ -87,6 +87,10 @@ macro_rules! scenarios {
                 starts
                 two_deep
             }
+            not_frozen {
+                commands
+                starts
+            }
             panics {
                 with_message_and_location
                 printed

@@ -2,7 +2,8 @@
 //! and further ones for the ways and builds that differ from the others: `## scenario`,
 //! `## scenario (fork)`, `## scenario (abort)`.
 //!
-//! `MPFORK_UPDATE_CONFORMANCE=1` with `--test-threads 1 mpforkd::` writes what they print.
+//! `MPFORK_UPDATE_CONFORMANCE=mpforkd` with `--test-threads 1 mpforkd::` writes what they print; with the
+//! name of another way, and its tests, what they print differently there.
 
 use mpfork_tests::conformance::{Built, Way};
 use std::path::Path;
@@ -44,16 +45,26 @@ pub(crate) fn expected(way: Way, built: Built, subject: &str, scenario: &str) ->
 
 /// Writes what a scenario said, when it was asked for; false when it was not.
 pub(crate) fn update(way: Way, subject: &str, scenario: &str, said: &str) -> bool {
-    if std::env::var_os("MPFORK_UPDATE_CONFORMANCE").is_none() || way != Way::Mpforkd {
+    let asked = std::env::var("MPFORK_UPDATE_CONFORMANCE");
+    if asked.as_deref() != Ok(way.name()) {
         return false;
     }
     let path = format!("tests/conformance/said/{subject}.md");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let file = std::fs::read_to_string(&path).unwrap_or_default();
+    let (title, unneeded) = match way {
+        Way::Mpforkd => (scenario.to_owned(), ""),
+        _ => {
+            let all = sections(&file);
+            let usual = all.into_iter().find(|(title, _)| *title == scenario);
+            let title = format!("{scenario} ({})", way.name());
+            (title, usual.map_or("", |(_, said)| said))
+        }
+    };
     let mut sections: Vec<_> = sections(&file)
         .into_iter()
-        .filter(|(title, _)| *title != scenario)
-        .chain((!said.is_empty()).then_some((scenario, said)))
+        .filter(|(of, _)| *of != title)
+        .chain((said != unneeded).then_some((title.as_str(), said)))
         .collect();
     sections.sort_unstable();
     let mut text = format!("# What the scenarios of `{subject}` print\n");

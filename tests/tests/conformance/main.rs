@@ -28,10 +28,10 @@ macro_rules! tests {
         }
     };
 }
-scenarios!(tests mpforkd);
-scenarios!(tests embedded);
-scenarios!(tests spawn);
 scenarios!(tests fork);
+scenarios!(tests spawn);
+scenarios!(tests embedded);
+scenarios!(tests mpforkd);
 
 /// The same in a program that aborts at panics, where that makes a difference.
 mod abort {
@@ -43,8 +43,8 @@ mod abort {
             }
         };
     }
-    tests!(mpforkd);
-    tests!(embedded);
-    tests!(spawn);
     tests!(fork);
+    tests!(spawn);
+    tests!(embedded);
+    tests!(mpforkd);
 }

@@ -5,6 +5,40 @@ use crate::expected::{SAID, sections};
 use mpfork_tests::conformance::differences::DIFFERENCES;
 use mpfork_tests::conformance::{Built, SCENARIOS, Way};
 
+/// The table of differences, as the crate's page has it.
+fn differences() -> String {
+    let mut table = "| what | usually | by `fork` | by `spawn` | by an embedded forkserver |\n\
+                     | --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for known in DIFFERENCES {
+        let by = |way: &str| {
+            let other = known.others.iter().find(|(other, _)| *other == way);
+            other.map_or("", |(_, how)| how)
+        };
+        let ways = [by("fork"), by("spawn"), by("embedded")];
+        table.push_str(&format!("| {} | {} |", known.what, known.usually));
+        ways.iter()
+            .for_each(|how| table.push_str(&format!(" {how} |")));
+        table.push('\n');
+    }
+    table
+}
+
+/// `MPFORK_UPDATE_README=1` writes it.
+#[test]
+fn the_crates_page_tells_the_differences() {
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../client/src/differences.md");
+    if std::env::var_os("MPFORK_UPDATE_README").is_some() {
+        std::fs::write(&path, differences()).unwrap();
+    }
+    let Ok(page) = std::fs::read_to_string(&path) else {
+        eprintln!("skipped: needs the sources");
+        return;
+    };
+    assert_eq!(page, differences());
+}
+
 /// Runs everything and prints the table.
 #[test]
 #[ignore = "runs everything once more, to print a table of it"]
@@ -28,14 +62,7 @@ fn table() {
         }
         table.push('\n');
     }
-    println!("{table}");
-    println!("Where they differ:\n");
-    for difference in DIFFERENCES {
-        println!("- {}: {}", difference.what, difference.usually);
-        for (way, how) in difference.others {
-            println!("  - {way}: {how}");
-        }
-    }
+    println!("{table}\n{}", differences());
     assert!(all_wrong.is_empty(), "{}", all_wrong.join("\n"));
 }
 

@@ -1,6 +1,6 @@
 //! Descriptors that are passed on, and those that are not.
 
-use crate::common::{context, ended, eventually, lives, say_error};
+use crate::common::{context, differs, ended, eventually, lives, say_error};
 use mpfork::{Context, Fd};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -47,9 +47,13 @@ pub(crate) fn are_those_that_were_given(ctx: &Context) {
     let print = || println!("{}", serde_json::to_string(&open()).unwrap());
     let (_, out, _) = ended(ctx.process(print, ()).pass_fd(passed, 77));
     let seen: BTreeMap<i32, String> = serde_json::from_str(&out).unwrap();
+    assert_eq!(seen[&77], "/etc/group");
+    if differs("descriptors").is_some() {
+        assert!(seen.values().any(|what| what == "/etc/passwd"), "{seen:?}");
+        return;
+    }
     let numbers: Vec<_> = seen.keys().copied().collect();
     assert_eq!(numbers, [0, 1, 2, 77], "{seen:?}");
-    assert_eq!(seen[&77], "/etc/group");
     let seen = ctx.spawn(open, ()).unwrap().join().unwrap();
     let numbers: Vec<_> = seen.keys().copied().collect();
     assert_eq!(numbers, [0, 1, 2], "{seen:?}");
@@ -150,7 +154,8 @@ pub(crate) fn of_sockets_and_pipes(ctx: &Context) {
     println!("{told}");
 
     let copy = |Fd(from): Fd<PipeReader>, Fd(mut to): Fd<PipeWriter>| -> std::io::Result<u64> {
-        std::io::copy(&mut { from }, &mut to)
+        // Not to its end: a forked process has the program's end of it too.
+        std::io::copy(&mut from.take(13), &mut to)
     };
     let (theirs, mut input) = std::io::pipe().unwrap();
     let (mut output, writer) = std::io::pipe().unwrap();
@@ -234,7 +239,10 @@ pub(crate) fn too_many_and_elsewhere(ctx: &Context) {
 pub(crate) fn that_nobody_takes(ctx: &Context) {
     let passed = || Fd(File::open("/etc/group").unwrap());
     let call = ctx.spawn_registered::<bool>("any-value", &passed());
-    assert!(!call.unwrap().join().unwrap());
+    assert_eq!(
+        call.unwrap().join().unwrap(),
+        differs("descriptors").is_some()
+    );
 }
 
 mpfork::register!("any-value", |_: serde_json::Value| {

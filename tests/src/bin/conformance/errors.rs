@@ -113,7 +113,7 @@ pub(crate) fn of_starts(ctx: &Context) {
         process().env("a=b", "x"),
         process().env("a", "\0"),
         process().name("a\0b"),
-        ctx.process_main(["x".repeat(5 << 20)]),
+        process().env("LARGE", "x".repeat(5 << 20)),
     ];
     for builder in wrong {
         match builder.start() {

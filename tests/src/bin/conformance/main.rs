@@ -23,6 +23,7 @@ mod joined_at_exit;
 mod main_again;
 mod names;
 mod nested;
+mod not_frozen;
 mod panics;
 mod preloads;
 mod results;
@@ -45,7 +46,9 @@ macro_rules! table {
 list::scenarios!(table);
 
 fn main() -> ExitCode {
-    mpfork::freeze_support();
+    if std::env::args().nth(1).as_deref() != Some("not_frozen") {
+        mpfork::freeze_support();
+    }
     let args: Vec<_> = std::env::args().skip(1).collect();
     let (subject, scenario) = match &args[..] {
         [how, args @ ..] if how == "in-main" => return main_again::in_main(args),
@@ -56,7 +59,7 @@ fn main() -> ExitCode {
     let found = all.find(|(of, name, _)| of == subject && name == scenario);
     let (_, _, run) = found.unwrap_or_else(|| panic!("no scenario {scenario} of {subject}"));
     match subject.as_str() {
-        "joined_at_exit" => common::to_the_end(*run),
+        "joined_at_exit" | "not_frozen" => common::to_the_end(*run),
         _ => common::frame(*run),
     }
     ExitCode::SUCCESS

@@ -1,6 +1,6 @@
 //! Processes that go on with the program's own `main`.
 
-use crate::common::ended;
+use crate::common::{differs, ended, say_error};
 use mpfork::Context;
 use std::process::ExitCode;
 
@@ -22,6 +22,10 @@ pub(crate) fn in_main(args: &[String]) -> ExitCode {
 
 pub(crate) fn with_arguments(ctx: &Context) {
     let args = ["in-main", "a b", "", "$HOME"];
+    if differs("main").is_some() {
+        say_error(&ctx.process_main(args).start().unwrap_err());
+        return;
+    }
     let (exit, out, err) = ended(ctx.process_main(args).name("again"));
     assert!(exit.success(), "{err}");
     print!("{out}");
@@ -30,6 +34,9 @@ pub(crate) fn with_arguments(ctx: &Context) {
 }
 
 pub(crate) fn that_panics(ctx: &Context) {
+    if differs("main").is_some() {
+        return;
+    }
     let process = ctx.process_main(["in-main", "panic", "x"]).rlimit(4, 0, 0);
     let (exit, _, err) = ended(process);
     let code = if cfg!(panic = "abort") { -6 } else { 101 };
