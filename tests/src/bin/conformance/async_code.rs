@@ -38,13 +38,14 @@ pub(crate) fn on_one_thread(ctx: &Context) {
 pub(crate) fn on_many_threads(ctx: &Context) {
     let mut runtime = Builder::new_multi_thread();
     let runtime = runtime.worker_threads(3).enable_all().build().unwrap();
-    let called = runtime.block_on(calls(ctx));
     if differs("threads").is_some() {
-        let error = called.unwrap_err();
+        let refused = runtime.block_on(ctx.spawn_async(square, 1));
+        let error = refused.unwrap_err();
+        assert!(matches!(error, Error::HasThreads { .. }), "{error:?}");
         assert!(error.to_string().contains("tokio"), "{error}");
         return;
     }
-    called.unwrap();
+    runtime.block_on(calls(ctx)).unwrap();
     let ctx = ctx.clone();
     let task = runtime.spawn(async move { calls(&ctx).await });
     runtime.block_on(task).unwrap().unwrap();
