@@ -8,7 +8,6 @@ use mpfork_sys::fork::{
     DespiteThreads, ForkError, Forked, fork, fork_beside_sleeping_main, fork_despite_threads,
 };
 use mpfork_sys::threads;
-use rustix::process::Signal;
 use std::os::fd::OwnedFd;
 
 /// Why the calling process did not fork.
@@ -77,7 +76,8 @@ pub fn fork_here(control: OwnedFd, keep: bool, forking: Forking) -> Result<i32, 
         }
         Forked::Child => {
             if !keep {
-                let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+                // Where the system offers nothing, it goes on after the parent's end.
+                let _ = mpfork_sys::own_process::die_with_parent(true);
                 if rustix::process::getppid() != Some(parent) {
                     mpfork_sys::exit::exit_now(1);
                 }
