@@ -23,6 +23,7 @@ impl Function {
 inventory::collect!(Function);
 
 /// The names of all registered functions, sorted.
+#[cfg(unix)]
 pub(crate) fn names() -> Vec<&'static str> {
     let mut names: Vec<_> = inventory::iter::<Function>()
         .map(|function| function.name)
