@@ -15,8 +15,7 @@ use mpfork_proto::link::{self as wire, LINK_ENV, Ready, Welcome, supervisor_fram
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1;
 use mpfork_sys::spawn::{Launch, spawn};
-use mpfork_sys::{arguments, pidfd, wait};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use mpfork_sys::{arguments, sentinel, sockets, wait};
 use rustix::process::Signal;
 use std::ffi::{CString, OsString};
 use std::fs::File;
@@ -66,7 +65,7 @@ struct Candidate {
 impl Drop for Candidate {
     fn drop(&mut self) {
         if let Some(pidfd) = &self.pidfd {
-            let _ = pidfd::signal(pidfd.as_fd(), Signal::KILL.as_raw());
+            let _ = sentinel::signal(self.pid, pidfd.as_fd(), Signal::KILL.as_raw());
             crate::sentinel::wait(pidfd.as_fd(), None);
             let _ = wait::reap_named(self.pid, pidfd.as_fd());
         }
@@ -95,13 +94,7 @@ fn execute(name: String) -> Result<(Candidate, OwnedFd, OwnedFd), Error> {
     };
     let (ours, theirs) = UnixStream::pair().map_err(system)?;
     let link = Link::new(ours).map_err(system)?;
-    let (inside, outside) = socketpair(
-        AddressFamily::UNIX,
-        SocketType::DGRAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .map_err(|error| system(error.into()))?;
+    let (inside, outside) = sockets::datagram_pair().map_err(system)?;
     rustix::io::ioctl_fionbio(&inside, true).map_err(|error| system(error.into()))?;
     let null = File::options()
         .read(true)
@@ -148,7 +141,7 @@ fn execute(name: String) -> Result<(Candidate, OwnedFd, OwnedFd), Error> {
         name,
         link: Arc::new(link),
     };
-    match pidfd::open(pid) {
+    match sentinel::open(pid) {
         Ok(pidfd) => candidate.pidfd = Some(pidfd),
         Err(error) => {
             // Without its link it ends by itself.
@@ -179,9 +172,11 @@ impl Candidate {
             end_groups: false,
             embedded: true,
         };
-        let own = pidfd::open(std::process::id().cast_signed())
+        let own = sentinel::open(std::process::id().cast_signed())
             .map_err(|error| Error::system("opening this process's pidfd", error))?;
-        let descriptors = [inside.as_fd(), outside, own.as_fd()];
+        let own = sentinel::to_pass(own);
+        let mut descriptors = vec![inside.as_fd(), outside];
+        descriptors.extend(own.as_ref().map(|own| own.as_fd()));
         self.send(supervisor_frame::Frame::Hello(hello), &descriptors)
             .await?;
         let welcome = match tokio::time::timeout(HELLO_LIMIT, self.receive()).await {

@@ -3,7 +3,7 @@
 //!
 //! Only ELF files have notes; elsewhere the time limit of the first answer must do.
 
-use crate::image::note;
+use crate::notes::note;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -22,6 +22,7 @@ const VERSION: u32 = 1;
 const TAKES_ROOM: u32 = 1;
 
 /// An ELF note: lengths of name and contents, kind, name, contents.
+#[cfg(not(target_vendor = "apple"))]
 #[repr(C, align(4))]
 struct Note {
     name_length: u32,

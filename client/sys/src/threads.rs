@@ -1,6 +1,7 @@
 //! How many threads this process has.
 
-use std::os::unix::fs::MetadataExt as _;
+use crate::platform::threads as platform;
+#[cfg(unix)]
 use std::time::{Duration, Instant};
 
 /// The process has more than one thread.
@@ -22,9 +23,11 @@ impl std::fmt::Display for ManyThreads {
 
 impl std::error::Error for ManyThreads {}
 
+#[cfg(unix)]
 /// A thread's entry outlives its join by some ten microseconds.
 const LINGER: Duration = Duration::from_secs(1);
 
+#[cfg(unix)]
 /// Checks that this process has one thread; a thread that is just ending gets up to a second.
 ///
 /// # Errors
@@ -43,15 +46,11 @@ pub fn expect_single() -> Result<(), ManyThreads> {
     Err(ManyThreads { names: others() })
 }
 
+#[cfg(unix)]
 /// True when the calling thread is the only one.
 #[must_use]
 pub fn is_single() -> bool {
-    // The link count of this directory is the number of threads plus two: one system call instead of
-    // reading the directory. Where it is not so (another kernel), the directory tells.
-    match std::fs::metadata("/proc/self/task") {
-        Ok(metadata) if metadata.nlink() >= 3 => metadata.nlink() == 3,
-        _ => std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1),
-    }
+    platform::is_single()
 }
 
 /// Waits until a thread of this process that is ending is gone, up to a second.
@@ -63,6 +62,13 @@ pub fn wait_until_gone(thread: i32) {
     }
 }
 
+/// True when the calling thread is the process's first.
+#[must_use]
+pub fn is_main() -> bool {
+    platform::is_main()
+}
+
+#[cfg(unix)]
 /// Checks that the main thread is asleep, and the only thread besides the calling one; it gets up to a
 /// second.
 ///
@@ -72,7 +78,7 @@ pub(crate) fn expect_sleeping_main() -> Result<(), ManyThreads> {
     let deadline = Instant::now() + LINGER;
     loop {
         let names = others();
-        if names.len() == 1 && main_sleeps() {
+        if names.len() == 1 && platform::main_sleeps() {
             return Ok(());
         }
         if Instant::now() >= deadline {
@@ -82,35 +88,13 @@ pub(crate) fn expect_sleeping_main() -> Result<(), ManyThreads> {
     }
 }
 
-/// False when the caller is the main thread itself.
-fn main_sleeps() -> bool {
-    // The state follows the name, which is in parentheses and may contain some.
-    let stat = format!("/proc/self/task/{}/stat", std::process::id());
-    std::fs::read_to_string(stat)
-        .ok()
-        .and_then(|stat| {
-            stat.rsplit_once(") ")
-                .map(|(_, rest)| rest.starts_with('S'))
-        })
-        .unwrap_or(false)
-}
-
+#[cfg(unix)]
+/// The names of the threads besides the calling one.
 fn others() -> Vec<String> {
-    let own = rustix::thread::gettid().as_raw_nonzero().to_string();
-    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
-        return Vec::new();
-    };
-    tasks
-        .filter_map(Result::ok)
-        .filter(|task| task.file_name().to_str() != Some(&own))
-        .map(|task| {
-            std::fs::read_to_string(task.path().join("comm"))
-                .map_or_else(|_| "(ended)".to_owned(), |name| name.trim_end().to_owned())
-        })
-        .collect()
+    platform::others()
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 

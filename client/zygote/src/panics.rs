@@ -47,6 +47,7 @@ pub(crate) fn tell(teller: impl Fn(&Panic) + Send + 'static) {
 }
 
 /// Nobody is told any more.
+#[cfg(unix)]
 pub(crate) fn tell_nobody() {
     if cfg!(panic = "abort") {
         lock(&TELLER).take();
@@ -56,7 +57,7 @@ pub(crate) fn tell_nobody() {
 fn record(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string);
     let mut message = text(info.payload());
-    let main = rustix::thread::gettid() == rustix::process::getpid();
+    let main = mpfork_sys::threads::is_main();
     if !main {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("<unnamed>");

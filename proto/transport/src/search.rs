@@ -1,60 +1,13 @@
 //! Where the daemon's socket is looked for, and where a daemon without a setting puts it.
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use std::ffi::OsString;
-use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// The environment variable that names the socket.
-pub const SOCKET_ENV: &str = "MPFORKD_SOCKET";
-/// The system daemon's socket.
-pub const SYSTEM_SOCKET: &str = "/run/mpforkd/mpforkd.sock";
-/// The socket's name in its directory.
-pub const SOCKET_NAME: &str = "mpforkd.sock";
+pub use place::{Candidate, Origin, SOCKET_ENV, SOCKET_NAME, SYSTEM_SOCKET};
 
-/// Why a place is a candidate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// The caller named it.
-    Explicit,
-    /// [`SOCKET_ENV`].
-    Environment,
-    /// `$XDG_RUNTIME_DIR/mpforkd/`.
-    Runtime,
-    /// The user's own folder under the system's temporary folder.
-    Temporary,
-    /// [`SYSTEM_SOCKET`].
-    System,
-}
-
-impl Origin {
-    /// True for a place somebody named: then no other is looked at.
-    #[must_use]
-    pub fn is_demanded(self) -> bool {
-        matches!(self, Self::Explicit | Self::Environment)
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Explicit => "given by the caller",
-            Self::Environment => SOCKET_ENV,
-            Self::Runtime => "XDG_RUNTIME_DIR",
-            Self::Temporary => "the user's folder under the temporary folder",
-            Self::System => "the system's daemon",
-        })
-    }
-}
-
-/// A place to look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// The socket's path.
-    pub path: PathBuf,
-    /// Why it is one.
-    pub origin: Origin,
-}
+#[path = "place.rs"]
+mod place;
 
 impl Candidate {
     /// Checks what must hold before anything is said to a socket there: the temporary folder is open
@@ -111,21 +64,18 @@ pub enum Unsafe {
 /// The first of these that does not hold.
 pub fn check_private(path: &Path) -> Result<(), Unsafe> {
     let owned = |path: &Path| path.to_owned();
-    let unreadable = |error: rustix::io::Errno| Unsafe::Unreadable {
+    // Without following a link, and in one look, so that what is checked is one and the same thing.
+    let found = std::fs::symlink_metadata(path).map_err(|error| Unsafe::Unreadable {
         path: owned(path),
-        message: std::io::Error::from(error).to_string(),
-    };
-    // Opened without following a link, so that what is checked is one and the same thing.
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let folder = rustix::fs::open(path, flags, Mode::empty()).map_err(unreadable)?;
-    let stat = rustix::fs::statat(&folder, "", AtFlags::EMPTY_PATH).map_err(unreadable)?;
-    let mode = stat.st_mode & 0o7777;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        message: error.to_string(),
+    })?;
+    let mode = found.mode() & 0o7777;
+    if !found.is_dir() {
         Err(Unsafe::NotDirectory { path: owned(path) })
-    } else if stat.st_uid != uid() {
+    } else if found.uid() != uid() {
         Err(Unsafe::Foreign {
             path: owned(path),
-            owner: stat.st_uid,
+            owner: found.uid(),
         })
     } else if mode != 0o700 {
         Err(Unsafe::Open {

@@ -4,28 +4,43 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // It is a test, and may panic.
 
+#[cfg(unix)]
 mod children;
+#[cfg(unix)]
 mod descriptors;
+#[cfg(unix)]
 mod forked;
+#[cfg(unix)]
 mod hooks;
+#[cfg(unix)]
 mod owner;
+#[cfg(unix)]
 mod preloads;
+#[cfg(unix)]
 mod relayed;
+#[cfg(unix)]
 mod settings;
+#[cfg(unix)]
 mod start_methods;
+#[cfg(unix)]
 mod start_state;
+#[cfg(unix)]
 mod stdio;
 
+#[cfg(unix)]
 use mpfork::{Context, Error, StartMethod};
+#[cfg(unix)]
 use std::process::ExitCode;
 
 /// A context of the start method that the environment names, with the daemon that it names.
+#[cfg(unix)]
 fn context() -> Context {
     let method = std::env::var("USER_METHOD").map(|name| name.parse().unwrap());
     mpfork::get_context(method.unwrap_or(StartMethod::ForkServer)).unwrap()
 }
 
 /// Without `freeze_support`, nothing is even asked of a daemon.
+#[cfg(unix)]
 fn not_frozen() {
     let ctx = context();
     let errors = [
@@ -44,6 +59,7 @@ fn not_frozen() {
 }
 
 /// No daemon: tells where it was looked for, a line each.
+#[cfg(unix)]
 fn no_daemon() {
     let ctx = context().with_server(mpfork::ServerChoice::Mpforkd);
     let Err(Error::NoServer(error)) = ctx.spawn(|| (), ()) else {
@@ -64,6 +80,7 @@ fn no_daemon() {
 }
 
 /// A worker that goes on with this `main`.
+#[cfg(unix)]
 fn main_again() {
     let own_name = std::env::args_os().next().unwrap();
     let args = [
@@ -84,6 +101,7 @@ fn main_again() {
     assert_ne!(process.exitcode(), Some(0));
 }
 
+#[cfg(unix)]
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("not-frozen") {
         not_frozen();
@@ -139,4 +157,13 @@ fn main() -> ExitCode {
         _ => panic!("can't do {words:?}"),
     }
     ExitCode::SUCCESS
+}
+
+/// It needs mpforkd.
+#[cfg(not(unix))]
+fn main() -> std::process::ExitCode {
+    mpfork_proto::platform::NotOnThisPlatform {
+        program: "test-user",
+    }
+    .end()
 }
