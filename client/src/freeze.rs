@@ -72,7 +72,8 @@ pub fn freeze_in_test() {
         return;
     };
     // mpforkd sees this process, not the child: when it ends before its time, so must this one.
-    let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+    // Where the system offers nothing, the child finds out by its link.
+    let _ = mpfork_sys::own_process::die_with_parent(true);
     let code = match fork_beside_sleeping_main() {
         Ok(Forked::Child) => {
             freeze_support();

@@ -16,7 +16,7 @@ use mpfork_proto::link::ForkFailed;
 use mpfork_proto::v1::{StartWay, WorkerId};
 use mpfork_sys::fork::{DespiteThreads, ForkError};
 use mpfork_sys::reactor::Readable;
-use mpfork_sys::{pidfd, wait};
+use mpfork_sys::{sentinel, wait};
 use mpfork_zygote::{ForkHereError, Forking, expect_alone, fork_here, groups};
 use std::collections::HashSet;
 use std::os::fd::{AsFd as _, AsRawFd, OwnedFd, RawFd};
@@ -86,7 +86,7 @@ pub(crate) fn fork(context: &Context, start: &Start) -> Result<Forked, Error> {
     let pid = forked.map_err(not_forked)?;
     // Not waited for yet, so the pid is its own. Without a pidfd its socket is closed, by which it ends.
     let pidfd =
-        pidfd::open(pid).map_err(|error| Error::system("opening a worker's pidfd", error))?;
+        sentinel::open(pid).map_err(|error| Error::system("opening a worker's pidfd", error))?;
     Ok(Forked {
         child: Child {
             id,

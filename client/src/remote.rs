@@ -7,7 +7,7 @@ use crate::session::{Session, current_runtime};
 use crate::worker::{Place, Start};
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::WorkerId;
-use mpfork_sys::pidfd;
+use mpfork_sys::sentinel;
 use rustix::process::Signal;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -88,10 +88,13 @@ impl Remote {
         } = launched;
         let way = match relayed {
             Some(relayed) => Way::Relayed(relayed),
-            None => Way::Pidfd(started.pidfd.ok_or_else(|| Error::Unsupported {
-                what: "a process object".to_owned(),
-                why: "the daemon sent no pidfd",
-            })?),
+            None => {
+                let sentinel = sentinel::of_news(started.pid, started.pidfd);
+                Way::Pidfd(sentinel.map_err(|_| Error::Unsupported {
+                    what: "a process object".to_owned(),
+                    why: "the daemon sent no pidfd",
+                })?)
+            }
         };
         Ok(Self {
             id: started.worker,
@@ -195,7 +198,7 @@ impl Remote {
     pub(crate) fn signal(&self, signal: i32) -> Result<(), Error> {
         match &self.way {
             Way::Relayed(_) => crate::runtime::block_on(self.signal_through_daemon(signal)),
-            Way::Pidfd(pidfd) => send(pidfd.as_fd(), signal),
+            Way::Pidfd(pidfd) => send(self.pid, pidfd.as_fd(), signal),
         }
     }
 
@@ -212,9 +215,9 @@ impl Remote {
 }
 
 /// Sends a signal by pidfd; nothing happens when the process has ended.
-pub(crate) fn send(pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), Error> {
+pub(crate) fn send(pid: i32, pidfd: BorrowedFd<'_>, signal: i32) -> Result<(), Error> {
     const ESRCH: i32 = rustix::io::Errno::SRCH.raw_os_error();
-    match pidfd::signal(pidfd, signal) {
+    match sentinel::signal(pid, pidfd, signal) {
         Err(error) if error.raw_os_error() != Some(ESRCH) => {
             Err(Error::system(format!("sending signal {signal}"), error))
         }

@@ -14,7 +14,7 @@ use crate::server::{Found, Server};
 use crate::session::current_runtime;
 use crate::standard;
 use mpfork_proto::v1::WorkerId;
-use mpfork_sys::pidfd;
+use mpfork_sys::sentinel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::{AsFd as _, BorrowedFd, RawFd};
 use std::sync::{Arc, OnceLock};
@@ -228,7 +228,7 @@ impl Worker {
     pub(crate) fn signal(&self, signal: i32) -> Result<(), Error> {
         match &self.by {
             By::Mpforkd(remote) => remote.signal(signal),
-            By::Embedded(_) | By::Caller(_) => remote::send(self.sentinel(), signal),
+            By::Embedded(_) | By::Caller(_) => remote::send(self.pid, self.sentinel(), signal),
         }
     }
 }
@@ -238,7 +238,7 @@ impl Worker {
 pub(crate) fn reaped_status(pidfd: BorrowedFd<'_>) -> Option<i32> {
     let deadline = Instant::now() + REAP_LIMIT;
     loop {
-        match pidfd::exit_status(pidfd) {
+        match sentinel::exit_status(pidfd) {
             Ok(None) if Instant::now() < deadline => {}
             told => return told.ok().flatten(),
         }

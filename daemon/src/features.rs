@@ -1,7 +1,7 @@
 //! What the kernel offers, found out by trying, and what is done without it.
 
 use mpfork_sys::fork::{Forked, fork};
-use mpfork_sys::pidfd;
+use mpfork_sys::sentinel;
 use std::io;
 use std::os::fd::AsFd as _;
 
@@ -81,7 +81,7 @@ fn probe_own_pidfd(
     probe: impl Fn(std::os::fd::BorrowedFd<'_>) -> io::Result<()>,
 ) -> io::Result<()> {
     let own = i32::try_from(std::process::id()).map_err(io::Error::other)?;
-    probe(pidfd::open(own)?.as_fd())
+    probe(sentinel::open(own)?.as_fd())
 }
 
 /// Only a reaped process shows it: kernels just before know the request, but not the answer.
@@ -90,17 +90,17 @@ fn probe_exit_info() -> io::Result<()> {
         Forked::Parent(pid) => pid,
         Forked::Child => mpfork_sys::exit::exit_now(0),
     };
-    let pidfd = pidfd::open(pid);
+    let pidfd = sentinel::open(pid);
     let process = nix::unistd::Pid::from_raw(pid);
     nix::sys::wait::waitpid(process, None)?;
-    match pidfd::exit_status(pidfd?.as_fd())? {
+    match sentinel::exit_status(pidfd?.as_fd())? {
         Some(0) => Ok(()),
         _ => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 
 fn probe_group_signal() -> io::Result<()> {
-    probe_own_pidfd(|fd| match pidfd::signal_group(fd, 0) {
+    probe_own_pidfd(|fd| match sentinel::signal_group(fd, 0) {
         // This process may lead no group, which is then empty.
         Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => Ok(()),
         other => other,
@@ -109,7 +109,7 @@ fn probe_group_signal() -> io::Result<()> {
 
 fn probe_peer_pidfd() -> io::Result<()> {
     let (one, _other) = std::os::unix::net::UnixStream::pair()?;
-    pidfd::of_peer(one.as_fd()).map(drop)
+    sentinel::of_peer(one.as_fd()).map(drop)
 }
 
 #[cfg(test)]

@@ -1,16 +1,15 @@
 //! The socket: one daemon for each, open to its user alone from the first instant.
 
 use crate::service::activation::Passed;
+use mpfork_sys::descriptors::path_through;
+use mpfork_sys::sockets::{self, LONGEST_ADDRESS};
 use rustix::fs::{FileType, Mode, OFlags};
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use tokio::net::UnixListener;
-
-/// The longest path a socket address holds.
-const LONGEST_ADDRESS: usize = 107;
 
 /// Why the socket can't be served.
 #[derive(Debug, thiserror::Error)]
@@ -209,12 +208,14 @@ fn open_folder(folder: &Path) -> Result<OwnedFd, ListenError> {
 fn lock(folder: &OwnedFd, name: &Path, socket: &Path) -> Result<File, ListenError> {
     let mut lock_name = name.as_os_str().to_owned();
     lock_name.push(".lock");
-    let path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(&lock_name);
     let system = |source: io::Error| ListenError::System {
         doing: "lock",
         path: socket.with_file_name(&lock_name),
         source,
     };
+    let path = path_through(folder.as_fd())
+        .map_err(system)?
+        .join(&lock_name);
     let mut file = File::options()
         .read(true)
         .write(true)
@@ -276,24 +277,15 @@ fn remove_stale(folder: &OwnedFd, name: &Path, socket: &Path) -> Result<(), List
 
 /// Whether somebody listens: a connection comes about, or there are too many already.
 fn is_served(folder: &OwnedFd, name: &Path) -> bool {
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-    // However long its name is.
-    let connect = || {
-        let open = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let socket = rustix::fs::openat(folder, name, open, Mode::empty())?;
-        let address = SocketAddrUnix::new(format!("/proc/self/fd/{}", socket.as_raw_fd()))?;
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let client =
-            rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        rustix::net::connect(&client, &address)
-    };
-    let connected = connect();
-    matches!(connected, Ok(()) | Err(rustix::io::Errno::AGAIN))
+    match sockets::connect_in(folder.as_fd(), name) {
+        Ok(_) => true,
+        Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+    }
 }
 
 fn bind(folder: &OwnedFd, name: &Path, socket: &Path) -> io::Result<UnixListener> {
     // The address of a long path goes through the folder's descriptor, and a long name comes later.
-    let through = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+    let through = path_through(folder.as_fd())?;
     let short = PathBuf::from(format!(".mpforkd-{}", std::process::id()));
     let (path, rename) = if socket.as_os_str().len() <= LONGEST_ADDRESS {
         (socket.to_owned(), false)

@@ -6,7 +6,7 @@ use crate::features::Feature;
 use crate::worker::{Owner, Worker, end};
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
-use mpfork_sys::{pidfd, reactor::Readable};
+use mpfork_sys::{reactor::Readable, sentinel};
 use mpfork_transport::{Connection, FdStream};
 use std::collections::{HashMap, HashSet};
 use std::os::fd::AsFd as _;
@@ -216,12 +216,12 @@ fn orphaned(daemon: &Arc<Daemon>, worker: &Arc<Worker>) {
 }
 
 fn open_peer(daemon: &Daemon, socket: &UnixStream, pid: i32) -> Option<Readable> {
-    let pidfd = if daemon.features.has(Feature::PeerPidfd) {
-        pidfd::of_peer(socket.as_fd())
+    let opened = if daemon.features.has(Feature::PeerPidfd) {
+        sentinel::of_peer(socket.as_fd())
     } else {
-        pidfd::open(pid)
+        sentinel::open(pid)
     };
-    pidfd.and_then(Readable::new).ok()
+    opened.and_then(Readable::new).ok()
 }
 
 /// Whether this daemon serves a user.

@@ -1,9 +1,9 @@
-//! What /proc tells of processes.
+//! What the system tells of processes.
 
 use mpfork_proto::v1::{Memory, Process};
+use mpfork_sys::processes;
 use mpfork_zygote::groups::members;
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 use tokio::sync::oneshot;
@@ -74,22 +74,11 @@ impl Groups {
 
 /// A process's memory. Reading it walks the page tables: some 10 ms per GB.
 pub(crate) fn memory(pid: i32) -> std::io::Result<Memory> {
-    let text = std::fs::read_to_string(
-        Path::new("/proc")
-            .join(pid.to_string())
-            .join("smaps_rollup"),
-    )?;
-    let kilobytes = |name: &str| -> u64 {
-        text.lines()
-            .filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-            .filter_map(|value| value.split_ascii_whitespace().next()?.parse::<u64>().ok())
-            .sum::<u64>()
-            * 1024
-    };
+    let memory = processes::memory(pid)?;
     Ok(Memory {
-        rss_bytes: kilobytes("Rss"),
-        pss_bytes: kilobytes("Pss"),
-        private_bytes: kilobytes("Private_Clean") + kilobytes("Private_Dirty"),
+        rss_bytes: memory.resident,
+        pss_bytes: memory.proportional,
+        private_bytes: memory.private,
         sampled: Some(SystemTime::now().into()),
     })
 }

@@ -117,8 +117,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     limit_workers(&mut config);
     inherit_nothing().context("can't shed what was inherited")?;
     // A zygote that dies leaves its workers to mpforkd, with their exit statuses.
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-        .context("can't become the reaper of orphaned workers")?;
+    adopt_orphans().context("can't become the reaper of orphaned workers")?;
     let features = Features::probe(&cli.without_feature);
     for (_, name, found, without) in features.rows() {
         if let Err(error) = found {
@@ -245,6 +244,17 @@ pub(crate) fn limit_workers(config: &mut Config) {
             config.limits.workers
         );
         config.limits.workers = most;
+    }
+}
+
+/// Where the system's first process adopts all orphans, workers whose zygote has died are lost.
+fn adopt_orphans() -> std::io::Result<()> {
+    match mpfork_sys::own_process::adopt_orphans() {
+        Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {
+            tracing::info!("workers are lost when their zygote dies: {error}");
+            Ok(())
+        }
+        other => other,
     }
 }
 

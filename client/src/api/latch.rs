@@ -1,14 +1,9 @@
-//! A descriptor that becomes readable once and stays so, for whoever has a copy of it. The end of a pipe
-//! would not do: a forked child that lives on has a copy of the other end, which then never hangs up.
+//! A descriptor that becomes readable once and stays so, and what makes it so when it is dropped.
 
-use rustix::event::{EventfdFlags, eventfd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process;
 use std::sync::Arc;
-
-/// More than anybody takes by reading, each time 1; and the most there is.
-const MANY: u64 = u64::MAX - 1;
 
 /// What becomes readable.
 #[derive(Debug, Clone)]
@@ -30,17 +25,15 @@ pub(super) struct Release {
 impl Drop for Release {
     fn drop(&mut self) {
         if self.pid == process::id() {
-            // Can't block, nor fail: nothing was added before.
-            let _ =
-                rustix::io::retry_on_intr(|| rustix::io::write(&self.latch, &MANY.to_ne_bytes()));
+            // Fails for no latch.
+            let _ = mpfork_sys::latch::release(self.latch.as_fd());
         }
     }
 }
 
 /// A latch, and what releases it.
 pub(super) fn latch() -> io::Result<(Latch, Release)> {
-    let latch = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::SEMAPHORE)?;
-    let latch = Latch(Arc::new(latch));
+    let latch = Latch(Arc::new(mpfork_sys::latch::new()?));
     let release = Release {
         latch: latch.clone(),
         pid: process::id(),

@@ -44,10 +44,9 @@ impl Program {
     /// # Errors
     /// When it can't be opened.
     pub fn own() -> Result<Self, Error> {
-        let own = Path::new("/proc/self/exe");
-        let path = std::fs::read_link(own)
+        let (own, path) = mpfork_sys::own_process::executable()
             .map_err(|error| Error::system("reading the program's own path", error))?;
-        Self::open(own, as_it_was(path))
+        Self::open(&own, as_it_was(path))
     }
 
     fn open(from: &Path, path: PathBuf) -> Result<Self, Error> {

@@ -15,7 +15,7 @@ use mpfork_proto::link::{self as wire, LINK_ENV, Ready, Welcome, supervisor_fram
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1;
 use mpfork_sys::spawn::{Launch, spawn};
-use mpfork_sys::{arguments, pidfd, wait};
+use mpfork_sys::{arguments, sentinel, wait};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Signal;
 use std::ffi::{CString, OsString};
@@ -66,7 +66,7 @@ struct Candidate {
 impl Drop for Candidate {
     fn drop(&mut self) {
         if let Some(pidfd) = &self.pidfd {
-            let _ = pidfd::signal(pidfd.as_fd(), Signal::KILL.as_raw());
+            let _ = sentinel::signal(self.pid, pidfd.as_fd(), Signal::KILL.as_raw());
             crate::sentinel::wait(pidfd.as_fd(), None);
             let _ = wait::reap_named(self.pid, pidfd.as_fd());
         }
@@ -148,7 +148,7 @@ fn execute(name: String) -> Result<(Candidate, OwnedFd, OwnedFd), Error> {
         name,
         link: Arc::new(link),
     };
-    match pidfd::open(pid) {
+    match sentinel::open(pid) {
         Ok(pidfd) => candidate.pidfd = Some(pidfd),
         Err(error) => {
             // Without its link it ends by itself.
@@ -179,9 +179,11 @@ impl Candidate {
             end_groups: false,
             embedded: true,
         };
-        let own = pidfd::open(std::process::id().cast_signed())
+        let own = sentinel::open(std::process::id().cast_signed())
             .map_err(|error| Error::system("opening this process's pidfd", error))?;
-        let descriptors = [inside.as_fd(), outside, own.as_fd()];
+        let own = sentinel::to_pass(own);
+        let mut descriptors = vec![inside.as_fd(), outside];
+        descriptors.extend(own.as_ref().map(|own| own.as_fd()));
         self.send(supervisor_frame::Frame::Hello(hello), &descriptors)
             .await?;
         let welcome = match tokio::time::timeout(HELLO_LIMIT, self.receive()).await {

@@ -10,7 +10,7 @@ use mpfork_proto::link::{
     Exited, Fork, ForkFailed, Ready, Shutdown, Welcome, supervisor_frame, zygote_frame,
 };
 use mpfork_proto::v1::{KeptDescriptor, StartWay};
-use mpfork_sys::{fdpass, pidfd, wait};
+use mpfork_sys::{fdpass, sentinel, wait};
 use rustix::process::Signal;
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -121,7 +121,7 @@ impl Own {
             && self.is_ours()
             && self.reaped.set(()).is_ok()
         {
-            let _ = pidfd::signal(process.as_fd(), Signal::KILL.as_raw());
+            let _ = sentinel::signal(self.pid, process.as_fd(), Signal::KILL.as_raw());
             crate::sentinel::wait(process.as_fd(), None);
             // The program may wait for any child of its own.
             let _ = wait::reap_named(self.pid, process.as_fd());
@@ -219,7 +219,7 @@ impl Own {
             Err(_) => {
                 // It answers nobody any more: the next one may. Its workers go on.
                 if let Some(process) = &self.process {
-                    let _ = pidfd::signal(process.as_fd(), Signal::KILL.as_raw());
+                    let _ = sentinel::signal(self.pid, process.as_fd(), Signal::KILL.as_raw());
                 }
                 Err(failed::no_fork(self.pid, &self.name, FORK_LIMIT).into())
             }
@@ -297,9 +297,14 @@ pub(super) async fn through_door(kind: &Kind) -> Result<Option<Arc<Own>>, Error>
     };
     let failed = |error| Error::system("asking for a link to the embedded server", error);
     let (ours, theirs) = UnixStream::pair().map_err(failed)?;
-    let own = pidfd::open(std::process::id().cast_signed()).map_err(failed)?;
+    let own = sentinel::open(std::process::id().cast_signed()).map_err(failed)?;
+    let own = sentinel::to_pass(own);
+    let descriptors: Vec<_> = [Some(theirs.as_fd()), own.as_ref().map(|own| own.as_fd())]
+        .into_iter()
+        .flatten()
+        .collect();
     // With nobody behind it, it is as if there were none.
-    if fdpass::send(door.as_fd(), &[0], &[theirs.as_fd(), own.as_fd()]).is_err() {
+    if fdpass::send(door.as_fd(), &[0], &descriptors).is_err() {
         return Ok(None);
     }
     drop(theirs);

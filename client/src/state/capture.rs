@@ -1,7 +1,7 @@
 //! Reading the calling process's state, without changing it. This runs on every start.
 
 use super::{Cwd, Source, StartState, whole_environment};
-use mpfork_sys::{limits, signals};
+use mpfork_sys::{limits, own_process, signals};
 use nix::sys::signal::Signal;
 
 impl StartState {
@@ -14,7 +14,7 @@ impl StartState {
         Self {
             cwd: Cwd::Path(".".into()),
             env: whole_environment(std::env::vars_os()),
-            umask: umask(),
+            umask: own_process::umask(),
             descriptors: (0..3)
                 .map(|own| (u32::from(own), Source::Own(own)))
                 .collect(),
@@ -23,7 +23,7 @@ impl StartState {
                 .collect(),
             // Fails only for a pid that does not exist.
             nice: rustix::process::getpriority_process(None).ok(),
-            affinity: affinity(),
+            affinity: own_process::affinity(),
             blocked_signals: blocked_signals(),
             ignored_signals: Vec::new(),
             new_session: false,
@@ -40,35 +40,6 @@ impl StartState {
         state.ignored_signals = ignored_signals();
         state
     }
-}
-
-/// umask(2) can't read the mask without setting it, for all threads. The kernel tells it elsewhere.
-fn umask() -> Option<u32> {
-    let mut text = [0; 128];
-    let status = rustix::fs::open(
-        "/proc/self/status",
-        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )
-    .ok()?;
-    let length = rustix::io::read(&status, &mut text).ok()?;
-    // The second line, after the name, whose line breaks are escaped.
-    let text = String::from_utf8_lossy(text.get(..length)?);
-    let mask = text.lines().find_map(|line| line.strip_prefix("Umask:"))?;
-    u32::from_str_radix(mask.trim(), 8).ok()
-}
-
-fn affinity() -> Vec<u32> {
-    let Ok(set) = rustix::thread::sched_getaffinity(None) else {
-        // More CPUs than the set has room for.
-        return Vec::new();
-    };
-    (0..rustix::thread::CpuSet::MAX_CPU)
-        .filter(|cpu| set.is_set(*cpu))
-        // The set has room for many more than there are.
-        .take(set.count().try_into().unwrap_or(usize::MAX))
-        .filter_map(|cpu| u32::try_from(cpu).ok())
-        .collect()
 }
 
 fn blocked_signals() -> Vec<u32> {
@@ -88,13 +59,6 @@ fn ignored_signals() -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_umask_is_read_and_left_alone() {
-        let mask = umask().unwrap();
-        assert!(mask <= 0o777);
-        assert_eq!(umask(), Some(mask));
-    }
 
     #[test]
     fn the_state_is_the_processs_own() {

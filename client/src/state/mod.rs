@@ -8,7 +8,6 @@ use crate::standard::FIRST_FREE;
 use mpfork_proto::environment;
 use mpfork_proto::v1;
 use mpfork_sys::limits::Rlimit;
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
@@ -222,8 +221,7 @@ impl StartState {
     pub(crate) fn open(&self) -> Result<Vec<(Purpose, OwnedFd)>, Error> {
         let mut opened = Vec::with_capacity(self.descriptor_count() + 1);
         if let Cwd::Path(path) = &self.cwd {
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let directory = rustix::fs::open(path, flags, Mode::empty()).map_err(|error| {
+            let directory = mpfork_sys::descriptors::directory(path).map_err(|error| {
                 Error::system(format!("opening the directory {}", path.display()), error)
             })?;
             opened.push((Purpose::Cwd, directory));

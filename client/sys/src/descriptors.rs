@@ -1,10 +1,13 @@
 //! Descriptors by number: what a new process must do to become the owner of what it inherited, and
 //! to keep nothing else.
 
+use crate::platform::descriptors as platform;
+use rustix::fs::{Mode, OFlags};
 use std::ffi::OsStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, IntoRawFd as _, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
 
 /// Takes the descriptor of a Unix stream socket that the process inherited under this number, and
 /// makes it close-on-exec. `None` when the number is not such a socket.
@@ -24,8 +27,8 @@ pub fn adopt_datagram_socket(number: RawFd) -> Option<OwnedFd> {
 
 fn adopt(number: RawFd, kind: libc::c_int) -> Option<OwnedFd> {
     if number < 0
-        || option(number, libc::SO_DOMAIN) != Some(libc::AF_UNIX)
-        || option(number, libc::SO_TYPE) != Some(kind)
+        || !platform::is_unix_socket(number)
+        || option(number, libc::SOL_SOCKET, libc::SO_TYPE) != Some(kind)
     {
         return None;
     }
@@ -80,14 +83,15 @@ pub fn file_at(number: RawFd) -> Option<(u64, u64)> {
     Some((status.st_dev, status.st_ino))
 }
 
-fn option(number: RawFd, name: libc::c_int) -> Option<libc::c_int> {
+/// An option of a socket that is a number.
+pub(crate) fn option(number: RawFd, level: libc::c_int, name: libc::c_int) -> Option<libc::c_int> {
     let mut value: libc::c_int = 0;
     let mut length = libc::socklen_t::try_from(size_of_val(&value)).ok()?;
     // SAFETY: value and length are ours, outlive the call, and length is value's size.
     let result = unsafe {
         libc::getsockopt(
             number,
-            libc::SOL_SOCKET,
+            level,
             name,
             (&raw mut value).cast(),
             &raw mut length,
@@ -99,21 +103,37 @@ fn option(number: RawFd, name: libc::c_int) -> Option<libc::c_int> {
 /// The numbers of this process's open descriptors, in order.
 ///
 /// # Errors
-/// When `/proc/self/fd` can't be read.
+/// When the system does not list them.
 pub fn open_numbers() -> io::Result<Vec<RawFd>> {
-    let directory = rustix::fs::open(
-        "/proc/self/fd",
-        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )?;
-    let own = directory.as_raw_fd();
-    let mut numbers: Vec<RawFd> = rustix::fs::Dir::new(directory)?
-        .filter_map(Result::ok)
-        .filter_map(|entry| entry.file_name().to_str().ok()?.parse().ok())
-        .filter(|number| *number != own)
-        .collect();
-    numbers.sort_unstable();
-    Ok(numbers)
+    platform::open_numbers()
+}
+
+/// Opens a directory to be entered: where the system can, one that may be entered and not listed too.
+///
+/// # Errors
+/// As open(2).
+pub fn directory(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | platform::ENTER;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}
+
+/// What an open descriptor is, for people: a path, or the system's word for it; empty when it does not
+/// tell.
+#[must_use]
+pub fn describe(number: RawFd) -> String {
+    platform::describe(number)
+}
+
+/// The directory or file that a descriptor stands for, as a path by which calls that know only paths
+/// reach it.
+///
+/// Where the system has a path for the descriptor itself, others may rename what it stands for; where it
+/// tells the present path only, they must not.
+///
+/// # Errors
+/// When the system tells none.
+pub fn path_through(descriptor: BorrowedFd<'_>) -> io::Result<PathBuf> {
+    platform::path_through(descriptor)
 }
 
 /// Puts a descriptor at a number of the caller's choice, without close-on-exec; whatever was there is
@@ -169,17 +189,7 @@ pub fn close_all_but(kept: &[RawFd]) -> io::Result<()> {
 /// # Errors
 /// When the system can neither mark a range nor list what is open.
 pub fn close_on_exec_from(first: RawFd) -> io::Result<()> {
-    const CLOSE_RANGE_CLOEXEC: libc::c_uint = 1 << 2;
-    // SAFETY: close_range takes three numbers, and with this flag closes nothing.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_close_range,
-            first,
-            RawFd::MAX,
-            CLOSE_RANGE_CLOEXEC,
-        )
-    };
-    if result == 0 {
+    if platform::mark_range(first) {
         return Ok(());
     }
     for number in open_numbers()?.into_iter().filter(|n| *n >= first) {
@@ -190,15 +200,12 @@ pub fn close_on_exec_from(first: RawFd) -> io::Result<()> {
 }
 
 fn close_range(first: RawFd, last: RawFd) -> io::Result<()> {
-    // SAFETY: close_range takes three numbers; nothing uses these descriptors any more, by contract.
-    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
-    if result == 0 {
+    if platform::close_range(first, last) {
         return Ok(());
     }
-    // Refused by an old kernel or a filter: one by one.
     for number in open_numbers()? {
         if (first..=last).contains(&number) {
-            // SAFETY: as above.
+            // SAFETY: close takes a number; nothing uses these descriptors any more, by contract.
             unsafe { libc::close(number) };
         }
     }

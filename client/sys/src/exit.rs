@@ -48,7 +48,7 @@ pub fn on_exit(handler: Handler) -> bool {
     register()
 }
 
-#[cfg(target_env = "gnu")]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn register() -> bool {
     unsafe extern "C" {
         fn on_exit(
@@ -60,7 +60,7 @@ fn register() -> bool {
     unsafe { on_exit(call_handler, std::ptr::null_mut()) == 0 }
 }
 
-#[cfg(not(target_env = "gnu"))]
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn register() -> bool {
     let _ = call_handler;
     false

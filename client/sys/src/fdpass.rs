@@ -1,8 +1,9 @@
 //! Bytes with descriptors over Unix stream sockets (SCM_RIGHTS).
 
+use crate::platform::fdpass as platform;
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags,
+    RecvAncillaryBuffer, RecvAncillaryMessage, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage,
 };
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -52,13 +53,9 @@ pub fn send(
     if !now.is_empty() {
         control.push(SendAncillaryMessage::ScmRights(now));
     }
+    let flags = platform::send_flags(socket);
     let sent = rustix::io::retry_on_intr(|| {
-        rustix::net::sendmsg(
-            socket,
-            &[IoSlice::new(bytes)],
-            &mut control,
-            SendFlags::NOSIGNAL,
-        )
+        rustix::net::sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags)
     })?;
     Ok((sent, now.len()))
 }
@@ -81,12 +78,12 @@ pub fn receive(
             socket,
             &mut [IoSliceMut::new(buffer)],
             &mut control,
-            RecvFlags::CMSG_CLOEXEC,
+            platform::RECEIVE_FLAGS,
         )
     })?;
     for item in control.drain() {
         if let RecvAncillaryMessage::ScmRights(received) = item {
-            descriptors.extend(received);
+            descriptors.extend(received.inspect(platform::received));
         }
     }
     if message.flags.contains(ReturnFlags::CTRUNC) {

@@ -3,7 +3,7 @@
 //!
 //! Only ELF files have notes; elsewhere the time limit of the first answer must do.
 
-use crate::image::note;
+use crate::notes::note;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;

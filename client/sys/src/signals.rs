@@ -1,8 +1,11 @@
 //! Signal dispositions without handlers.
 
+use crate::platform::signals::{self as platform, INTERNAL};
 use nix::errno::Errno;
 use nix::sys::signal::{SigHandler, Signal};
 use std::io;
+
+pub use crate::platform::signals::HIGHEST;
 
 /// Sets a signal to its default action.
 ///
@@ -22,13 +25,6 @@ pub fn set_ignored(signal: Signal) -> Result<(), Errno> {
     unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) }.map(drop)
 }
 
-/// The highest signal number.
-pub const HIGHEST: i32 = 64;
-
-/// Two real-time signals that GNU's C library keeps to itself: its own calls refuse them, and its
-/// posix_spawn(3) leaves them ignored in what it executes.
-const INTERNAL: std::ops::RangeInclusive<i32> = 32..=33;
-
 /// Sets a signal, real-time ones included, to its default action or ignores it.
 ///
 /// # Errors
@@ -40,23 +36,7 @@ pub fn set_by_number(signal: i32, ignored: bool) -> io::Result<()> {
         libc::SIG_DFL
     };
     if INTERNAL.contains(&signal) {
-        let action = KernelAction {
-            action,
-            rest: [0; 7],
-        };
-        // SAFETY: neither action runs code of this process; the C library installs its own when it
-        // first needs it. The structure is longer than the kernel's, which begins with the action on
-        // all platforms we run on; the rest of it, flags and mask, is empty.
-        let result = unsafe {
-            libc::syscall(
-                libc::SYS_rt_sigaction,
-                signal,
-                &raw const action,
-                std::ptr::null_mut::<KernelAction>(),
-                SET_BYTES,
-            )
-        };
-        return check(result == 0);
+        return platform::set_internal(signal, ignored);
     }
     // SAFETY: neither action runs code of this process.
     let result = unsafe { libc::signal(signal, action) };
@@ -77,22 +57,11 @@ fn check(done: bool) -> io::Result<()> {
 /// # Errors
 /// When a filter refuses it.
 pub fn reset_internal() -> io::Result<()> {
-    for signal in INTERNAL.filter(|signal| is_ignored(*signal)) {
+    for signal in INTERNAL.into_iter().filter(|signal| is_ignored(*signal)) {
         set_by_number(signal, false)?;
     }
     Ok(())
 }
-
-/// The beginning of the kernel's `struct sigaction`, and room for the rest of it.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-struct KernelAction {
-    action: libc::sighandler_t,
-    rest: [usize; 7],
-}
-
-/// The size of the kernel's set of signals.
-const SET_BYTES: libc::size_t = 8;
 
 /// Blocks exactly these signals, real-time ones included, in the calling thread; returns those that
 /// can't be blocked because they are no signals or the C library keeps them to itself.
@@ -146,38 +115,20 @@ pub fn blocked() -> io::Result<Vec<i32>> {
 /// True when this process ignores the signal.
 #[must_use]
 pub fn is_ignored(signal: i32) -> bool {
-    action_of(signal) == Some(libc::SIG_IGN)
+    platform::action_of(signal) == Some(libc::SIG_IGN)
 }
 
 /// True when this process leaves the signal to its default action.
 #[must_use]
 pub fn is_default(signal: i32) -> bool {
-    action_of(signal) == Some(libc::SIG_DFL)
-}
-
-fn action_of(signal: i32) -> Option<libc::sighandler_t> {
-    let mut action = KernelAction {
-        action: libc::SIG_DFL,
-        rest: [0; 7],
-    };
-    // SAFETY: no new action is given; the old one goes to a structure of ours that outlives the call
-    // and is longer than the kernel's. The C library's own call would refuse its own signals.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigaction,
-            signal,
-            std::ptr::null::<KernelAction>(),
-            &raw mut action,
-            SET_BYTES,
-        )
-    };
-    (result == 0).then_some(action.action)
+    platform::action_of(signal) == Some(libc::SIG_DFL)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn real_time_signals_and_the_c_librarys_own() {
         for signal in [33, 63] {

@@ -1,6 +1,7 @@
-//! Executing a program as a zygote or as a worker: by descriptor, in a session or a group of its own,
-//! with nothing inherited but what is named.
+//! Executing a program as a zygote or as a worker: by descriptor where the system can, in a session
+//! or a group of its own, with nothing inherited but what is named.
 
+use crate::platform::spawn as platform;
 use crate::{arguments, descriptors};
 use std::ffi::{CStr, CString, c_char};
 use std::io;
@@ -42,7 +43,7 @@ pub struct Launch<'a> {
 /// Executes the program in a new session or group, with default signal dispositions and no signal blocked;
 /// returns its pid. It is a child of the calling *thread* as far as its parent-death signal goes.
 ///
-/// Descriptors of the caller that are not close-on-exec would be inherited: all of ours are.
+/// Descriptors of the caller that are not close-on-exec would be inherited on Linux: all of ours are.
 ///
 /// # Errors
 /// As posix_spawn(3): EACCES, ENOENT, ENOEXEC, EAGAIN, ENOMEM.
@@ -59,7 +60,7 @@ pub fn spawn(launch: &Launch<'_>) -> io::Result<i32> {
     let output = above(launch.output)?;
     let link = above(launch.link)?;
     let door = launch.door.map(above).transpose()?;
-    let path = CString::new(format!("/proc/self/fd/{}", program.as_raw_fd()))?;
+    let path = platform::path_of(program.as_fd())?;
 
     let mut actions = FileActions::new()?;
     actions.place(input.as_fd(), 0)?;
@@ -155,11 +156,11 @@ impl Attributes {
         check(unsafe { libc::posix_spawnattr_setsigmask(&raw mut attributes.0, none.as_ref()) })?;
         // Without a number the group is the process's own.
         let place = match session {
-            true => libc::c_int::from(libc::POSIX_SPAWN_SETSID),
+            true => platform::SETSID,
             false => libc::POSIX_SPAWN_SETPGROUP,
         };
         let flags = libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK | place;
-        let flags = libc::c_short::try_from(flags).map_err(io::Error::other)?;
+        let flags = libc::c_short::try_from(flags).map_err(io::Error::other)? | platform::FLAGS;
         // SAFETY: the structure is initialised.
         check(unsafe { libc::posix_spawnattr_setflags(&raw mut attributes.0, flags) })?;
         Ok(attributes)
@@ -173,7 +174,7 @@ impl Drop for Attributes {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
     use std::fs::File;

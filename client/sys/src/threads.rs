@@ -1,6 +1,6 @@
 //! How many threads this process has.
 
-use std::os::unix::fs::MetadataExt as _;
+use crate::platform::threads as platform;
 use std::time::{Duration, Instant};
 
 /// The process has more than one thread.
@@ -46,12 +46,13 @@ pub fn expect_single() -> Result<(), ManyThreads> {
 /// True when the calling thread is the only one.
 #[must_use]
 pub fn is_single() -> bool {
-    // The link count of this directory is the number of threads plus two: one system call instead of
-    // reading the directory. Where it is not so (another kernel), the directory tells.
-    match std::fs::metadata("/proc/self/task") {
-        Ok(metadata) if metadata.nlink() >= 3 => metadata.nlink() == 3,
-        _ => std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1),
-    }
+    platform::is_single()
+}
+
+/// True when the calling thread is the process's first.
+#[must_use]
+pub fn is_main() -> bool {
+    platform::is_main()
 }
 
 /// Waits until a thread of this process that is ending is gone, up to a second.
@@ -72,7 +73,7 @@ pub(crate) fn expect_sleeping_main() -> Result<(), ManyThreads> {
     let deadline = Instant::now() + LINGER;
     loop {
         let names = others();
-        if names.len() == 1 && main_sleeps() {
+        if names.len() == 1 && platform::main_sleeps() {
             return Ok(());
         }
         if Instant::now() >= deadline {
@@ -82,32 +83,9 @@ pub(crate) fn expect_sleeping_main() -> Result<(), ManyThreads> {
     }
 }
 
-/// False when the caller is the main thread itself.
-fn main_sleeps() -> bool {
-    // The state follows the name, which is in parentheses and may contain some.
-    let stat = format!("/proc/self/task/{}/stat", std::process::id());
-    std::fs::read_to_string(stat)
-        .ok()
-        .and_then(|stat| {
-            stat.rsplit_once(") ")
-                .map(|(_, rest)| rest.starts_with('S'))
-        })
-        .unwrap_or(false)
-}
-
+/// The names of the threads besides the calling one.
 fn others() -> Vec<String> {
-    let own = rustix::thread::gettid().as_raw_nonzero().to_string();
-    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
-        return Vec::new();
-    };
-    tasks
-        .filter_map(Result::ok)
-        .filter(|task| task.file_name().to_str() != Some(&own))
-        .map(|task| {
-            std::fs::read_to_string(task.path().join("comm"))
-                .map_or_else(|_| "(ended)".to_owned(), |name| name.trim_end().to_owned())
-        })
-        .collect()
+    platform::others()
 }
 
 #[cfg(test)]

@@ -37,10 +37,23 @@ pub struct Usage {
 /// # Errors
 /// ECHILD when there is no child at all.
 pub fn ended_child() -> io::Result<Option<i32>> {
+    peek(libc::P_ALL, 0)
+}
+
+/// Whether a child has ended that is not reaped yet.
+///
+/// # Errors
+/// ECHILD when it is no child of this process, or has been reaped.
+pub fn has_ended(pid: i32) -> io::Result<bool> {
+    let id = libc::id_t::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
+    Ok(peek(libc::P_PID, id)?.is_some())
+}
+
+fn peek(kind: libc::idtype_t, id: libc::id_t) -> io::Result<Option<i32>> {
     let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
     // SAFETY: info is ours and outlives the call.
-    if unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options) } < 0 {
+    if unsafe { libc::waitid(kind, id, info.as_mut_ptr(), options) } < 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: a structure of integers and pointers, zeroed before the call filled it.
@@ -56,12 +69,10 @@ pub fn ended_child() -> io::Result<Option<i32>> {
 /// # Errors
 /// As [`reap`].
 pub fn reap_named(pid: i32, pidfd: BorrowedFd<'_>) -> io::Result<Option<Reaped>> {
-    use rustix::process::{WaitId, WaitIdOptions, waitid};
-    let peek = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    match waitid(WaitId::PidFd(pidfd), peek)? {
-        // Not waited for yet, so the pid is still its own.
-        Some(_) => reap(pid),
-        None => Ok(None),
+    // Not waited for yet, so the pid is still its own.
+    match crate::platform::sentinel::is_ended_child(pid, pidfd)? {
+        true => reap(pid),
+        false => Ok(None),
     }
 }
 
@@ -130,12 +141,14 @@ mod tests {
         let pid = i32::try_from(child.id()).unwrap();
         assert_eq!(reap(pid).unwrap(), None);
         assert_ne!(ended_child().unwrap(), Some(pid));
+        assert!(!has_ended(pid).unwrap());
         drop(child.stdin.take());
         let deadline = std::time::Instant::now() + Duration::from_secs(20);
         while ended_child().unwrap() != Some(pid) {
             assert!(std::time::Instant::now() < deadline);
             std::thread::sleep(Duration::from_millis(1));
         }
+        assert!(has_ended(pid).unwrap());
         let reaped = loop {
             if let Some(reaped) = reap(pid).unwrap() {
                 break reaped;
@@ -146,6 +159,7 @@ mod tests {
         assert_eq!(reaped.status, 9 << 8);
         assert!(reaped.usage.max_rss_bytes > 0);
         assert_eq!(reap(pid).unwrap_err().raw_os_error(), Some(libc::ECHILD));
+        assert!(has_ended(pid).is_err());
         assert!(reap(-1).is_err());
         // For the standard library's sake; it finds no child any more.
         assert!(child.wait().is_err());

@@ -1,7 +1,8 @@
 //! Process groups: who is in them, and the end of what a worker left in its own.
 
 use mpfork_proto::v1::Process;
-use mpfork_sys::pidfd;
+use mpfork_sys::processes::{self, Member};
+use mpfork_sys::sentinel;
 use rustix::process::Signal;
 use std::collections::HashMap;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -9,56 +10,23 @@ use std::os::fd::{AsFd as _, OwnedFd};
 /// The most processes of a group that are named.
 const NAMED: usize = 64;
 
-/// The live processes of process groups, up to 64 of each; none when they can't be found. Reads what
-/// `/proc` has of every process of the machine.
+/// The live processes of process groups, up to 64 of each; none when they can't be found. On Linux it
+/// reads what `/proc` has of every process of the machine.
 #[must_use]
-pub fn members(mut groups: HashMap<i32, Vec<Process>>) -> HashMap<i32, Vec<Process>> {
-    let Ok(entries) = std::fs::read_dir("/proc") else {
-        return groups;
+pub fn members(groups: HashMap<i32, Vec<Process>>) -> HashMap<i32, Vec<Process>> {
+    let mut found = groups
+        .into_keys()
+        .map(|group| (group, Vec::new()))
+        .collect();
+    processes::members(&mut found, NAMED);
+    let named = |member: Member| Process {
+        pid: member.pid,
+        comm: member.name,
     };
-    let pids = entries
-        .filter_map(Result::ok)
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    for pid in pids {
-        // It may have ended meanwhile. A name may hold any bytes.
-        let Ok(stat) = std::fs::read(format!("/proc/{pid}/stat")) else {
-            continue;
-        };
-        let stat = String::from_utf8_lossy(&stat);
-        let Some(stat) = Stat::parse(&stat) else {
-            continue;
-        };
-        let group = groups.get_mut(&stat.group);
-        if let Some(group) = group.filter(|group| group.len() < NAMED)
-            && !matches!(stat.state, 'Z' | 'X')
-        {
-            group.push(Process {
-                pid,
-                comm: stat.comm.to_owned(),
-            });
-        }
-    }
-    groups
-}
-
-struct Stat<'a> {
-    comm: &'a str,
-    state: char,
-    group: i32,
-}
-
-impl<'a> Stat<'a> {
-    /// `pid (comm) state ppid pgrp …`, where comm may hold anything.
-    fn parse(text: &'a str) -> Option<Self> {
-        let open = text.find('(')?;
-        let close = text.rfind(')')?;
-        let mut rest = text.get(close + 1..)?.split_ascii_whitespace();
-        Some(Self {
-            comm: text.get(open + 1..close)?,
-            state: rest.next()?.chars().next()?,
-            group: rest.nth(1)?.parse().ok()?,
-        })
-    }
+    found
+        .into_iter()
+        .map(|(group, members)| (group, members.into_iter().map(named).collect()))
+        .collect()
 }
 
 /// The group that a process leads, which its pidfd still names after the process was reaped.
@@ -73,9 +41,9 @@ impl Led {
     /// so (before Linux 6.9), or there is no free descriptor.
     #[must_use]
     pub fn by(pid: i32) -> Option<Self> {
-        let leader = pidfd::open(pid).ok()?;
+        let leader = sentinel::open(pid).ok()?;
         // One that leads no group is an error of another kind.
-        let works = match pidfd::signal_group(leader.as_fd(), 0) {
+        let works = match sentinel::signal_group(leader.as_fd(), 0) {
             Ok(()) => true,
             Err(error) => error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()),
         };
@@ -88,26 +56,12 @@ impl Led {
     /// Once the leader is reaped: kills what is left, and tells what it was.
     #[must_use]
     pub fn end(self) -> Vec<Process> {
-        if pidfd::signal_group(self.leader.as_fd(), 0).is_err() {
+        if sentinel::signal_group(self.leader.as_fd(), 0).is_err() {
             return Vec::new();
         }
         let mut found = members(HashMap::from([(self.number, Vec::new())]));
         // Whoever joined meanwhile is killed as well.
-        let _ = pidfd::signal_group(self.leader.as_fd(), Signal::KILL.as_raw());
+        let _ = sentinel::signal_group(self.leader.as_fd(), Signal::KILL.as_raw());
         found.remove(&self.number).unwrap_or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_may_hold_anything() {
-        let stat = Stat::parse("12 (a) b (c)) S 1 34 5 6").unwrap();
-        assert_eq!((stat.comm, stat.state), ("a) b (c)", 'S'));
-        assert_eq!(stat.group, 34);
-        assert!(Stat::parse("12").is_none());
-        assert!(Stat::parse(") (").is_none());
     }
 }

@@ -24,7 +24,6 @@ mod fresh;
 pub mod groups;
 mod here;
 mod macros;
-mod memory_file;
 mod panics;
 pub mod passed;
 pub mod payload;

@@ -56,7 +56,7 @@ pub(crate) fn tell_nobody() {
 fn record(info: &PanicHookInfo<'_>) {
     let location = info.location().map(ToString::to_string);
     let mut message = text(info.payload());
-    let main = rustix::thread::gettid() == rustix::process::getpid();
+    let main = mpfork_sys::threads::is_main();
     if !main {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("<unnamed>");

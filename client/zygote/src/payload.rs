@@ -2,11 +2,10 @@
 //! worker sends back. Small ones travel in their frame, large ones in a memory file the frame carries.
 //! Either may name descriptors, which the frame carries too.
 
-use crate::memory_file::memory_file;
 use crate::wire;
 use mpfork_proto::frame::{self, FrameBuffer, FrameError};
 use mpfork_proto::link::Payload;
-use mpfork_sys::fdpass;
+use mpfork_sys::{fdpass, memory_file};
 use rustix::event::PollFlags;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -70,7 +69,7 @@ fn encode(payload: &[u8], descriptors: usize) -> io::Result<(Vec<u8>, Option<Own
         message.inline = payload.to_vec();
     } else {
         message.size = Some(payload.len() as u64);
-        file = Some(memory_file(payload)?);
+        file = Some(memory_file::of(payload)?);
     }
     let bytes = frame::encode(&message).map_err(io::Error::other)?;
     Ok((bytes, file))
@@ -241,7 +240,7 @@ mod tests {
     fn descriptors_come_in_their_order_beside_a_payload_of_any_size() {
         for (size, count) in [(0, 1), (10, 3), (1 << 20, MAX_DESCRIPTORS)] {
             let files: Vec<OwnedFd> = (0..count)
-                .map(|n| memory_file(&[u8::try_from(n).unwrap()]).unwrap())
+                .map(|n| memory_file::of(&[u8::try_from(n).unwrap()]).unwrap())
                 .collect();
             let (ours, theirs) = UnixStream::pair().unwrap();
             write_with(ours.as_fd(), &vec![5; size], &files).unwrap();
@@ -255,7 +254,7 @@ mod tests {
                 assert_eq!(usize::from(read[0]), n);
             }
             let mut more = files;
-            more.resize_with(MAX_DESCRIPTORS + 1, || memory_file(b"").unwrap());
+            more.resize_with(MAX_DESCRIPTORS + 1, || memory_file::of(b"").unwrap());
             let refused = write_with(ours.as_fd(), b"", &more).unwrap_err();
             assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
         }
@@ -299,7 +298,7 @@ mod tests {
             descriptors,
             ..Payload::default()
         };
-        let file = memory_file(b"12345").unwrap();
+        let file = memory_file::of(b"12345").unwrap();
         assert!(matches!(
             send(&sized(6), &[file.as_fd()], 0),
             PayloadError::Size { named: 6, found: 5 }

@@ -4,9 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Bytes of memory that are resident.
 pub(super) fn resident() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
+    Some(mpfork_sys::own_process::resident_bytes()).filter(|bytes| *bytes > 0)
 }
 
 /// Seconds of processor time, in user mode and in the kernel.

@@ -1,6 +1,7 @@
 //! A socket that the service manager made and passed: sd_listen_fds(3).
 
 use crate::listen::ListenError;
+use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
@@ -38,7 +39,9 @@ pub(crate) fn take() -> Result<Option<Passed>, ListenError> {
             "{name} is no Unix stream socket: the socket unit has ListenStream= with a path"
         )));
     };
-    if !rustix::net::sockopt::socket_acceptconn(&socket).unwrap_or(false) {
+    let listens = mpfork_sys::sockets::listens(socket.as_fd())
+        .map_err(|error| wrong(format!("{name}: {error}")))?;
+    if !listens {
         return Err(wrong(format!(
             "{name} is a connection: the socket unit has Accept=no"
         )));

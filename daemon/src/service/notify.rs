@@ -4,7 +4,6 @@ use sd_notify::NotifyState;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io;
-use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
@@ -13,7 +12,7 @@ use std::time::Duration;
 /// managers are.
 pub(super) fn address(socket: &OsStr) -> io::Result<SocketAddr> {
     match socket.as_bytes().strip_prefix(b"@") {
-        Some(name) => SocketAddr::from_abstract_name(name),
+        Some(name) => mpfork_sys::sockets::abstract_address(name),
         None => SocketAddr::from_pathname(socket),
     }
 }

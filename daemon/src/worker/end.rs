@@ -4,7 +4,7 @@
 use super::Worker;
 use crate::daemon::Daemon;
 use crate::features::Feature;
-use mpfork_sys::pidfd;
+use mpfork_sys::sentinel;
 use nix::libc::{ESRCH, SIGCONT, SIGKILL, SIGTERM};
 use std::io;
 use std::os::fd::AsFd as _;
@@ -25,12 +25,12 @@ pub(crate) fn signal(
         return Ok(false);
     };
     let result = if !group {
-        pidfd::signal(fd.as_fd(), signal)
+        sentinel::signal(worker.pid, fd.as_fd(), signal)
     } else if daemon.features.has(Feature::GroupSignal) {
-        pidfd::signal_group(fd.as_fd(), signal)
+        sentinel::signal_group(fd.as_fd(), signal)
     } else {
         // Only while its leader is known to be unreaped does the number mean this group.
-        pidfd::signal(fd.as_fd(), 0).and_then(|()| {
+        sentinel::signal(worker.pid, fd.as_fd(), 0).and_then(|()| {
             let group = nix::unistd::Pid::from_raw(-worker.pid);
             let signal = nix::sys::signal::Signal::try_from(signal).map_err(io::Error::from)?;
             nix::sys::signal::kill(group, signal).map_err(io::Error::from)

@@ -9,7 +9,7 @@ use mpfork_driver::control::{Control, Reports};
 use mpfork_driver::exit::{Known, exit};
 use mpfork_proto::Message as _;
 use mpfork_proto::v1::{Exit, Process, Rusage};
-use mpfork_sys::pidfd;
+use mpfork_sys::sentinel;
 use nix::libc::SIGKILL;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -106,21 +106,21 @@ fn system_status(daemon: &Daemon, worker: &Worker) -> Option<i32> {
     if !daemon.features.has(Feature::ExitInfo) {
         return None;
     }
-    let status = worker.pidfd().map(|fd| pidfd::exit_status(fd.as_fd()));
+    let status = worker.pidfd().map(|fd| sentinel::exit_status(fd.as_fd()));
     status.and_then(Result::ok).flatten()
 }
 
 /// Whether anything is left of an ended worker's group.
 fn has_group(worker: &Worker) -> bool {
     let pidfd = worker.pidfd();
-    pidfd.is_some_and(|fd| pidfd::signal_group(fd.as_fd(), 0).is_ok())
+    pidfd.is_some_and(|fd| sentinel::signal_group(fd.as_fd(), 0).is_ok())
 }
 
 /// Kills what is left of the worker's group and tells what it was.
 async fn end_group(daemon: &Daemon, worker: &Worker) -> Vec<Process> {
     let processes = daemon.groups.members(worker.pid).await;
     if let Some(fd) = worker.pidfd()
-        && let Err(error) = pidfd::signal_group(fd.as_fd(), SIGKILL)
+        && let Err(error) = sentinel::signal_group(fd.as_fd(), SIGKILL)
         && error.raw_os_error() != Some(nix::libc::ESRCH)
     {
         tracing::warn!(worker = %worker.id, %error, "can't kill what is left of its group");

@@ -198,7 +198,7 @@ impl Worker {
     /// its user may not be signalled, but is there.
     pub(crate) fn is_unreaped(&self) -> bool {
         self.pidfd().is_some_and(|pidfd| {
-            let signalled = mpfork_sys::pidfd::signal(pidfd.as_fd(), 0);
+            let signalled = mpfork_sys::sentinel::signal(self.pid, pidfd.as_fd(), 0);
             !signalled.is_err_and(|error| error.raw_os_error() == Some(nix::libc::ESRCH))
         })
     }

@@ -254,7 +254,7 @@ async fn begun(
         worker.give_up_place();
         // It may be stopped.
         if let Some(pidfd) = worker.pidfd() {
-            let _ = mpfork_sys::pidfd::signal(pidfd.as_fd(), nix::libc::SIGKILL);
+            let _ = mpfork_sys::sentinel::signal(worker.pid, pidfd.as_fd(), nix::libc::SIGKILL);
         }
     }
     if let Some(ended) = worker.settle() {

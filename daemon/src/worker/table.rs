@@ -408,7 +408,7 @@ mod tests {
             place: workers.place(&template).unwrap(),
             streams: None,
         };
-        let pidfd = Arc::new(mpfork_sys::pidfd::open(pid).unwrap());
+        let pidfd = Arc::new(mpfork_sys::sentinel::open(pid).unwrap());
         let worker = Arc::new(Worker::new(seed, pid, pidfd));
         workers.insert(&worker);
         assert!(

@@ -12,9 +12,7 @@ use mpfork_proto::link::zygote_frame::Frame;
 use mpfork_proto::link::{Exited, ForkFailed, Forked};
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
-use nix::errno::Errno;
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::Pid;
+use mpfork_sys::{sentinel, wait};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -55,7 +53,7 @@ pub(crate) async fn drive(
 
 fn on_forked(daemon: &Arc<Daemon>, zygote: &Zygote, forked: &Forked, descriptors: Vec<OwnedFd>) {
     let number = forked.worker;
-    let pidfd = descriptors.into_iter().next();
+    let pidfd = sentinel::of_news(forked.pid, descriptors.into_iter().next()).ok();
     if let Some(took) = forked.took.and_then(|took| took.try_into().ok()) {
         zygote.state().spares.fork_took(took);
     }
@@ -86,7 +84,7 @@ fn on_forked(daemon: &Arc<Daemon>, zygote: &Zygote, forked: &Forked, descriptors
             // zygote that was slow.
             tracing::debug!(worker = number, "forked after it was given up, killed");
             if let Some(pidfd) = pidfd {
-                let _ = mpfork_sys::pidfd::signal(pidfd.as_fd(), nix::libc::SIGKILL);
+                let _ = sentinel::signal(forked.pid, pidfd.as_fd(), nix::libc::SIGKILL);
             }
         }
     }
@@ -238,7 +236,7 @@ async fn recover(daemon: Arc<Daemon>, mut pending: Pending) {
 /// The worker began: it is a child of mpforkd, as its zygote is gone.
 fn recovered(daemon: &Arc<Daemon>, pending: Pending, pid: i32) {
     if is_child(pid)
-        && let Ok(pidfd) = mpfork_sys::pidfd::open(pid)
+        && let Ok(pidfd) = sentinel::open(pid)
     {
         let Pending { seed, reply } = pending;
         let (worker, pidfd) = enroll(daemon, *seed, pid, pidfd);
@@ -262,6 +260,6 @@ fn recovered(daemon: &Arc<Daemon>, pending: Pending, pid: i32) {
 
 /// Whether mpforkd has a child of this pid, which is its own then until mpforkd reaps it.
 fn is_child(pid: i32) -> bool {
-    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    pid > 0 && waitid(Id::Pid(Pid::from_raw(pid)), peek) != Err(Errno::ECHILD)
+    let no_child = |error: &std::io::Error| error.raw_os_error() == Some(nix::libc::ECHILD);
+    pid > 0 && !wait::has_ended(pid).is_err_and(|error| no_child(&error))
 }

@@ -76,7 +76,7 @@ pub(crate) struct Spare {
 impl Spare {
     /// Nobody needs it any more. It may be stopped, and would not notice.
     pub(super) fn end(self) {
-        let _ = mpfork_sys::pidfd::signal(self.pidfd.as_fd(), nix::libc::SIGKILL);
+        let _ = mpfork_sys::sentinel::signal(self.pid, self.pidfd.as_fd(), nix::libc::SIGKILL);
     }
 
     /// Its number, pid, pidfd and socket: it is a worker now.

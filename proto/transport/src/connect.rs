@@ -3,6 +3,7 @@
 use crate::connection::Connection;
 use crate::stream::FdStream;
 use hyper_util::rt::TokioIo;
+use mpfork_sys::sockets;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -126,25 +127,12 @@ async fn socket(path: &Path) -> io::Result<UnixStream> {
     }
 }
 
-/// The longest path a socket's address takes, without its final NUL.
-#[cfg(target_os = "linux")]
-const ADDRESS_BYTES: usize = 107;
-
-#[cfg(target_os = "linux")]
 async fn attempt(path: &Path) -> io::Result<UnixStream> {
-    use rustix::fs::{Mode, OFlags, open};
-    use std::os::fd::AsRawFd as _;
     use std::os::unix::ffi::OsStrExt as _;
 
-    if path.as_os_str().as_bytes().len() <= ADDRESS_BYTES {
+    if path.as_os_str().as_bytes().len() <= sockets::LONGEST_ADDRESS {
         return UnixStream::connect(path).await;
     }
-    // Too long for an address. A descriptor of the socket's file has a short name.
-    let file = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    UnixStream::connect(format!("/proc/self/fd/{}", file.as_raw_fd())).await
-}
-
-#[cfg(not(target_os = "linux"))]
-async fn attempt(path: &Path) -> io::Result<UnixStream> {
-    UnixStream::connect(path).await
+    let (_held, short) = sockets::shorter(path)?;
+    UnixStream::connect(short).await
 }

@@ -1,8 +1,8 @@
 //! Where the daemon's socket is looked for, and where a daemon without a setting puts it.
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use std::ffi::OsString;
 use std::fmt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// The environment variable that names the socket.
@@ -111,21 +111,18 @@ pub enum Unsafe {
 /// The first of these that does not hold.
 pub fn check_private(path: &Path) -> Result<(), Unsafe> {
     let owned = |path: &Path| path.to_owned();
-    let unreadable = |error: rustix::io::Errno| Unsafe::Unreadable {
+    // Without following a link, and in one look, so that what is checked is one and the same thing.
+    let found = std::fs::symlink_metadata(path).map_err(|error| Unsafe::Unreadable {
         path: owned(path),
-        message: std::io::Error::from(error).to_string(),
-    };
-    // Opened without following a link, so that what is checked is one and the same thing.
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let folder = rustix::fs::open(path, flags, Mode::empty()).map_err(unreadable)?;
-    let stat = rustix::fs::statat(&folder, "", AtFlags::EMPTY_PATH).map_err(unreadable)?;
-    let mode = stat.st_mode & 0o7777;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        message: error.to_string(),
+    })?;
+    let mode = found.mode() & 0o7777;
+    if !found.is_dir() {
         Err(Unsafe::NotDirectory { path: owned(path) })
-    } else if stat.st_uid != uid() {
+    } else if found.uid() != uid() {
         Err(Unsafe::Foreign {
             path: owned(path),
-            owner: stat.st_uid,
+            owner: found.uid(),
         })
     } else if mode != 0o700 {
         Err(Unsafe::Open {

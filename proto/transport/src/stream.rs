@@ -2,9 +2,8 @@
 
 use crate::connection::{Connection, Side};
 use crate::failure::Failure;
-use mpfork_sys::fdpass;
 use mpfork_sys::reactor::{Readable, Writable};
-use rustix::event::{PollFd, PollFlags, Timespec};
+use mpfork_sys::{fdpass, sockets};
 use rustix::io::Errno;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
@@ -154,7 +153,7 @@ impl FdStream {
         };
         let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(limit)));
         while stuck.as_mut().poll(cx).is_ready() {
-            if has_ended(&self.socket) {
+            if sockets::peer_has_ended(self.socket.as_fd()) {
                 return Err(self.fail(Failure::Abandoned { waited: limit }));
             }
             stuck.as_mut().reset(Instant::now() + limit);
@@ -239,14 +238,6 @@ impl FdStream {
         });
         Ok(())
     }
-}
-
-/// Whether the peer has shut its writing side. What it sent before may not have been read.
-fn has_ended(socket: &impl AsFd) -> bool {
-    let mut polled = [PollFd::new(socket, PollFlags::RDHUP)];
-    // An error is found by whoever reads or writes.
-    rustix::event::poll(&mut polled, Some(&Timespec::default())).is_ok()
-        && polled[0].revents().contains(PollFlags::RDHUP)
 }
 
 impl Drop for FdStream {

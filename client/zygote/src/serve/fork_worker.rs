@@ -8,7 +8,7 @@ use crate::registry::hook;
 use crate::worker::{Born, Kept, flush};
 use mpfork_proto::link::{Fork, ForkFailed, Forked, zygote_frame};
 use mpfork_sys::fork::{ForkError, Forked as Side, fork};
-use mpfork_sys::{pidfd, threads};
+use mpfork_sys::{sentinel, threads};
 use rustix::process::{Pid, Signal};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
@@ -193,18 +193,21 @@ impl Zygote {
         let process = Pid::from_raw(pid);
         let _ = rustix::process::setpgid(process, process);
         // Not waited for yet, the pid can't be another's. Out of descriptors, one is given up for this.
-        let opened = pidfd::open(pid).or_else(|_| {
+        let opened = sentinel::open(pid).or_else(|_| {
             self.reserved.clear();
-            pidfd::open(pid)
+            sentinel::open(pid)
         });
         let (frame, pidfd) = match opened {
-            Ok(pidfd) => {
+            Ok(opened) => {
                 let forked = Forked {
                     worker: ask.worker,
                     pid,
                     took: self.fork_time.try_into().ok(),
                 };
-                (zygote_frame::Frame::Forked(forked), Some(pidfd))
+                (
+                    zygote_frame::Frame::Forked(forked),
+                    sentinel::to_pass(opened),
+                )
             }
             // Nobody could watch or signal such a worker, so there is none.
             Err(error) => {

@@ -10,7 +10,6 @@ use crate::wire::Inbox;
 use mpfork_proto::link::{
     Hello, PreloadDeclaration, VERSIONS, Welcome, supervisor_frame, zygote_frame,
 };
-use rustix::process::Signal;
 use std::os::fd::OwnedFd;
 
 /// What the supervisor began with, and the answer to it.
@@ -90,8 +89,8 @@ fn choose(hello: &Hello) -> Option<u32> {
 /// A preload can't read the link; until all are loaded the kernel tells of the supervisor's end.
 /// False when that has come.
 fn die_with_supervisor(link: &Link) -> bool {
-    // Refused by a filter: then the end is seen at the next read.
-    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    // Refused by a filter, or by the platform: then the end is seen at the next read.
+    let _ = mpfork_sys::own_process::die_with_parent(true);
     // It may have died before the kernel was asked.
     !link.hung_up()
 }

@@ -19,9 +19,8 @@ use link::Link;
 use mpfork_proto::link::{
     PreloadFailed, SupervisorFrame, ZygoteFrame, supervisor_frame, zygote_frame,
 };
+use mpfork_sys::child_ends::ChildEnds;
 use mpfork_sys::threads::ManyThreads;
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 use peers::{Asking, FIRST, Peers};
 pub use reap::rusage;
@@ -85,7 +84,7 @@ fn name_process() {
     let name = Path::new(&program).file_name().unwrap_or(&program);
     // The system keeps the first 15 bytes.
     if let Ok(name) = CString::new(name.as_bytes()) {
-        let _ = rustix::thread::set_name(&name);
+        let _ = mpfork_sys::own_process::set_name(&name);
     }
 }
 
@@ -117,7 +116,7 @@ fn send_failed(link: BorrowedFd<'_>, failed: PreloadFailed) {
 /// A zygote that has loaded its preloads.
 struct Zygote {
     peers: Peers,
-    children: SignalFd,
+    children: ChildEnds,
     reaper: reap::Reaper,
     hooks: &'static Hooks,
     kept: Vec<RawFd>,
@@ -157,7 +156,8 @@ impl Zygote {
         } = greeting;
         Ok(Self {
             peers: Peers::new(link, inbox, owner, door, (welcome, ready)),
-            children: watch_children().map_err(|errno| Fatal::System("signalfd", errno.into()))?,
+            // Not before: what preloads start must not inherit a blocked signal.
+            children: ChildEnds::watch().map_err(|error| Fatal::System("signalfd", error))?,
             reaper: reap::Reaper::new(hello.end_groups, hello.embedded),
             hooks,
             kept,
@@ -186,9 +186,7 @@ impl Zygote {
             }
             let (asking, ended) = self.wait()?;
             if ended {
-                while let Ok(Some(record)) = self.children.read_signal() {
-                    self.reaper.note(record.ssi_pid);
-                }
+                self.children.read(|pid| self.reaper.note(pid));
             }
             self.reaper.reap(Instant::now(), &mut |peer, exited| {
                 self.peers.tell_exit(peer, exited)
@@ -309,19 +307,6 @@ impl Zygote {
         }
         Ok(None)
     }
-}
-
-/// From here on the ends of children are read, not signalled. Not before: what preloads start must
-/// not inherit a blocked signal.
-fn watch_children() -> nix::Result<SignalFd> {
-    if mpfork_sys::signals::is_ignored(Signal::SIGCHLD as i32) {
-        // Ignored, the system would reap the workers and forget how they ended.
-        mpfork_sys::signals::set_default(Signal::SIGCHLD)?;
-    }
-    let mut mask = SigSet::empty();
-    mask.add(Signal::SIGCHLD);
-    mask.thread_block()?;
-    SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
 }
 
 fn timespec(duration: Duration) -> Timespec {

@@ -64,12 +64,12 @@ pub(super) fn preload(
         kept_descriptors: snapshot::describe(&kept),
         loaded_files: after.mapped_since(&before),
         build_id: build_id(),
-        rss_bytes: snapshot::resident_bytes(),
+        rss_bytes: mpfork_sys::own_process::resident_bytes(),
         pid: rustix::process::getpid().as_raw_nonzero().get(),
     };
     link.send(zygote_frame::Frame::Ready(ready.clone()), None)?;
     // From here on the link tells of the supervisor's end, and the workers need their zygote.
-    let _ = rustix::process::set_parent_process_death_signal(None);
+    let _ = mpfork_sys::own_process::die_with_parent(false);
     Ok(Some((kept, ready)))
 }
 

@@ -10,9 +10,7 @@ use crate::wire::WireError;
 use mpfork_proto::link::Exited;
 use mpfork_proto::v1::Rusage;
 use mpfork_sys::wait::{self, Usage};
-use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -124,12 +122,10 @@ impl Reaper {
         self.workers.is_empty()
     }
 
-    /// Notes that a signal has named an ended child.
-    pub(super) fn note(&mut self, pid: u32) {
+    /// Notes that a signal has told of an ended child, and has named it where it does.
+    pub(super) fn note(&mut self, pid: Option<i32>) {
         self.stale = true;
-        if let Ok(pid) = i32::try_from(pid) {
-            self.noted.push(pid);
-        }
+        self.noted.extend(pid);
     }
 
     /// How long to wait at most; for ever when nothing is left to look at.
@@ -170,14 +166,11 @@ impl Reaper {
         self.stale = false;
         self.thorough
             .get_or_insert_with(|| Instant::now() + THOROUGH);
-        let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         loop {
-            match waitid(Id::All, peek).map(|status| status.pid()) {
+            match wait::ended_child() {
                 Ok(None) => return Ok(()),
-                Ok(Some(pid)) if self.workers.contains_key(&pid.as_raw()) => {
-                    self.reap_one(pid.as_raw(), report)?;
-                }
-                // A stranger, which hides those behind it; or a status that has no name.
+                Ok(Some(pid)) if self.workers.contains_key(&pid) => self.reap_one(pid, report)?,
+                // A stranger, which hides those behind it.
                 Ok(Some(_)) | Err(_) => return self.reap_by_name(report),
             }
         }
@@ -233,15 +226,9 @@ impl Reaper {
 /// Kills what is left of an ended worker's group. Until the worker is reaped, its number can't be
 /// another group's.
 fn end_group(pid: i32) {
-    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    let pid = Pid::from_raw(pid);
-    match waitid(Id::Pid(pid), peek) {
-        Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => {}
-        // An error besides is a status that has no name.
-        Ok(_) | Err(_) => {
-            // It may be in another group, or alone.
-            let _ = killpg(pid, Signal::SIGKILL);
-        }
+    if wait::has_ended(pid).is_ok_and(|ended| ended) {
+        // It may be in another group, or alone.
+        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
     }
 }
 

@@ -4,8 +4,6 @@ use super::assignment::{Assignment, Task};
 use super::{Kept, Own, StartError, descriptors, environment, limits, report, signals};
 use mpfork_proto::link::AssignedState;
 use nix::unistd::Pid;
-use rustix::fs::Mode;
-use rustix::thread::CpuSet;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 /// Where a worker was born.
@@ -44,7 +42,7 @@ pub(super) fn apply(
         new_session(place.zygote_group)?;
     }
     if let Some(mask) = state.umask {
-        rustix::process::umask(Mode::from_bits_truncate(mask));
+        mpfork_sys::own_process::set_umask(mask);
     }
     not_applied.extend(state.nice.and_then(set_nice));
     not_applied.extend(set_affinity(&state.affinity));
@@ -110,20 +108,6 @@ fn set_affinity(cpus: &[u32]) -> Option<String> {
     if cpus.is_empty() {
         return None;
     }
-    let mut wanted = CpuSet::new();
-    let mut beyond = Vec::new();
-    for &cpu in cpus {
-        match usize::try_from(cpu) {
-            Ok(index) if index < CpuSet::MAX_CPU => wanted.set(index),
-            _ => beyond.push(cpu),
-        }
-    }
-    if !beyond.is_empty() {
-        return Some(format!("affinity: there are no CPUs {beyond:?}"));
-    }
-    if rustix::thread::sched_getaffinity(None).is_ok_and(|now| now == wanted) {
-        return None;
-    }
-    let error = rustix::thread::sched_setaffinity(None, &wanted).err()?;
+    let error = mpfork_sys::own_process::set_affinity(cpus).err()?;
     Some(format!("affinity to CPUs {cpus:?}: {error}"))
 }

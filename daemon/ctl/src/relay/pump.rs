@@ -159,15 +159,8 @@ fn suspend_character_at(modes: &Termios, bytes: &[u8]) -> Option<usize> {
 
 /// Whether a process ignores SIGTSTP, as shells do; where the system tells.
 fn ignores_tstp(pid: Pid) -> bool {
-    let path = format!("/proc/{pid}/status");
-    std::fs::read_to_string(path).is_ok_and(|status| mask_has_tstp(&status, "SigIgn:"))
-}
-
-fn mask_has_tstp(status: &str, name: &str) -> bool {
-    const TSTP: i32 = nix::sys::signal::Signal::SIGTSTP as i32;
-    let mask = status.lines().find_map(|line| line.strip_prefix(name));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .is_some_and(|mask| mask & (1 << (TSTP - 1)) != 0)
+    let signal = nix::sys::signal::Signal::SIGTSTP as i32;
+    mpfork_sys::processes::ignores(pid.as_raw(), signal).unwrap_or(false)
 }
 
 /// Writes all; false when the other side is gone.
@@ -189,12 +182,4 @@ fn write_all(to: impl AsFd, mut bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn masks() {
-        let status = "Name:\tsh\nSigIgn:\t0000000000380000\nSigCgt:\t0000000000000002\n";
-        assert!(mask_has_tstp(status, "SigIgn:"));
-        assert!(!mask_has_tstp(status, "SigCgt:"));
-        assert!(!mask_has_tstp("", "SigIgn:"));
-    }
 }

@@ -3,8 +3,7 @@
 
 use mpfork_proto::frame::FrameBuffer;
 use mpfork_proto::link::Payload;
-use mpfork_sys::fdpass;
-use rustix::fs::SealFlags;
+use mpfork_sys::{fdpass, memory_file};
 use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::FileExt as _;
@@ -54,12 +53,10 @@ impl Channel {
     }
 }
 
-/// Only what can neither change nor make a reader wait: a sealed memory file.
+/// Only what can neither change nor make a reader wait: a sealed memory file, where there are such.
 fn file(file: File, size: u64) -> Option<Outcome> {
-    let seals = rustix::fs::fcntl_get_seals(&file).ok()?;
     let whole = file.metadata().ok()?.len() == size;
-    let fixed = seals.contains(SealFlags::SHRINK | SealFlags::WRITE);
-    (whole && fixed).then_some(Outcome::File(file, size))
+    (whole && memory_file::is_fixed(file.as_fd())).then_some(Outcome::File(file, size))
 }
 
 impl Outcome {

@@ -1,0 +1,133 @@
+//! The calling process, as /proc and prctl(2) have it.
+
+use rustix::fs::{Mode, OFlags};
+use rustix::process::Signal;
+use rustix::thread::CpuSet;
+use std::collections::BTreeSet;
+use std::ffi::CStr;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub(crate) fn executable() -> io::Result<(PathBuf, PathBuf)> {
+    let own = Path::new("/proc/self/exe");
+    Ok((own.to_owned(), std::fs::read_link(own)?))
+}
+
+/// umask(2) can't read the mask without setting it, for all threads. The kernel tells it elsewhere.
+pub(crate) fn umask() -> Option<u32> {
+    let mut text = [0; 128];
+    let status = rustix::fs::open(
+        "/proc/self/status",
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .ok()?;
+    let length = rustix::io::read(&status, &mut text).ok()?;
+    // The second line, after the name, whose line breaks are escaped.
+    let text = String::from_utf8_lossy(text.get(..length)?);
+    let mask = text.lines().find_map(|line| line.strip_prefix("Umask:"))?;
+    u32::from_str_radix(mask.trim(), 8).ok()
+}
+
+pub(crate) fn mode(bits: u32) -> Mode {
+    Mode::from_bits_truncate(bits)
+}
+
+pub(crate) fn affinity() -> Vec<u32> {
+    let Ok(set) = rustix::thread::sched_getaffinity(None) else {
+        // More CPUs than the set has room for.
+        return Vec::new();
+    };
+    (0..CpuSet::MAX_CPU)
+        .filter(|cpu| set.is_set(*cpu))
+        // The set has room for many more than there are.
+        .take(set.count().try_into().unwrap_or(usize::MAX))
+        .filter_map(|cpu| u32::try_from(cpu).ok())
+        .collect()
+}
+
+pub(crate) fn set_affinity(cpus: &[u32]) -> io::Result<()> {
+    let mut wanted = CpuSet::new();
+    for &cpu in cpus {
+        match usize::try_from(cpu) {
+            Ok(index) if index < CpuSet::MAX_CPU => wanted.set(index),
+            _ => return Err(rustix::io::Errno::INVAL.into()),
+        }
+    }
+    if rustix::thread::sched_getaffinity(None).is_ok_and(|now| now == wanted) {
+        return Ok(());
+    }
+    Ok(rustix::thread::sched_setaffinity(None, &wanted)?)
+}
+
+pub(crate) fn mapped_files() -> BTreeSet<Vec<u8>> {
+    let maps = std::fs::read("/proc/self/maps").unwrap_or_default();
+    maps.split(|byte| *byte == b'\n').filter_map(path).collect()
+}
+
+/// The path at the end of a line of `/proc/self/maps`, after five other fields.
+fn path(line: &[u8]) -> Option<Vec<u8>> {
+    let start = line.iter().position(|byte| *byte == b'/')?;
+    let path = &line[start..];
+    if path.ends_with(b" (deleted)") {
+        return None;
+    }
+    // A newline in a name is escaped, so that lines stay lines.
+    let mut parts = path.split(|byte| *byte == b'\\');
+    let mut plain = parts.next()?.to_vec();
+    for part in parts {
+        let (byte, rest) = match part.strip_prefix(b"012") {
+            Some(rest) => (b'\n', rest),
+            None => (b'\\', part),
+        };
+        plain.push(byte);
+        plain.extend_from_slice(rest);
+    }
+    Some(plain)
+}
+
+/// The memory this process has resident.
+pub(crate) fn resident_bytes() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|statm| statm.split(' ').nth(1)?.parse::<u64>().ok());
+    pages.unwrap_or(0) * rustix::param::page_size() as u64
+}
+
+pub(crate) fn set_name(name: &CStr) -> io::Result<()> {
+    Ok(rustix::thread::set_name(name)?)
+}
+
+pub(crate) fn die_with_parent(die: bool) -> io::Result<()> {
+    let signal = die.then_some(Signal::KILL);
+    Ok(rustix::process::set_parent_process_death_signal(signal)?)
+}
+
+pub(crate) fn adopt_orphans() -> io::Result<()> {
+    let own = rustix::process::getpid();
+    Ok(rustix::process::set_child_subreaper(Some(own))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_umask_is_read_and_left_alone() {
+        let mask = umask().unwrap();
+        assert!(mask <= 0o777);
+        assert_eq!(umask(), Some(mask));
+    }
+
+    #[test]
+    fn paths_of_mapped_files() {
+        let line = |path: &str| format!("7f00-7f01 r--p 00000000 fe:00 123      {path}");
+        let of = |text: &str| path(line(text).as_bytes());
+        assert_eq!(of("/usr/lib/a b.so"), Some(b"/usr/lib/a b.so".to_vec()));
+        assert_eq!(of("/a\\012b\\c"), Some(b"/a\nb\\c".to_vec()));
+        assert_eq!(of("[heap]"), None);
+        assert_eq!(of("/memfd:x (deleted)"), None);
+        assert!(!mapped_files().is_empty());
+        assert!(resident_bytes() > 0);
+    }
+}

@@ -1,0 +1,45 @@
+//! Processes, as libproc(3) tells them.
+
+use super::libproc;
+use crate::processes::{Member, Memory};
+use std::collections::HashMap;
+use std::io;
+
+pub(crate) fn members(groups: &mut HashMap<i32, Vec<Member>>, most: usize) {
+    for (group, members) in groups {
+        let pids = libproc::group(*group).unwrap_or_default();
+        let live = pids.into_iter().filter_map(member);
+        members.extend(live.take(most.saturating_sub(members.len())));
+    }
+}
+
+/// `None` for a process that has ended.
+fn member(pid: i32) -> Option<Member> {
+    const ZOMBIE: u32 = 5;
+    let info = libproc::info::<libc::proc_bsdinfo>(pid).ok()?;
+    let name: Vec<u8> = info
+        .pbi_comm
+        .iter()
+        .map(|byte| byte.cast_unsigned())
+        .take_while(|byte| *byte != 0)
+        .collect();
+    (info.pbi_status != ZOMBIE).then(|| Member {
+        pid,
+        name: String::from_utf8_lossy(&name).into_owned(),
+    })
+}
+
+/// What a process shares with others is not told.
+pub(crate) fn memory(pid: i32) -> io::Result<Memory> {
+    let info = libproc::info::<libc::proc_taskinfo>(pid)?;
+    Ok(Memory {
+        resident: info.pti_resident_size,
+        proportional: 0,
+        private: 0,
+    })
+}
+
+/// Not told.
+pub(crate) fn ignores(_pid: i32, _signal: i32) -> Option<bool> {
+    None
+}

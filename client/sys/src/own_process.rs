@@ -1,0 +1,80 @@
+//! What the system knows of the calling process and what it can be asked to do for it, where systems
+//! differ.
+
+use crate::platform::own_process as platform;
+use std::collections::BTreeSet;
+use std::ffi::CStr;
+use std::io;
+use std::path::PathBuf;
+
+/// A file to open for the running program, and the path the program had when it was started: on Linux the
+/// file is the very one that runs, even when another one has its path by now.
+///
+/// # Errors
+/// When the system does not tell.
+pub fn executable() -> io::Result<(PathBuf, PathBuf)> {
+    platform::executable()
+}
+
+/// The file mode creation mask; `None` where it can't be read without being set, for all threads.
+#[must_use]
+pub fn umask() -> Option<u32> {
+    platform::umask()
+}
+
+/// Sets the file mode creation mask; bits that are no permissions are left out.
+pub fn set_umask(mask: u32) {
+    rustix::process::umask(platform::mode(mask));
+}
+
+/// The CPUs that the calling thread may run on; none where the system does not tell.
+#[must_use]
+pub fn affinity() -> Vec<u32> {
+    platform::affinity()
+}
+
+/// Has the calling thread run on these CPUs only.
+///
+/// # Errors
+/// EINVAL when there are none such; of kind [`io::ErrorKind::Unsupported`] where threads can't be bound
+/// to CPUs.
+pub fn set_affinity(cpus: &[u32]) -> io::Result<()> {
+    platform::set_affinity(cpus)
+}
+
+/// The memory that is resident, in bytes; 0 when the system does not tell.
+#[must_use]
+pub fn resident_bytes() -> u64 {
+    platform::resident_bytes()
+}
+
+/// The paths of the files that are mapped: program, libraries, data where the system tells of it.
+#[must_use]
+pub fn mapped_files() -> BTreeSet<Vec<u8>> {
+    platform::mapped_files()
+}
+
+/// Names the calling thread, and with it, when it is the first one, the process.
+///
+/// # Errors
+/// When the system refuses.
+pub fn set_name(name: &CStr) -> io::Result<()> {
+    platform::set_name(name)
+}
+
+/// Has this process killed when the thread that made it ends, or no more.
+///
+/// # Errors
+/// When a filter refuses it; of kind [`io::ErrorKind::Unsupported`] where the system offers nothing of
+/// the kind: the process then has to notice.
+pub fn die_with_parent(die: bool) -> io::Result<()> {
+    platform::die_with_parent(die)
+}
+
+/// Has this process be the parent of its descendants whose own parents end.
+///
+/// # Errors
+/// Of kind [`io::ErrorKind::Unsupported`] where the first process of the system always is.
+pub fn adopt_orphans() -> io::Result<()> {
+    platform::adopt_orphans()
+}

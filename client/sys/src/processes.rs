@@ -1,0 +1,45 @@
+//! What the system knows of other processes.
+
+use crate::platform::processes as platform;
+use std::collections::HashMap;
+use std::io;
+
+/// A process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its pid.
+    pub pid: i32,
+    /// The name of its first thread.
+    pub name: String,
+}
+
+/// The memory of a process, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// Resident.
+    pub resident: u64,
+    /// Its share of what is resident; 0 where the system does not tell.
+    pub proportional: u64,
+    /// What it shares with nobody; 0 where the system does not tell.
+    pub private: u64,
+}
+
+/// Adds to each process group its live processes, at most so many; leaves them empty where they can't be
+/// found.
+pub fn members(groups: &mut HashMap<i32, Vec<Member>>, most: usize) {
+    platform::members(groups, most);
+}
+
+/// A process's memory.
+///
+/// # Errors
+/// When there is no such process, or it is another user's.
+pub fn memory(pid: i32) -> io::Result<Memory> {
+    platform::memory(pid)
+}
+
+/// Whether a process ignores a signal; `None` where the system does not tell.
+#[must_use]
+pub fn ignores(pid: i32, signal: i32) -> Option<bool> {
+    platform::ignores(pid, signal)
+}
