@@ -4,7 +4,8 @@ use crate::current::current_process;
 use crate::method::StartMethod;
 use crate::sentinel;
 use mpfork_proto::v1;
-use mpfork_sys::pidfd;
+use mpfork_sys::processes::start_time;
+use mpfork_sys::sentinel as by_descriptor;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -44,9 +45,9 @@ pub fn parent_process() -> Option<ParentProcess> {
 
 /// The process of this pid that began at this time, not another one that has got its pid since.
 fn open(pid: i32, began: u64) -> Option<OwnedFd> {
-    let pidfd = pidfd::open(pid).ok()?;
+    let pidfd = by_descriptor::open(pid).ok()?;
     // Whose time can't be read was hidden by the system.
-    let same = began == 0 || start_time(&pid.to_string()).is_none_or(|time| time == began);
+    let same = began == 0 || start_time(Some(pid)).is_none_or(|time| time == began);
     same.then_some(pidfd)
 }
 
@@ -110,21 +111,11 @@ fn own_start_time() -> u64 {
     match *known {
         Some((of, time)) if of == pid => time,
         _ => {
-            let time = start_time("self").unwrap_or(0);
+            let time = start_time(None).unwrap_or(0);
             *known = Some((pid, time));
             time
         }
     }
-}
-
-/// When a process began, in clock ticks since the system's start.
-fn start_time(pid: &str) -> Option<u64> {
-    let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // Its name, in brackets, may have anything in it.
-    let after = text.iter().rposition(|byte| *byte == b')')?;
-    let fields = str::from_utf8(&text[after + 1..]).ok()?;
-    // The 22nd, of which two are before.
-    fields.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -32,9 +32,7 @@ const fn methods() -> &'static [StartMethod] {
 /// The CPUs of the machine that are online.
 #[cfg(unix)]
 pub(crate) fn cpu_count() -> std::io::Result<Option<usize>> {
-    use nix::unistd::{SysconfVar, sysconf};
-    let count = sysconf(SysconfVar::_NPROCESSORS_ONLN)?;
-    Ok(count.and_then(|count| usize::try_from(count).ok()))
+    Ok(mpfork_sys::own_process::online_cpus())
 }
 
 /// The CPUs that this process may use: what the standard library tells.

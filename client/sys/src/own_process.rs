@@ -33,6 +33,14 @@ pub fn affinity() -> Vec<u32> {
     platform::affinity()
 }
 
+/// How many CPUs the machine has that are online; `None` when the system does not tell.
+#[must_use]
+pub fn online_cpus() -> Option<usize> {
+    // SAFETY: a call that takes a number and touches no memory of ours.
+    let count = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    usize::try_from(count).ok().filter(|count| *count > 0)
+}
+
 /// Has the calling thread run on these CPUs only.
 ///
 /// # Errors

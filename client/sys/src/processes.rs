@@ -38,6 +38,13 @@ pub fn memory(pid: i32) -> io::Result<Memory> {
     platform::memory(pid)
 }
 
+/// When a process began, this one where none is given, in a unit of the system's own: no two processes
+/// that ever had one pid began at the same time. `None` where the system hides it.
+#[must_use]
+pub fn start_time(pid: Option<i32>) -> Option<u64> {
+    platform::start_time(pid)
+}
+
 /// Whether a process ignores a signal; `None` where the system does not tell.
 #[must_use]
 pub fn ignores(pid: i32, signal: i32) -> Option<bool> {

@@ -124,11 +124,10 @@ pub fn is_default(signal: i32) -> bool {
     platform::action_of(signal) == Some(libc::SIG_DFL)
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 
-    #[cfg(target_os = "linux")]
     #[test]
     fn real_time_signals_and_the_c_librarys_own() {
         for signal in [33, 63] {

@@ -105,13 +105,21 @@ impl Identities {
     }
 }
 
+/// The format of this platform's programs.
+const FORMAT: &str = if cfg!(target_vendor = "apple") {
+    "Mach-O"
+} else {
+    "ELF"
+};
+
 fn read(program: &File) -> Result<Identity, String> {
-    let not_elf = |error: object::Error| format!("it is no ELF program: {error}");
+    let not_program = |error: object::Error| format!("it is no {FORMAT} program: {error}");
     // A descriptor of its own: the client may share the file's offset.
     let cache = ReadCache::new(Positioned::new(program));
-    let elf = object::File::parse(&cache).map_err(not_elf)?;
-    if !matches!(elf.kind(), ObjectKind::Executable | ObjectKind::Dynamic) {
-        return Err("it is no ELF program".to_owned());
+    let image = object::File::parse(&cache).map_err(not_program)?;
+    let native = image.format() == object::BinaryFormat::native_object();
+    if !native || !matches!(image.kind(), ObjectKind::Executable | ObjectKind::Dynamic) {
+        return Err(format!("it is no {FORMAT} program"));
     }
     // One of the other byte order, say, is refused by the system.
     let notes = marker::read(program).map_err(|error| format!("it can't be read: {error}"))?;
@@ -120,13 +128,16 @@ fn read(program: &File) -> Result<Identity, String> {
     }
     let takes_room = notes.is_some_and(|notes| notes.takes_room);
     let identity = |text| Identity { text, takes_room };
-    if let Some(build_id) = elf.build_id().map_err(not_elf)?
+    if let Some(build_id) = image.build_id().map_err(not_program)?
         && build_id.len() >= 8
     {
         return Ok(identity(format!("build-id:{}", hex(build_id))));
     }
+    if let Some(uuid) = image.mach_uuid().map_err(not_program)? {
+        return Ok(identity(format!("uuid:{}", hex(&uuid))));
+    }
     let mut hash = Sha256::new();
-    for segment in elf.segments() {
+    for segment in image.segments() {
         let (offset, length) = segment.file_range();
         hash.update(segment.address().to_le_bytes());
         hash.update(length.to_le_bytes());

@@ -3,7 +3,7 @@
 use mpfork_proto::v1::{Descriptor, HandshakeRequest};
 use mpfork_sys::fdpass;
 use mpfork_transport::{Connection, FdStream, answer_handshake};
-use rustix::fs::{MemfdFlags, fstat, ftruncate, memfd_create};
+use rustix::fs::fstat;
 use std::collections::HashMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -127,7 +127,7 @@ impl Peer {
 }
 
 fn numbered(number: u64) -> OwnedFd {
-    let file = memfd_create("numbered", MemfdFlags::CLOEXEC).unwrap();
-    ftruncate(&file, number).unwrap();
-    file
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(number).unwrap();
+    file.into()
 }

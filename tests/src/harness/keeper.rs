@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[must_use]
 pub fn main() -> ExitCode {
     let own = rustix::process::getpid();
-    rustix::process::set_child_subreaper(Some(own)).unwrap();
+    mpfork_sys::own_process::adopt_orphans().unwrap();
     let mut arguments = std::env::args_os().skip(1);
     let program = arguments.next().unwrap();
     let mut daemon = Command::new(program)
@@ -31,11 +31,15 @@ pub fn main() -> ExitCode {
         .unwrap();
     let pid = i32::try_from(daemon.id()).unwrap();
     println!("pid {pid}");
-    let pidfd = mpfork_sys::pidfd::open(pid).unwrap();
+    let pidfd = mpfork_sys::sentinel::open(pid).unwrap();
     std::thread::spawn(move || {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         // By pidfd: the process may have ended long ago.
-        let _ = mpfork_sys::pidfd::signal(std::os::fd::AsFd::as_fd(&pidfd), Signal::KILL.as_raw());
+        let _ = mpfork_sys::sentinel::signal(
+            pid,
+            std::os::fd::AsFd::as_fd(&pidfd),
+            Signal::KILL.as_raw(),
+        );
     });
     let status = daemon.wait().unwrap();
     for child in process::children(own.as_raw_nonzero().get()) {

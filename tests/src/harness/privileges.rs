@@ -1,5 +1,6 @@
-//! Doing without what root is exempt from.
+//! Doing without what root is exempt from. Only Linux exempts it.
 
+#[cfg(target_os = "linux")]
 use rustix::thread::{CapabilitySet, capabilities, remove_capability_from_bounding_set};
 
 /// Gives up what exempts root from the limit of descriptors in flight, for this thread and all that
@@ -7,6 +8,7 @@ use rustix::thread::{CapabilitySet, capabilities, remove_capability_from_boundin
 ///
 /// # Panics
 /// When it can't be given up.
+#[cfg(target_os = "linux")]
 pub fn give_up_exemptions() {
     let exempt = [CapabilitySet::SYS_RESOURCE, CapabilitySet::SYS_ADMIN];
     let mut sets = capabilities(None).unwrap();

@@ -134,12 +134,14 @@ impl Short {
 /// A short path of a socket, if it is there.
 #[must_use]
 pub fn short(socket: &std::path::Path) -> Short {
-    use rustix::fs::{Mode, OFlags, open};
-    use std::os::fd::AsRawFd as _;
-    let file = open(socket, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok();
-    let path = match &file {
-        Some(file) => PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd())),
-        None => socket.to_owned(),
-    };
-    Short { path, _file: file }
+    match mpfork_sys::sockets::shorter(socket) {
+        Ok((file, path)) => Short {
+            path,
+            _file: Some(file),
+        },
+        Err(_) => Short {
+            path: socket.to_owned(),
+            _file: None,
+        },
+    }
 }

@@ -74,6 +74,17 @@ pub(crate) fn memory(pid: i32) -> io::Result<Memory> {
     })
 }
 
+/// In clock ticks since the system's start.
+pub(crate) fn start_time(pid: Option<i32>) -> Option<u64> {
+    let pid = pid.map_or_else(|| "self".to_owned(), |pid| pid.to_string());
+    let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // Its name, in brackets, may have anything in it.
+    let after = text.iter().rposition(|byte| *byte == b')')?;
+    let fields = str::from_utf8(&text[after + 1..]).ok()?;
+    // The 22nd, of which two are before.
+    fields.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
 pub(crate) fn ignores(pid: i32, signal: i32) -> Option<bool> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     mask_has(&status, "SigIgn:", signal)

@@ -39,6 +39,14 @@ pub(crate) fn memory(pid: i32) -> io::Result<Memory> {
     })
 }
 
+/// In microseconds of the clock of that time.
+pub(crate) fn start_time(pid: Option<i32>) -> Option<u64> {
+    let pid = pid.unwrap_or_else(|| rustix::process::getpid().as_raw_nonzero().get());
+    let info = libproc::info::<libc::proc_bsdinfo>(pid).ok()?;
+    let seconds = info.pbi_start_tvsec.checked_mul(1_000_000)?;
+    seconds.checked_add(info.pbi_start_tvusec)
+}
+
 /// Not told.
 pub(crate) fn ignores(_pid: i32, _signal: i32) -> Option<bool> {
     None

@@ -178,8 +178,3 @@ fn write_all(to: impl AsFd, mut bytes: &[u8]) -> bool {
     }
     true
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-}

@@ -22,7 +22,7 @@ pub(crate) fn report() -> Value {
         "umask": status("Umask"),
         "limits": limits(),
         "nice": rustix::process::getpriority_process(None).unwrap_or(99),
-        "affinity": affinity(),
+        "affinity": mpfork_sys::own_process::affinity(),
         "blocked": blocked(),
         "ignored": status("SigIgn"),
         "descriptors": descriptors(),
@@ -47,13 +47,6 @@ fn limits() -> BTreeMap<&'static str, (Option<u64>, Option<u64>)> {
         (limit.current, limit.maximum)
     };
     RESOURCES.iter().map(|(name, r)| (*name, get(*r))).collect()
-}
-
-fn affinity() -> Vec<usize> {
-    let set = rustix::thread::sched_getaffinity(None).unwrap_or_default();
-    (0..rustix::thread::CpuSet::MAX_CPU)
-        .filter(|cpu| set.is_set(*cpu))
-        .collect()
 }
 
 fn blocked() -> Vec<i32> {

@@ -5,10 +5,10 @@ mod seen;
 
 use crate::context;
 use mpfork::CommandBuilder;
+use mpfork_sys::own_process;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::{Mode, umask};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 pub(crate) use seen::report;
 use std::io::Read as _;
 use std::path::Path;
@@ -17,12 +17,8 @@ const SIGINT: u64 = 1 << 1;
 const SIGUSR1: u64 = 1 << 9;
 const SIGPIPE: u64 = 1 << 12;
 
-fn first_cpu() -> (CpuSet, usize) {
-    let all = sched_getaffinity(None).unwrap();
-    let first = (0..CpuSet::MAX_CPU).find(|cpu| all.is_set(*cpu)).unwrap();
-    let mut only = CpuSet::new();
-    only.set(first);
-    (only, first)
+fn first_cpu() -> u32 {
+    *own_process::affinity().first().unwrap()
 }
 
 /// Makes this process's state an unusual one.
@@ -38,7 +34,7 @@ fn change_own_state(folder: &Path) {
     setrlimit(Resource::RLIMIT_CORE, 0, 0).unwrap();
     let nice = rustix::process::getpriority_process(None).unwrap();
     rustix::process::setpriority_process(None, (nice + 2).min(19)).unwrap();
-    sched_setaffinity(None, &first_cpu().0).unwrap();
+    own_process::set_affinity(&[first_cpu()]).unwrap();
     let mut mask = SigSet::empty();
     mask.add(Signal::SIGUSR2);
     mask.add(Signal::SIGWINCH);
