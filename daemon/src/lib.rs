@@ -5,6 +5,7 @@
 //! state machine (`template`) finds or launches a zygote, the zygote's link (`zygote`) is asked
 //! for a worker, and one reaper (`children`) collects what ends.
 #![forbid(unsafe_code)]
+#![cfg(unix)]
 
 mod calls;
 #[doc(hidden)]

@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+#[cfg(unix)]
 fn main() -> ExitCode {
     // First of all: mpforkd executes itself as the zygote of plain commands.
     if let Err(error) = mpfork_zygote::serve_if_asked() {
@@ -10,4 +11,9 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     mpforkd::main_impl()
+}
+
+#[cfg(not(unix))]
+fn main() -> ExitCode {
+    mpfork_proto::platform::NotOnThisPlatform { program: "mpforkd" }.end()
 }

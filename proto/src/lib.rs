@@ -7,6 +7,7 @@ mod codec;
 pub mod environment;
 pub mod exit;
 pub mod frame;
+pub mod platform;
 pub mod problem;
 pub mod reason;
 pub mod worker_id;

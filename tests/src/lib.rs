@@ -1,5 +1,6 @@
 //! What the tests and benches share that need more than one crate of mpfork.
 #![forbid(unsafe_code)]
+#![cfg(unix)]
 
 pub mod bench;
 pub mod conformance;

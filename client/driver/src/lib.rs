@@ -2,6 +2,7 @@
 //! ([`start`]), the worker's own socket ([`control`]), and the words for what fails ([`failed`]), so
 //! that the same mistake is the same error in both.
 #![forbid(unsafe_code)]
+#![cfg(unix)]
 
 mod check;
 pub mod control;

@@ -1,7 +1,11 @@
 //! The environment of a process that still has one thread.
 
-use crate::threads::{self, ManyThreads};
-use std::ffi::{OsString, c_char};
+#[cfg(unix)]
+use crate::threads;
+use crate::threads::ManyThreads;
+use std::ffi::OsString;
+#[cfg(unix)]
+use std::ffi::c_char;
 
 /// Takes a variable out of the environment.
 ///
@@ -11,8 +15,10 @@ pub fn take(name: &str) -> Result<Option<OsString>, ManyThreads> {
     let Some(value) = std::env::var_os(name) else {
         return Ok(None);
     };
+    #[cfg(unix)]
     threads::expect_single()?;
-    // SAFETY: this is the only thread, so nobody reads the environment meanwhile.
+    // SAFETY: this is the only thread, so nobody reads the environment meanwhile; on Windows the system
+    // orders who reads and who writes.
     #[allow(clippy::disallowed_methods)]
     unsafe {
         std::env::remove_var(name);
@@ -25,6 +31,7 @@ pub fn take(name: &str) -> Result<Option<OsString>, ManyThreads> {
 ///
 /// # Errors
 /// When the process has other threads, which might read the environment meanwhile.
+#[cfg(unix)]
 pub fn replace(mut block: Vec<u8>) -> Result<(), ManyThreads> {
     threads::expect_single()?;
     // Whatever the block is, each pointer is to a string that ends within it.

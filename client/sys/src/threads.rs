@@ -1,6 +1,7 @@
 //! How many threads this process has.
 
 use crate::platform::threads as platform;
+#[cfg(unix)]
 use std::time::{Duration, Instant};
 
 /// The process has more than one thread.
@@ -22,9 +23,11 @@ impl std::fmt::Display for ManyThreads {
 
 impl std::error::Error for ManyThreads {}
 
+#[cfg(unix)]
 /// A thread's entry outlives its join by some ten microseconds.
 const LINGER: Duration = Duration::from_secs(1);
 
+#[cfg(unix)]
 /// Checks that this process has one thread; a thread that is just ending gets up to a second.
 ///
 /// # Errors
@@ -43,6 +46,7 @@ pub fn expect_single() -> Result<(), ManyThreads> {
     Err(ManyThreads { names: others() })
 }
 
+#[cfg(unix)]
 /// True when the calling thread is the only one.
 #[must_use]
 pub fn is_single() -> bool {
@@ -55,15 +59,23 @@ pub fn is_main() -> bool {
     platform::is_main()
 }
 
+/// The number of the calling thread, by which [`wait_until_gone`] knows it.
+#[cfg(unix)]
+#[must_use]
+pub fn own_number() -> u64 {
+    platform::own_number()
+}
+
 /// Waits until a thread of this process that is ending is gone, up to a second.
-pub fn wait_until_gone(thread: i32) {
-    let entry = format!("/proc/self/task/{thread}");
+#[cfg(unix)]
+pub fn wait_until_gone(thread: u64) {
     let deadline = Instant::now() + LINGER;
-    while std::fs::metadata(&entry).is_ok() && Instant::now() < deadline {
+    while platform::is_there(thread) && Instant::now() < deadline {
         std::thread::sleep(Duration::from_micros(50));
     }
 }
 
+#[cfg(unix)]
 /// Checks that the main thread is asleep, and the only thread besides the calling one; it gets up to a
 /// second.
 ///
@@ -83,12 +95,13 @@ pub(crate) fn expect_sleeping_main() -> Result<(), ManyThreads> {
     }
 }
 
+#[cfg(unix)]
 /// The names of the threads besides the calling one.
 fn others() -> Vec<String> {
     platform::others()
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 

@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStringExt as _;
 /// Executes this very program as a worker with this socket, and the zygote's door if it has one;
 /// returns its pid.
 pub(crate) fn spawn(socket: BorrowedFd<'_>, door: Option<BorrowedFd<'_>>) -> io::Result<i32> {
-    let program = File::open("/proc/self/exe")?;
+    let program = File::open(mpfork_sys::own_process::executable()?.0)?;
     let argv: Vec<CString> = std::env::args_os()
         .map(|arg| Ok(CString::new(arg.into_vec())?))
         .collect::<io::Result<_>>()?;

@@ -19,21 +19,35 @@
 #![forbid(unsafe_code)]
 
 mod fault;
+#[cfg(unix)]
 mod freeze;
+#[cfg(unix)]
 mod fresh;
+#[cfg(unix)]
 pub mod groups;
+#[cfg(unix)]
 mod here;
 mod macros;
 mod panics;
+#[cfg(unix)]
 pub mod passed;
+#[cfg(unix)]
 pub mod payload;
 mod registry;
+#[cfg(unix)]
 mod serve;
+#[cfg(unix)]
 mod wire;
+#[cfg(unix)]
 mod worker;
 
+#[cfg(windows)]
+mod windows;
+
 pub use fault::{BoxError, Fault};
+#[cfg(unix)]
 pub use freeze::{FreezeError, Role, freeze_support, serve_if_asked, was_called};
+#[cfg(unix)]
 pub use here::{ForkHereError, Forking, expect_alone, fork_here};
 pub use mpfork_sys::entry::{Entry, Failed, FailedKind, Returned};
 pub use registry::function_names;
@@ -41,10 +55,18 @@ pub use registry::{
     HookError, Load, Loaded, OrderError, Preload, PreloadError, Progress, declared_env,
     declared_preloads, loaded,
 };
+#[cfg(unix)]
 pub use serve::rusage;
+#[cfg(unix)]
 #[doc(hidden)]
 pub use worker::at_end;
+#[cfg(unix)]
 pub use worker::{Current, args_os, current, door};
+
+#[cfg(windows)]
+pub use windows::{
+    Current, FreezeError, Role, args_os, at_end, current, freeze_support, stream, was_called,
+};
 
 /// For the macros.
 #[doc(hidden)]

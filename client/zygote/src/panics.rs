@@ -47,6 +47,7 @@ pub(crate) fn tell(teller: impl Fn(&Panic) + Send + 'static) {
 }
 
 /// Nobody is told any more.
+#[cfg(unix)]
 pub(crate) fn tell_nobody() {
     if cfg!(panic = "abort") {
         lock(&TELLER).take();

@@ -1,5 +1,6 @@
 //! `mpctl`, the command line of mpfork, as a library: [`main_impl`] is all of it.
 #![forbid(unsafe_code)]
+#![cfg(unix)]
 
 mod cli;
 mod ending;

@@ -3,6 +3,12 @@
 
 use std::process::ExitCode;
 
+#[cfg(unix)]
 fn main() -> ExitCode {
     mpctl::main_impl()
+}
+
+#[cfg(not(unix))]
+fn main() -> ExitCode {
+    mpfork_proto::platform::NotOnThisPlatform { program: "mpctl" }.end()
 }

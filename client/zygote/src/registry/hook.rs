@@ -136,6 +136,7 @@ impl std::error::Error for HookError {}
 /// The program's hooks, each kind in order.
 #[derive(Debug)]
 pub(crate) struct Hooks {
+    #[cfg_attr(not(unix), expect(dead_code, reason = "nothing forks"))]
     pub(crate) before_fork: Vec<&'static Hook>,
     pub(crate) after_fork: Vec<&'static Hook>,
     pub(crate) at_worker_exit: Vec<&'static Hook>,

@@ -29,6 +29,7 @@ impl Progress {
         Self { listener: None }
     }
 
+    #[cfg(unix)]
     pub(crate) fn to(listener: Listener) -> Self {
         Self {
             listener: Some(listener),

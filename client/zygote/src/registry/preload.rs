@@ -66,6 +66,7 @@ impl Declaration {
         self.env
     }
 
+    #[cfg(unix)]
     pub(crate) fn declared_limit(&self) -> Option<Duration> {
         self.time_limit
     }

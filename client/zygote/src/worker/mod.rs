@@ -132,8 +132,8 @@ pub(crate) fn executed(control: OwnedFd, tasks: Tasks) -> Born {
 /// Has the system kill this process when its parent ends. It means the parent's thread that forked, and
 /// that may have been made for this alone: whoever sends the assignment does so once that is gone.
 fn end_with(owner: rustix::process::Pid) {
-    let signal = rustix::process::Signal::KILL;
-    let _ = rustix::process::set_parent_process_death_signal(Some(signal));
+    // Where the system offers nothing, it goes on after its owner.
+    let _ = mpfork_sys::own_process::die_with_parent(true);
     if rustix::process::getppid() != Some(owner) {
         exit_now(NOT_STARTED);
     }

@@ -2,11 +2,25 @@
 //! asked for and by variables. This one is for a test that builds it with `panic = "abort"`.
 #![forbid(unsafe_code)]
 
+#[cfg(unix)]
 mod functions;
+#[cfg(unix)]
 mod hooks;
+#[cfg(unix)]
 mod preloads;
+#[cfg(unix)]
 mod program;
 
+#[cfg(unix)]
 fn main() -> std::process::ExitCode {
     program::run()
+}
+
+/// Nothing serves or forks here.
+#[cfg(not(unix))]
+fn main() -> std::process::ExitCode {
+    mpfork_proto::platform::NotOnThisPlatform {
+        program: "zygote-probe",
+    }
+    .end()
 }

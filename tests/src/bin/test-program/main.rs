@@ -3,15 +3,23 @@
 //! each choice is another template. Started as an ordinary program it is a client: see [`client`].
 #![forbid(unsafe_code)]
 
+#[cfg(unix)]
 mod client;
+#[cfg(unix)]
 mod faults;
+#[cfg(unix)]
 mod functions;
+#[cfg(unix)]
 mod hooks;
+#[cfg(unix)]
 mod preloads;
+#[cfg(unix)]
 mod start_state;
 
+#[cfg(unix)]
 use std::process::ExitCode;
 
+#[cfg(unix)]
 fn main() -> ExitCode {
     // What a well-behaved program never does before the line below.
     faults::before_freeze_support();
@@ -30,4 +38,13 @@ fn main() -> ExitCode {
         }
         _ => client::main(&words),
     }
+}
+
+/// It needs mpforkd.
+#[cfg(not(unix))]
+fn main() -> std::process::ExitCode {
+    mpfork_proto::platform::NotOnThisPlatform {
+        program: "test-program",
+    }
+    .end()
 }

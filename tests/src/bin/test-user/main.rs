@@ -4,27 +4,42 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // It is a test, and may panic.
 
+#[cfg(unix)]
 mod children;
+#[cfg(unix)]
 mod descriptors;
+#[cfg(unix)]
 mod forked;
+#[cfg(unix)]
 mod hooks;
+#[cfg(unix)]
 mod owner;
+#[cfg(unix)]
 mod preloads;
+#[cfg(unix)]
 mod relayed;
+#[cfg(unix)]
 mod settings;
+#[cfg(unix)]
 mod start_methods;
+#[cfg(unix)]
 mod start_state;
+#[cfg(unix)]
 mod stdio;
 
+#[cfg(unix)]
 use mpfork::{Context, Error, StartMethod};
+#[cfg(unix)]
 use std::process::ExitCode;
 
 /// A context with the daemon that the environment names.
+#[cfg(unix)]
 fn context() -> Context {
     mpfork::get_context(StartMethod::ForkServer).unwrap()
 }
 
 /// Without `freeze_support`, nothing is even asked of a daemon.
+#[cfg(unix)]
 fn not_frozen() {
     let ctx = context();
     let errors = [
@@ -43,6 +58,7 @@ fn not_frozen() {
 }
 
 /// No daemon: tells where it was looked for, a line each.
+#[cfg(unix)]
 fn no_daemon() {
     let ctx = context().with_server(mpfork::ServerChoice::Mpforkd);
     let Err(Error::NoServer(error)) = ctx.spawn(|| (), ()) else {
@@ -63,6 +79,7 @@ fn no_daemon() {
 }
 
 /// A worker that goes on with this `main`.
+#[cfg(unix)]
 fn main_again() {
     let own_name = std::env::args_os().next().unwrap();
     let args = [
@@ -83,6 +100,7 @@ fn main_again() {
     assert_ne!(process.exitcode(), Some(0));
 }
 
+#[cfg(unix)]
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("not-frozen") {
         not_frozen();
@@ -137,4 +155,13 @@ fn main() -> ExitCode {
         _ => panic!("can't do {words:?}"),
     }
     ExitCode::SUCCESS
+}
+
+/// It needs mpforkd.
+#[cfg(not(unix))]
+fn main() -> std::process::ExitCode {
+    mpfork_proto::platform::NotOnThisPlatform {
+        program: "test-user",
+    }
+    .end()
 }
