@@ -15,8 +15,7 @@ use mpfork_proto::link::{self as wire, LINK_ENV, Ready, Welcome, supervisor_fram
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1;
 use mpfork_sys::spawn::{Launch, spawn};
-use mpfork_sys::{arguments, sentinel, wait};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use mpfork_sys::{arguments, sentinel, sockets, wait};
 use rustix::process::Signal;
 use std::ffi::{CString, OsString};
 use std::fs::File;
@@ -95,13 +94,7 @@ fn execute(name: String) -> Result<(Candidate, OwnedFd, OwnedFd), Error> {
     };
     let (ours, theirs) = UnixStream::pair().map_err(system)?;
     let link = Link::new(ours).map_err(system)?;
-    let (inside, outside) = socketpair(
-        AddressFamily::UNIX,
-        SocketType::DGRAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .map_err(|error| system(error.into()))?;
+    let (inside, outside) = sockets::datagram_pair().map_err(system)?;
     rustix::io::ioctl_fionbio(&inside, true).map_err(|error| system(error.into()))?;
     let null = File::options()
         .read(true)

@@ -22,6 +22,7 @@ const VERSION: u32 = 1;
 const TAKES_ROOM: u32 = 1;
 
 /// An ELF note: lengths of name and contents, kind, name, contents.
+#[cfg(not(target_vendor = "apple"))]
 #[repr(C, align(4))]
 struct Note {
     name_length: u32,

@@ -26,6 +26,14 @@ pub fn shorter(path: &Path) -> io::Result<(OwnedFd, std::path::PathBuf)> {
     platform::shorter(path)
 }
 
+/// Two Unix sockets that pass messages to each other, close-on-exec.
+///
+/// # Errors
+/// When there are no free descriptors.
+pub fn datagram_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    platform::datagram_pair()
+}
+
 /// The address of a name in the abstract namespace.
 ///
 /// # Errors

@@ -28,6 +28,16 @@ pub(crate) fn shorter(path: &Path) -> io::Result<(OwnedFd, PathBuf)> {
     Err(rustix::io::Errno::NAMETOOLONG.into())
 }
 
+pub(crate) fn datagram_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    use rustix::io::{FdFlags, fcntl_setfd};
+    use rustix::net::{SocketFlags, socketpair};
+    let none = SocketFlags::empty();
+    let (one, other) = socketpair(AddressFamily::UNIX, SocketType::DGRAM, none, None)?;
+    fcntl_setfd(&one, FdFlags::CLOEXEC)?;
+    fcntl_setfd(&other, FdFlags::CLOEXEC)?;
+    Ok((one, other))
+}
+
 pub(crate) fn abstract_address(_name: &[u8]) -> io::Result<SocketAddr> {
     Err(unsupported("sockets have no names but paths"))
 }

@@ -5,20 +5,16 @@ mod seen;
 
 use crate::common::{differs, ended, fifo, hang_at, say_error};
 use mpfork::Context;
+use mpfork_sys::own_process;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::{Mode, umask};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use seen::report;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-fn first_cpu() -> (CpuSet, usize) {
-    let all = sched_getaffinity(None).unwrap();
-    let first = (0..CpuSet::MAX_CPU).find(|cpu| all.is_set(*cpu)).unwrap();
-    let mut only = CpuSet::new();
-    only.set(first);
-    (only, first)
+fn first_cpu() -> u32 {
+    *own_process::affinity().first().unwrap()
 }
 
 /// Makes this process's state an unusual one.
@@ -33,7 +29,7 @@ fn change_own_state() {
     setrlimit(Resource::RLIMIT_CORE, 0, 0).unwrap();
     let nice = rustix::process::getpriority_process(None).unwrap();
     rustix::process::setpriority_process(None, (nice + 2).min(19)).unwrap();
-    sched_setaffinity(None, &first_cpu().0).unwrap();
+    own_process::set_affinity(&[first_cpu()]).unwrap();
     let mut mask = SigSet::empty();
     mask.add(Signal::SIGUSR2);
     mask.add(Signal::SIGWINCH);
@@ -76,7 +72,7 @@ pub(crate) fn is_the_callers(ctx: &Context) {
 pub(crate) fn as_described(ctx: &Context) {
     let folder = std::env::current_dir().unwrap();
     std::fs::create_dir("sub").unwrap();
-    let (_, cpu) = first_cpu();
+    let cpu = first_cpu();
     let state = |builder: mpfork::ProcessBuilder| -> Value {
         let (exit, out, _) = ended(builder);
         assert_eq!(exit.not_applied(), Vec::<String>::new());
@@ -86,10 +82,7 @@ pub(crate) fn as_described(ctx: &Context) {
     let builder = ctx.process(print, ());
     let builder = builder.env("ADDED", "a=b c").env("PATH", "/other");
     let builder = builder.env_remove("TMPDIR").current_dir("/");
-    let builder = builder
-        .umask(0o27)
-        .nice(19)
-        .affinity([u32::try_from(cpu).unwrap()]);
+    let builder = builder.umask(0o27).nice(19).affinity([cpu]);
     let worker = state(builder.rlimit(7, 111, 222).rlimit(4, 0, 0));
     let mut env = report()["env"].clone();
     env["ADDED"] = "a=b c".into();
