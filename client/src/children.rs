@@ -175,6 +175,7 @@ fn join_all() {
     for child in &joined {
         crate::sentinel::wait(child.worker.sentinel(), None);
     }
+    #[cfg(unix)]
     crate::embedded::leave();
     // Nobody is left for whom to tidy up, and what drops a connection may want a runtime.
     std::mem::forget(joined);

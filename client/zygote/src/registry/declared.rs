@@ -32,6 +32,7 @@ pub struct Loaded {
 
 static LOADED: OnceLock<Loaded> = OnceLock::new();
 
+#[cfg(unix)]
 pub(crate) fn set_loaded(loaded: Loaded) {
     // A process becomes a zygote once.
     let _ = LOADED.set(loaded);

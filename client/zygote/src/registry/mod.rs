@@ -10,6 +10,7 @@ pub(crate) mod order;
 mod place;
 pub(crate) mod preload;
 
+#[cfg(unix)]
 pub(crate) use declared::set_loaded;
 pub use declared::{Loaded, declared_env, declared_preloads, loaded};
 pub use function::{Function, names as function_names};

@@ -1,5 +1,5 @@
-//! What goes over a worker's two pipes. To the worker: a frame with its assignment, then the encoded
-//! argument. From it: reports and a value, each behind a byte that tells which it is.
+//! What goes over a worker's two pipes. To the worker: a frame with its assignment and, once it has said
+//! that it begins, the encoded argument of its function. From it: reports and a value, each behind a byte that tells which it is.
 
 use mpfork_proto::frame::{self, FrameBuffer};
 use mpfork_proto::link::{Assignment, WorkerReport};
@@ -12,29 +12,35 @@ pub fn variable(assignment: usize, reports: usize) -> String {
     format!("{assignment}:{reports}")
 }
 
-/// Sends an assignment and the argument of its function.
+/// Sends an assignment. It fits what a pipe takes without a reader.
 ///
 /// # Errors
 /// When it is too long, or the worker has ended.
-pub fn send_assignment(
-    to: &mut impl Write,
-    assignment: &Assignment,
-    argument: &[u8],
-) -> io::Result<()> {
-    to.write_all(&frame::encode(assignment).map_err(io::Error::other)?)?;
+pub fn send_assignment(to: &mut impl Write, assignment: &Assignment) -> io::Result<()> {
+    to.write_all(&frame::encode(assignment).map_err(io::Error::other)?)
+}
+
+/// Sends the argument of a worker's function.
+///
+/// # Errors
+/// When the worker has ended.
+pub fn send_argument(to: &mut impl Write, argument: &[u8]) -> io::Result<()> {
     send_bytes(to, argument)
 }
 
-/// Reads an assignment and the argument of its function.
+/// Reads the argument of a function.
+///
+/// # Errors
+/// When it is cut off.
+pub fn read_argument(from: &mut impl Read) -> io::Result<Vec<u8>> {
+    read_bytes(from)
+}
+
+/// Reads an assignment.
 ///
 /// # Errors
 /// When it is cut off or malformed.
-pub fn read_assignment(from: &mut impl Read) -> io::Result<(Assignment, Vec<u8>)> {
-    let assignment = read_frame(from)?;
-    Ok((assignment, read_bytes(from)?))
-}
-
-fn read_frame<M: mpfork_proto::Message + Default>(from: &mut impl Read) -> io::Result<M> {
+pub fn read_assignment(from: &mut impl Read) -> io::Result<Assignment> {
     let malformed = |error| io::Error::new(io::ErrorKind::InvalidData, error);
     let mut frames = FrameBuffer::default();
     loop {
@@ -163,10 +169,13 @@ mod tests {
             ..Assignment::default()
         };
         let mut pipe = Vec::new();
-        send_assignment(&mut pipe, &assignment, b"argument").unwrap();
-        let (read, argument) = read_assignment(&mut pipe.as_slice()).unwrap();
-        assert_eq!((read, argument.as_slice()), (assignment, &b"argument"[..]));
+        send_assignment(&mut pipe, &assignment).unwrap();
         assert!(read_assignment(&mut &pipe[..pipe.len() - 1]).is_err());
+        send_argument(&mut pipe, b"argument").unwrap();
+        let mut rest = pipe.as_slice();
+        assert_eq!(read_assignment(&mut rest).unwrap(), assignment);
+        assert!(read_argument(&mut &rest[..rest.len() - 1]).is_err());
+        assert_eq!(read_argument(&mut rest).unwrap(), b"argument");
 
         let all = [
             Told::Value(vec![7; 1000]),

@@ -1,6 +1,6 @@
 //! A worker: runs its function, tells how that went, and ends.
 
-use super::stream::{Told, read_assignment, tell};
+use super::stream::{Told, read_argument, read_assignment, tell};
 use crate::fault::{BoxError, Fault, attempt, caused_by, cut};
 use crate::registry::{HookError, function, hook};
 use crate::{Entry, Failed, FailedKind, Returned, panics};
@@ -60,13 +60,12 @@ pub fn at_end(before: fn()) {
 /// Takes the assignment. Returns when that is to go on with `main`.
 pub(super) fn become_worker(mut assignment: File, reports: File) {
     *lock() = Some(reports);
-    let (frame, argument) = match read_assignment(&mut assignment) {
+    let frame = match read_assignment(&mut assignment) {
         Ok(read) => read,
         // Nobody is left who wants this worker.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => exit_now(NOT_STARTED),
         Err(error) => start_failed("assignment", &error.to_string()),
     };
-    drop(assignment);
     let way = frame.way();
     let _ = CURRENT.set(Current {
         id: frame.id.unwrap_or_default(),
@@ -92,6 +91,12 @@ pub(super) fn become_worker(mut assignment: File, reports: File) {
         pid: std::process::id().cast_signed(),
         not_applied: Vec::new(),
     }));
+    let task = entry.map(|entry| match read_argument(&mut assignment) {
+        Ok(argument) => (entry, argument),
+        // Whoever started it has gone.
+        Err(_) => exit_now(NOT_STARTED),
+    });
+    drop(assignment);
     panics::install();
     panics::tell(|panic| failure(&Fault::of_panic(panic.clone()), Kind::Panic));
     at_exit(end_of_main);
@@ -102,7 +107,7 @@ pub(super) fn become_worker(mut assignment: File, reports: File) {
             exit_now(1);
         }
     }
-    if let Some(entry) = entry {
+    if let Some((entry, argument)) = task {
         end(run(entry, &argument));
     }
 }
