@@ -33,6 +33,7 @@ impl Exit {
     }
 
     /// The exit of a worker of which only the raw wait status is known.
+    #[cfg(unix)]
     pub(crate) fn from_raw(status: i32) -> Self {
         let how = mpfork_proto::exit::Ended::from_raw(status).into();
         Self(v1::Exit {
@@ -42,6 +43,7 @@ impl Exit {
     }
 
     /// The exit of a worker of which nothing is known.
+    #[cfg(unix)]
     pub(crate) fn unknown(reason: impl Into<String>) -> Self {
         let reason = reason.into();
         Self(v1::Exit {

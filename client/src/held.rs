@@ -1,6 +1,7 @@
 //! The ends of workers' pipes that this process holds: a process that it forks must not, or the workers
 //! would never read to their end.
 
+use mpfork_sys::descriptors::file_at;
 use std::os::fd::{AsFd, AsRawFd as _, RawFd};
 use std::sync::{Mutex, PoisonError};
 
@@ -19,7 +20,7 @@ const FEW: usize = 64;
 /// Notes an end. It may be closed at any time, and its number be another's then.
 pub(crate) fn note(end: &impl AsFd) {
     let number = end.as_fd().as_raw_fd();
-    let Some(pipe) = pipe(end) else { return };
+    let Some(pipe) = file_at(number) else { return };
     let mut ends = ENDS.lock().unwrap_or_else(PoisonError::into_inner);
     if ends.len() >= FEW && ends.len().is_power_of_two() {
         ends.retain(is_there);
@@ -27,13 +28,8 @@ pub(crate) fn note(end: &impl AsFd) {
     ends.push(End { number, pipe });
 }
 
-fn pipe(end: &impl AsFd) -> Option<(u64, u64)> {
-    let stat = rustix::fs::fstat(end).ok()?;
-    Some((stat.st_dev, stat.st_ino))
-}
-
 fn is_there(end: &End) -> bool {
-    mpfork_sys::descriptors::file_at(end.number) == Some(end.pipe)
+    file_at(end.number) == Some(end.pipe)
 }
 
 /// The numbers of those that are still open.

@@ -121,7 +121,7 @@ fn by_fit_thread(
         let thread = std::thread::Builder::new().name("main".to_owned());
         let fork = || {
             let forked = fork_here(control, keep, forking(Forking::BesideMain), callers, held);
-            (rustix::thread::gettid(), forked)
+            (mpfork_sys::threads::own_number(), forked)
         };
         match thread.spawn_scoped(scope, fork) {
             Ok(thread) => match thread.join() {
@@ -133,7 +133,7 @@ fn by_fit_thread(
     });
     // To the system the child is that thread's until it is quite gone, which is a moment after the join.
     if let Some(thread) = thread {
-        mpfork_sys::threads::wait_until_gone(thread.as_raw_nonzero().get());
+        mpfork_sys::threads::wait_until_gone(thread);
     }
     forked
 }

@@ -80,7 +80,7 @@ pub fn file_at(number: RawFd) -> Option<(u64, u64)> {
     }
     // SAFETY: it succeeded, so the structure was filled.
     let status = unsafe { status.assume_init() };
-    Some((status.st_dev, status.st_ino))
+    Some((platform::device(&status), status.st_ino))
 }
 
 /// An option of a socket that is a number.

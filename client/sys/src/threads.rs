@@ -53,19 +53,26 @@ pub fn is_single() -> bool {
     platform::is_single()
 }
 
-/// Waits until a thread of this process that is ending is gone, up to a second.
-pub fn wait_until_gone(thread: i32) {
-    let entry = format!("/proc/self/task/{thread}");
-    let deadline = Instant::now() + LINGER;
-    while std::fs::metadata(&entry).is_ok() && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_micros(50));
-    }
-}
-
 /// True when the calling thread is the process's first.
 #[must_use]
 pub fn is_main() -> bool {
     platform::is_main()
+}
+
+/// The number of the calling thread, by which [`wait_until_gone`] knows it.
+#[cfg(unix)]
+#[must_use]
+pub fn own_number() -> u64 {
+    platform::own_number()
+}
+
+/// Waits until a thread of this process that is ending is gone, up to a second.
+#[cfg(unix)]
+pub fn wait_until_gone(thread: u64) {
+    let deadline = Instant::now() + LINGER;
+    while platform::is_there(thread) && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_micros(50));
+    }
 }
 
 #[cfg(unix)]

@@ -9,6 +9,10 @@ use std::path::PathBuf;
 /// No more than the right to enter is needed.
 pub(crate) const ENTER: OFlags = OFlags::PATH;
 
+pub(crate) fn device(status: &libc::stat) -> u64 {
+    status.st_dev
+}
+
 pub(crate) fn is_unix_socket(number: RawFd) -> bool {
     option(number, libc::SOL_SOCKET, libc::SO_DOMAIN) == Some(libc::AF_UNIX)
 }

@@ -11,6 +11,18 @@ pub(crate) fn is_single() -> bool {
     }
 }
 
+pub(crate) fn own_number() -> u64 {
+    rustix::thread::gettid()
+        .as_raw_nonzero()
+        .get()
+        .unsigned_abs()
+        .into()
+}
+
+pub(crate) fn is_there(thread: u64) -> bool {
+    std::fs::metadata(format!("/proc/self/task/{thread}")).is_ok()
+}
+
 pub(crate) fn is_main() -> bool {
     rustix::thread::gettid() == rustix::process::getpid()
 }

@@ -10,6 +10,10 @@ use std::path::PathBuf;
 /// It must be readable.
 pub(crate) const ENTER: OFlags = OFlags::RDONLY;
 
+pub(crate) fn device(status: &libc::stat) -> u64 {
+    status.st_dev.cast_unsigned().into()
+}
+
 pub(crate) fn is_unix_socket(number: RawFd) -> bool {
     let mut address = std::mem::MaybeUninit::<libc::sockaddr_storage>::zeroed();
     let Ok(mut length) = libc::socklen_t::try_from(size_of_val(&address)) else {

@@ -8,6 +8,20 @@ pub(crate) fn is_single() -> bool {
     libproc::info::<libc::proc_taskinfo>(own).is_ok_and(|info| info.pti_threadnum == 1)
 }
 
+/// The port by which the kernel names it.
+pub(crate) fn own_number() -> u64 {
+    // SAFETY: calls without requirements; the port stays the thread's own.
+    u64::from(unsafe { pthread_mach_thread_np(libc::pthread_self()) })
+}
+
+pub(crate) fn is_there(thread: u64) -> bool {
+    let threads = Threads::all();
+    threads
+        .ports()
+        .iter()
+        .any(|port| u64::from(*port) == thread)
+}
+
 pub(crate) fn is_main() -> bool {
     // SAFETY: a call without requirements.
     unsafe { libc::pthread_main_np() == 1 }

@@ -132,7 +132,7 @@ pub(crate) fn executed(control: OwnedFd, tasks: Tasks) -> Born {
 /// Has the system kill this process when its parent ends. It means the parent's thread that forked, and
 /// that may have been made for this alone: whoever sends the assignment does so once that is gone.
 fn end_with(owner: rustix::process::Pid) {
-    // Where the system offers nothing, it goes on after its owner's end.
+    // Where the system offers nothing, it goes on after its owner.
     let _ = mpfork_sys::own_process::die_with_parent(true);
     if rustix::process::getppid() != Some(owner) {
         exit_now(NOT_STARTED);
