@@ -32,7 +32,7 @@ use mpfork::{Context, Error, StartMethod};
 #[cfg(unix)]
 use std::process::ExitCode;
 
-/// A context with the daemon that the environment names.
+/// A context of the start method that the environment names, with the daemon that it names.
 #[cfg(unix)]
 fn context() -> Context {
     let method = std::env::var("USER_METHOD").map(|name| name.parse().unwrap());
