@@ -3,10 +3,11 @@
 use crate::api::{Client, Relayed, Running, Started};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::method::StartMethod;
 use crate::session::{Session, current_runtime};
 use crate::worker::{Place, Start};
 use mpfork_proto::reason::Reason;
-use mpfork_proto::v1::WorkerId;
+use mpfork_proto::v1::{StartWay, WorkerId};
 use mpfork_sys::sentinel;
 use rustix::process::Signal;
 use std::io;
@@ -19,6 +20,8 @@ use std::sync::Arc;
 pub(crate) struct Remote {
     pub(crate) id: WorkerId,
     pub(crate) pid: i32,
+    /// By spawn where mpforkd can't fork, else from a zygote.
+    pub(crate) method: StartMethod,
     way: Way,
     session: Arc<Session>,
     socket: Option<Arc<Path>>,
@@ -96,9 +99,14 @@ impl Remote {
                 })?)
             }
         };
+        let method = match started.way {
+            StartWay::Spawn => StartMethod::Spawn,
+            StartWay::Fork | StartWay::Spare | StartWay::Unspecified => StartMethod::ForkServer,
+        };
         Ok(Self {
             id: started.worker,
             pid: started.pid,
+            method,
             way,
             session,
             socket: socket.cloned(),
@@ -241,6 +249,7 @@ async fn launch(client: &Client, start: &Start) -> Result<Launched, Error> {
                 worker: relayed.started.worker,
                 pid: relayed.started.pid,
                 pidfd: None,
+                way: relayed.started.way,
             },
             running: None,
             relayed: Some(Box::new(relayed)),
@@ -260,6 +269,7 @@ async fn launch(client: &Client, start: &Start) -> Result<Launched, Error> {
         worker: running.started.worker,
         pid: running.started.pid,
         pidfd,
+        way: running.started.way,
     };
     Ok(Launched {
         started,

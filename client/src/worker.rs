@@ -73,7 +73,7 @@ impl Worker {
             StartMethod::ForkServer => match context.find().await? {
                 Found::Mpforkd(session) => {
                     let remote = Remote::start(context.socket(), session, &mut start).await?;
-                    Ok(Self::new(StartMethod::ForkServer, By::Mpforkd(remote)))
+                    Ok(Self::new(remote.method, By::Mpforkd(remote)))
                 }
                 Found::Embedded => Self::embedded(StartMethod::ForkServer, start).await,
                 Found::Nothing => Self::embedded(StartMethod::Spawn, start).await,

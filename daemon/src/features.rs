@@ -8,6 +8,8 @@ use std::os::fd::AsFd as _;
 /// A kernel feature that is used where it is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Feature {
+    /// A process can be forked.
+    Fork,
     /// `PIDFD_GET_INFO` tells a reaped process's status (Linux 6.15).
     ExitInfo,
     /// A process group can be signalled through its leader's pidfd (Linux 6.9).
@@ -17,7 +19,12 @@ pub enum Feature {
 }
 
 /// All of them, with what is done without.
-pub const FEATURES: [(Feature, &str, &str); 3] = [
+pub const FEATURES: [(Feature, &str, &str); 4] = [
+    (
+        Feature::Fork,
+        "fork",
+        "without it workers are executed afresh, by spawn, and find nothing preloaded",
+    ),
     (
         Feature::ExitInfo,
         "exit-info",
@@ -50,6 +57,7 @@ impl Features {
                 return Err("switched off".to_owned());
             }
             let result = match feature {
+                Feature::Fork => probe_fork(),
                 Feature::ExitInfo => probe_exit_info(),
                 Feature::GroupSignal => probe_group_signal(),
                 Feature::PeerPidfd => probe_peer_pidfd(),
@@ -82,6 +90,17 @@ fn probe_own_pidfd(
 ) -> io::Result<()> {
     let own = i32::try_from(std::process::id()).map_err(io::Error::other)?;
     probe(sentinel::open(own)?.as_fd())
+}
+
+/// A filter may refuse it.
+fn probe_fork() -> io::Result<()> {
+    match fork().map_err(io::Error::other)? {
+        Forked::Parent(pid) => {
+            nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None)?;
+            Ok(())
+        }
+        Forked::Child => mpfork_sys::exit::exit_now(0),
+    }
 }
 
 /// Only a reaped process shows it: kernels just before know the request, but not the answer.

@@ -9,7 +9,8 @@ elvish\t''
 fish\t''
 powershell\t''
 zsh\t''"
-complete -c mpforkd -l without-feature -d 'Do without a kernel feature that was found, as on a kernel without it. May be repeated' -r -f -a "exit-info\t'`PIDFD_GET_INFO` tells a reaped process\'s status (Linux 6.15)'
+complete -c mpforkd -l without-feature -d 'Do without a kernel feature that was found, as on a kernel without it. May be repeated' -r -f -a "fork\t'A process can be forked'
+exit-info\t'`PIDFD_GET_INFO` tells a reaped process\'s status (Linux 6.15)'
 group-signal\t'A process group can be signalled through its leader\'s pidfd (Linux 6.9)'
 peer-pidfd\t'A socket tells its peer\'s pidfd (Linux 6.5)'"
 complete -c mpforkd -l check-config -d 'Check the configuration, print what is wrong, and exit'

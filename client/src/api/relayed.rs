@@ -229,6 +229,7 @@ impl Lines {
         } = output;
         let relayed = Relayed {
             started: Started {
+                way: attached.started.way,
                 worker: attached.started.worker,
                 pid: attached.started.pid,
                 pidfd: attached.started.pidfd.take(),

@@ -21,6 +21,8 @@ pub struct Started {
     pub pid: i32,
     /// Its pidfd, when the connection carries descriptors.
     pub pidfd: Option<OwnedFd>,
+    /// How it was made.
+    pub way: v1::StartWay,
 }
 
 impl Client {
@@ -99,6 +101,7 @@ impl Client {
             worker,
             pid: started.pid,
             pidfd,
+            way: started.way(),
         })
     }
 }

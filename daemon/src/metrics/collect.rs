@@ -23,9 +23,11 @@ const STATES: [(TemplateState, &str); 6] = [
     (TemplateState::Draining, "draining"),
 ];
 /// The ways in which a worker comes about. What is refused before one is chosen was to be a fork.
-const FORK: &str = "fork";
-const SPARE: &str = "spare";
-const WAYS: [(StartWay, &str); 2] = [(StartWay::Fork, FORK), (StartWay::Spare, SPARE)];
+const WAYS: [(StartWay, &str); 3] = [
+    (StartWay::Fork, "fork"),
+    (StartWay::Spare, "spare"),
+    (StartWay::Spawn, "spawn"),
+];
 
 /// Everything, read from the daemon at each scrape.
 #[derive(Debug)]
@@ -127,9 +129,6 @@ fn whole(page: &mut Page<'_>, daemon: &Daemon) -> Result<(), Error> {
         "The version that runs; always 1",
         [(version, 1.0)],
     )?;
-    let started = daemon.workers.totals().started;
-    let by_spares = daemon.workers.started_by_spares();
-    let by_forks = started.saturating_sub(by_spares);
     // Each is there from the first scrape: a counter that comes with its first failure shows no increase.
     let failures = WAYS.into_iter().flat_map(|(way, name)| {
         TABLE.iter().map(move |row| {
@@ -137,9 +136,9 @@ fn whole(page: &mut Page<'_>, daemon: &Daemon) -> Result<(), Error> {
             (name, result, daemon.workers.failures(way, row.reason))
         })
     });
-    let starts = [(SPARE, by_spares), (FORK, by_forks)]
+    let starts = WAYS
         .into_iter()
-        .map(|(way, count)| (way, "started".to_owned(), count))
+        .map(|(way, name)| (name, "started".to_owned(), daemon.workers.started(way)))
         .chain(failures)
         .map(|(way, result, count)| {
             let labels = vec![("way", way.to_owned()), ("result", result)];

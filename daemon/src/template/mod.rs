@@ -27,6 +27,7 @@ pub(crate) mod table;
 use crate::config::{SparesConfig, TemplateConfig};
 use crate::convert::to_wire;
 use crate::daemon::Daemon;
+use crate::features::Feature;
 use crate::kept::Ring;
 use crate::zygote::Zygote;
 use mpfork_proto::problem::Problem;
@@ -89,6 +90,9 @@ impl State {
     }
 
     fn spares(&self, daemon: &Daemon) -> SparesConfig {
+        if !daemon.features.has(Feature::Fork) {
+            return SparesConfig { min: 0, max: 0 };
+        }
         let own = self.config.as_ref().and_then(|config| config.spares);
         own.unwrap_or_else(|| daemon.config().spares)
     }

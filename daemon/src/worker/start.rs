@@ -7,6 +7,7 @@ use super::table::{Outcome, Request};
 use super::{Claim, Owner, Seed, Worker};
 use crate::daemon::Daemon;
 use crate::events::{Asked, Record};
+use crate::features::Feature;
 use crate::template::Template;
 use crate::zygote::link::{CONGESTION_PAUSE, is_congested};
 use crate::zygote::spares::Spare;
@@ -179,11 +180,12 @@ async fn start_in(
             None
         };
         let is_spare = spare.is_some();
-        *way = if is_spare {
-            StartWay::Spare
-        } else {
-            StartWay::Fork
+        *way = match (is_spare, daemon.features.has(Feature::Fork)) {
+            (true, _) => StartWay::Spare,
+            (false, true) => StartWay::Fork,
+            (false, false) => StartWay::Spawn,
         };
+        let way = *way;
         let reply = if let Some(spare) = spare {
             let (number, pid, pidfd, control) = spare.into_parts();
             let seed = seed(id, StartWay::Spare, control);
@@ -193,8 +195,8 @@ async fn start_in(
         } else {
             let (mut control, theirs) =
                 Control::pair().map_err(|error| Problem::limit("open files of mpforkd", error))?;
-            assign(request, id, &mut control, limit).await?;
-            let seed = Box::new(seed(id, StartWay::Fork, control));
+            assign(request, id, way, &mut control, limit).await?;
+            let seed = Box::new(seed(id, way, control));
             fork(daemon, &zygote, seed, theirs).await
         };
         match reply {
@@ -310,12 +312,13 @@ fn assigned_spare(
 async fn assign(
     request: &StartRequest,
     id: WorkerId,
+    way: StartWay,
     control: &mut Control,
     limit: Duration,
 ) -> Result<(), Problem> {
     let begun = Instant::now();
     loop {
-        match try_assign(request, id, StartWay::Fork, control) {
+        match try_assign(request, id, way, control) {
             Ok(()) => return Ok(()),
             Err(AssignError::Io(error)) if is_congested(&error) && begun.elapsed() < limit => {
                 tokio::time::sleep(CONGESTION_PAUSE).await;

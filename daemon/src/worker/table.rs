@@ -30,7 +30,9 @@ pub(crate) struct Workers {
     live: Arc<watch::Sender<usize>>,
     started: AtomicU64,
     /// Of these, so many were spares.
+    /// How many of those started came about in other ways than by a fork for them.
     by_spares: AtomicU64,
+    by_spawn: AtomicU64,
     exited: AtomicU64,
     failed: AtomicU64,
     /// Of failed starts, by the way they went.
@@ -122,6 +124,7 @@ impl Workers {
             live: Arc::new(watch::Sender::new(0)),
             started: AtomicU64::new(0),
             by_spares: AtomicU64::new(0),
+            by_spawn: AtomicU64::new(0),
             exited: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             reasons: Mutex::default(),
@@ -225,9 +228,18 @@ impl Workers {
         reasons.get(&(way, reason)).copied().unwrap_or(0)
     }
 
-    /// How many of those started were spares.
-    pub(crate) fn started_by_spares(&self) -> u64 {
-        self.by_spares.load(Ordering::Relaxed)
+    /// How many were started in this way.
+    pub(crate) fn started(&self, way: StartWay) -> u64 {
+        let by_spares = self.by_spares.load(Ordering::Relaxed);
+        let by_spawn = self.by_spawn.load(Ordering::Relaxed);
+        match way {
+            StartWay::Spare => by_spares,
+            StartWay::Spawn => by_spawn,
+            StartWay::Fork | StartWay::Unspecified => {
+                let all = self.started.load(Ordering::Relaxed);
+                all.saturating_sub(by_spares).saturating_sub(by_spawn)
+            }
+        }
     }
 
     /// Ended workers that are remembered.
@@ -246,8 +258,11 @@ impl Workers {
     pub(crate) fn confirm(&self, worker: &Worker) {
         worker.confirm();
         self.started.fetch_add(1, Ordering::Relaxed);
-        let spare = worker.way == StartWay::Spare;
-        self.by_spares.fetch_add(spare.into(), Ordering::Relaxed);
+        let by = |way| u64::from(worker.way == way);
+        self.by_spares
+            .fetch_add(by(StartWay::Spare), Ordering::Relaxed);
+        self.by_spawn
+            .fetch_add(by(StartWay::Spawn), Ordering::Relaxed);
     }
 
     /// A worker has ended: it is remembered, and the oldest over the limit is forgotten. One that

@@ -182,9 +182,15 @@ impl Candidate<'_> {
                 crate::NAME_AND_VERSION,
             ));
         }
+        // What is loaded where nothing can be forked from it is of no use.
+        let names = match self.daemon.features.has(Feature::Fork) {
+            true => spec.preloads.clone(),
+            false => Some(Vec::new()),
+        };
+        let all = names.is_none();
         self.send(supervisor_frame::Frame::Preload(wire::Preload {
-            names: spec.preloads.clone().unwrap_or_default(),
-            all: spec.preloads.is_none(),
+            names: names.unwrap_or_default(),
+            all,
             on_error: spec.on_preload_error.into(),
         }))
         .await?;

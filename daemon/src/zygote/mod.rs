@@ -14,7 +14,7 @@ use capture::Capture;
 use link::{Link, LinkError};
 use mpfork_proto::link as wire;
 use mpfork_proto::problem::Problem;
-use mpfork_proto::v1::{KeptDescriptor, PreloadReport};
+use mpfork_proto::v1::{KeptDescriptor, PreloadReport, StartWay};
 use spares::{Spare, Spares};
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -102,6 +102,7 @@ impl Zygote {
         seed: Box<Seed>,
         socket: OwnedFd,
     ) -> io::Result<Option<(u64, oneshot::Receiver<ForkReply>)>> {
+        let seed_way = seed.way;
         let (reply, answer) = oneshot::channel();
         let mut state = self.state();
         if state.takes_no_more() {
@@ -113,10 +114,10 @@ impl Zygote {
         state.owed += 1;
         self.publish(&state);
         drop(state);
-        let spare = false;
+        let fresh = seed_way == StartWay::Spawn;
         let frame = wire::supervisor_frame::Frame::Fork(wire::Fork {
             worker,
-            spare,
+            fresh,
             ..wire::Fork::default()
         });
         if let Err(error) = self.link.send(frame, vec![socket]) {

@@ -42,6 +42,7 @@ fn feature_table() -> String {
     let mut table = "| feature | Linux | without it |\n| --- | --- | --- |\n".to_owned();
     for (feature, name, without) in mpforkd::features::FEATURES {
         let since = match feature {
+            mpforkd::features::Feature::Fork => "any",
             mpforkd::features::Feature::ExitInfo => "6.15",
             mpforkd::features::Feature::GroupSignal => "6.9",
             mpforkd::features::Feature::PeerPidfd => "6.5",
