@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used)] // It is a test, and may panic.
 
 /// Of a process whose only thread is the one that runs this, as the system tells.
+#[cfg(unix)]
 fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").unwrap().count()
 }
 
+#[cfg(unix)]
 #[mpfork::main]
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), mpfork::Error> {
@@ -15,4 +17,13 @@ async fn main() -> Result<(), mpfork::Error> {
     let seen = ctx.spawn_async(threads, ()).await?.join_async().await?;
     assert_eq!(seen, 1);
     Ok(())
+}
+
+/// It asks for a forkserver.
+#[cfg(not(unix))]
+fn main() -> std::process::ExitCode {
+    mpfork_proto::platform::NotOnThisPlatform {
+        program: "test-async-main",
+    }
+    .end()
 }
