@@ -36,7 +36,10 @@ const ARROWS: [(&str, &[&str]); 10] = [
         ],
     ),
     ("mpctl", &["mpfork", "mpfork-proto", "mpfork-sys"]),
-    ("mpfork-conformance", &["mpfork", "mpfork-sys"]),
+    (
+        "mpfork-conformance",
+        &["mpfork", "mpfork-proto", "mpfork-sys"],
+    ),
 ];
 
 /// The crate that may have unsafe code.
