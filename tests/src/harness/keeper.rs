@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub fn main() -> ExitCode {
     let own = rustix::process::getpid();
     mpfork_sys::own_process::adopt_orphans().unwrap();
+    // Ignored, it would leave nothing to wait for.
+    mpfork_sys::signals::set_default(nix::sys::signal::Signal::SIGCHLD).unwrap();
     let mut arguments = std::env::args_os().skip(1);
     let program = arguments.next().unwrap();
     let mut daemon = Command::new(program)

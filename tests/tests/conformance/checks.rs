@@ -38,7 +38,7 @@ const ABORTING: [&str; 3] = ["errors", "panics", "results"];
 
 pub(crate) fn check_aborting(way: &str) {
     if !can_build() {
-        eprintln!("skipped: needs the sources, to build the program from");
+        eprintln!("skipped: needs cargo and the sources, to build the program");
         return;
     }
     let way = Way::named(way);

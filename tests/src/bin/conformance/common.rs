@@ -2,6 +2,10 @@
 
 use crate::differences::difference;
 use mpfork::{Context, Exit, Failure, Process, ProcessBuilder, Stdio, WorkerError};
+use nix::sys::signal::Signal::{
+    SIGALRM as ALRM, SIGCHLD as CHLD, SIGHUP as HUP, SIGINT as INT, SIGQUIT as QUIT,
+    SIGTERM as TERM, SIGUSR1 as USR1, SIGUSR2 as USR2,
+};
 use std::fmt::{Debug, Write as _};
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -20,6 +24,10 @@ pub(crate) fn context() -> Context {
 }
 
 fn begin() -> Context {
+    // Whoever runs the tests may ignore signals, as nohup does.
+    for signal in [HUP, INT, QUIT, USR1, USR2, TERM, CHLD, ALRM] {
+        mpfork_sys::signals::set_default(signal).unwrap();
+    }
     nix::unistd::alarm::set(DEADLINE_SECONDS);
     let ctx = context();
     let method = std::env::var("MPFORK_START_METHOD").unwrap();
