@@ -43,9 +43,14 @@ fn a_short_run_gives_every_row() {
         ("posix_spawn", 0),
         ("mpforkd", 0),
         ("mpforkd-spares", 0),
+        ("embedded", 0),
+        ("mpfork-fork", 0),
+        ("mpfork-spawn", 0),
         ("raw", 100),
         ("mpforkd", 100),
         ("mpforkd-spares", 100),
+        ("embedded", 100),
+        ("mpfork-fork", 100),
     ];
     let mut expected = Vec::new();
     for (name, preload) in rows {

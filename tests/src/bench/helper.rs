@@ -1,10 +1,11 @@
 //! Contenders, each in a process of its own: fork and posix_spawn in one that has one thread, as the
-//! ones that fork for a living do, and no more memory than is preloaded; and a client of mpforkd. It is
-//! this program executed anew, and is asked over its standard input.
+//! ones that fork for a living do, and no more memory than is preloaded; and a program that uses the
+//! crate, by each of its ways. It is this program executed anew, and is asked over its standard input.
 
 use super::contender::{Batch, Contender, Done, Figure, PRELOAD_ENV, now_ns, run_batch, run_each};
-use super::mpforkd::Mpforkd;
+use super::worker::Workers;
 use anyhow::{Context as _, bail, ensure};
+use mpfork::{Context, ServerChoice, StartMethod, get_context};
 use mpfork_sys::exit::exit_now;
 use mpfork_sys::fork::{Forked, fork};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -25,6 +26,28 @@ pub(super) enum Way {
     Mpforkd(PathBuf),
     /// By the daemon at this socket, which forks workers ahead.
     MpforkdSpares(PathBuf),
+    /// By a forkserver of the helper's own.
+    Embedded,
+    /// By the crate's start method `spawn`.
+    MpforkSpawn,
+    /// By the crate's start method `fork`.
+    MpforkFork,
+}
+
+impl Way {
+    /// The context of the crate by which it makes workers, if it is the crate that does.
+    fn context(&self) -> Result<Option<Context>, mpfork::Error> {
+        let forkserver = || get_context(StartMethod::ForkServer);
+        Ok(Some(match self {
+            Self::Fork | Self::PosixSpawn => return Ok(None),
+            Self::Mpforkd(socket) | Self::MpforkdSpares(socket) => {
+                forkserver()?.with_socket(socket)
+            }
+            Self::Embedded => forkserver()?.with_server(ServerChoice::Embedded),
+            Self::MpforkSpawn => get_context(StartMethod::Spawn)?,
+            Self::MpforkFork => get_context(StartMethod::Fork)?,
+        }))
+    }
 }
 
 /// The process that does it.
@@ -65,6 +88,9 @@ impl Contender for Helper {
             Way::PosixSpawn => "posix_spawn",
             Way::Mpforkd(_) => "mpforkd",
             Way::MpforkdSpares(_) => "mpforkd-spares",
+            Way::Embedded => "embedded",
+            Way::MpforkSpawn => "mpfork-spawn",
+            Way::MpforkFork => "mpfork-fork",
         }
     }
 
@@ -80,6 +106,9 @@ impl Contender for Helper {
                 "a worker of a running mpforkd, from the request until its exit is known"
             }
             Way::MpforkdSpares(_) => "the same where workers are forked ahead, as by default",
+            Way::Embedded => "a worker of a forkserver of the program's own",
+            Way::MpforkSpawn => "a worker by start method spawn, which executes the program",
+            Way::MpforkFork => "a worker by start method fork, of a program of one thread",
         }
     }
 
@@ -92,7 +121,7 @@ impl Contender for Helper {
         match self.way {
             // What it executes is not ours.
             Way::PosixSpawn => &ALL[..2],
-            Way::Fork | Way::Mpforkd(_) | Way::MpforkdSpares(_) => &ALL,
+            _ => &ALL,
         }
     }
 
@@ -121,22 +150,24 @@ pub(super) fn serve(preload: fn()) -> anyhow::Result<()> {
         .into_iter()
         .find(|path| std::fs::exists(path).unwrap_or(false))
         .context("there is no program /bin/true")?;
-    let mut mpforkd = None;
+    let mut workers = None;
     for line in std::io::stdin().lock().lines() {
         let (way, batch): (Way, Batch) = serde_json::from_str(&line?)?;
-        let done = match way {
-            Way::Fork => {
-                preload();
-                match batch.figure {
-                    Figure::ExitKnown => run_batch(batch, start_fork, wait_fork)?,
-                    Figure::FirstInstruction => run_each(batch, fork_and_tell)?,
-                }
-            }
-            Way::Mpforkd(socket) | Way::MpforkdSpares(socket) => match &mpforkd {
-                None => mpforkd.insert(Mpforkd::new(&socket)?).run(batch)?,
-                Some(mpforkd) => mpforkd.run(batch)?,
+        if matches!(way, Way::Fork | Way::MpforkFork) {
+            preload();
+        }
+        if workers.is_none()
+            && let Some(context) = way.context()?
+        {
+            workers = Some(Workers::new(context)?);
+        }
+        let done = match (&workers, way) {
+            (Some(workers), _) => workers.run(batch)?,
+            (None, Way::Fork) => match batch.figure {
+                Figure::ExitKnown => run_batch(batch, start_fork, wait_fork)?,
+                Figure::FirstInstruction => run_each(batch, fork_and_tell)?,
             },
-            Way::PosixSpawn => run_batch(
+            (None, _) => run_batch(
                 batch,
                 || Ok(Command::new(trivial).spawn()?),
                 |mut child| {

@@ -6,9 +6,9 @@
 mod contender;
 mod helper;
 mod host;
-mod mpforkd;
 mod report;
 mod stats;
+mod worker;
 
 use crate::running;
 use clap::Parser;
@@ -17,7 +17,7 @@ use helper::{Helper, Way};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Compares workers of mpforkd with fork and with posix_spawn.
+/// Compares workers, by each way of starting them, with fork and with posix_spawn.
 #[derive(Debug, Parser)]
 #[command(name = "mpfork-bench")]
 struct Cli {
@@ -42,7 +42,7 @@ struct Cli {
           value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
 
-    /// Be the single-threaded process that makes the raw contenders' processes.
+    /// Be the single-threaded process that makes a contender's processes.
     #[arg(long, hide = true)]
     helper: bool,
 }
@@ -84,10 +84,13 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
             Way::Fork,
             Way::Mpforkd(daemon.socket().to_owned()),
             Way::MpforkdSpares(with_spares.socket().to_owned()),
+            Way::Embedded,
+            Way::MpforkFork,
         ];
         if preload_mb == 0 {
-            // It executes another program, whatever is loaded.
+            // They execute a program, which then has loaded nothing.
             ways.insert(1, Way::PosixSpawn);
+            ways.push(Way::MpforkSpawn);
         }
         ways
     };

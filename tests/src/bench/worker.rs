@@ -1,9 +1,8 @@
-//! A worker of a running mpforkd, forked from a zygote of this very program.
+//! Workers of the crate, of this very program: by whatever start method and server a context has.
 
 use super::contender::{Batch, Done, Figure, nanos, now_ns, run_batch, run_each};
 use anyhow::ensure;
-use mpfork::{Context, StartMethod};
-use std::path::Path;
+use mpfork::Context;
 use std::time::Instant;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
@@ -11,16 +10,16 @@ use tokio::task::JoinSet;
 /// What each worker runs.
 fn nothing() {}
 
-pub(super) struct Mpforkd {
+pub(super) struct Workers {
     context: Context,
     /// For what the blocking calls can't do: to have several outstanding in one thread.
     runtime: Runtime,
 }
 
-impl Mpforkd {
-    pub(super) fn new(socket: &Path) -> anyhow::Result<Self> {
+impl Workers {
+    pub(super) fn new(context: Context) -> anyhow::Result<Self> {
         Ok(Self {
-            context: mpfork::get_context(StartMethod::ForkServer)?.with_socket(socket),
+            context,
             runtime: Builder::new_current_thread().enable_all().build()?,
         })
     }
@@ -51,7 +50,7 @@ impl Mpforkd {
     }
 }
 
-impl Mpforkd {
+impl Workers {
     pub(super) fn run(&self, batch: Batch) -> anyhow::Result<Done> {
         let context = &self.context;
         if batch.figure == Figure::FirstInstruction {
