@@ -220,6 +220,9 @@ pub struct Attempt {
 pub struct NoServer {
     /// The places in the order they were tried, with what was wrong at each.
     pub tried: Vec<Attempt>,
+    /// What demands mpforkd of a program that could have a server of its own, and how that is changed:
+    /// in words. Absent where nothing else would do.
+    pub demand: Option<&'static str>,
 }
 
 impl fmt::Display for NoServer {
@@ -228,7 +231,11 @@ impl fmt::Display for NoServer {
         for Attempt { place, why, .. } in &self.tried {
             write!(f, "\n  {} ({}): {why}", place.path.display(), place.origin)?;
         }
-        f.write_str("\nstart one with `mpforkd`, or name its socket in MPFORKD_SOCKET")
+        f.write_str("\nstart one with `mpforkd`, or name its socket in MPFORKD_SOCKET")?;
+        match self.demand {
+            Some(demand) => write!(f, "\nit is demanded by {demand}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -288,8 +295,10 @@ mod tests {
             why: "No such file".to_owned(),
             absent: true,
         }];
-        let text = Error::from(NoServer { tried }).to_string();
-        for part in ["/run/x", "the system's daemon", "No such file", "`mpforkd`"] {
+        let demand = Some("MPFORK_SERVER");
+        let text = Error::from(NoServer { tried, demand }).to_string();
+        let parts = ["/run/x", "the system's daemon", "No such file", "`mpforkd`"];
+        for part in parts.into_iter().chain(demand) {
             assert!(text.contains(part), "{text}");
         }
     }

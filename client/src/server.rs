@@ -12,7 +12,10 @@ use crate::session::Session;
 use std::path::PathBuf;
 use std::sync::{Arc, Once};
 
-/// Which server a context of start method `forkserver` uses.
+/// Which server a context of start method `forkserver` uses:
+/// [`Context::with_server`](crate::Context::with_server).
+///
+/// Python has but one, which is embedded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ServerChoice {
@@ -46,15 +49,16 @@ impl ServerChoice {
     }
 }
 
-/// What a server is.
+/// What makes a context's processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServerKind {
     /// mpforkd.
     Mpforkd,
-    /// A private process of this program, which ends with it.
+    /// A private process of this program, which ends with it: by start method `forkserver` a zygote,
+    /// which forks workers, by `spawn` a process that executes the program for each.
     Embedded,
-    /// None: the calling process itself forks.
+    /// The calling process itself, by start method `fork`.
     Caller,
 }
 
@@ -64,7 +68,7 @@ pub enum ServerKind {
 pub struct Server {
     /// What it is.
     pub kind: ServerKind,
-    /// mpforkd's socket.
+    /// mpforkd's socket; others have none.
     pub socket: Option<PathBuf>,
     /// Its pid as it sees itself: to show, not to signal.
     pub pid: i32,
@@ -139,12 +143,14 @@ impl Context {
         }
         match Session::get(self.socket()).await {
             Ok(session) => Ok(Found::Mpforkd(session)),
-            Err(Error::NoServer(tried)) if tried.tried.iter().all(|attempt| attempt.absent) => {
+            Err(Error::NoServer(mut none)) if none.tried.iter().all(|attempt| attempt.absent) => {
                 if choice == ServerChoice::Any {
                     return Ok(Found::Embedded);
                 }
-                if self.asked_by_name() || self.server_choice().is_some() {
-                    return Err(Error::NoServer(tried));
+                let by_program = self.server_choice().is_some();
+                if self.asked_by_name() || by_program {
+                    none.demand = Some(if by_program { PROGRAM } else { OPERATOR });
+                    return Err(Error::NoServer(none));
                 }
                 tell_of_spawn();
                 Ok(Found::Nothing)
@@ -154,6 +160,18 @@ impl Context {
     }
 
     /// Which server makes its processes; connects to it, or launches it, unless that was done before.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), mpfork::Error> {
+    /// # mpfork::freeze_support();
+    /// let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer)?;
+    /// match ctx.server()?.kind {
+    ///     mpfork::ServerKind::Mpforkd => println!("shared, and warm when this program begins"),
+    ///     _ => println!("this program's own"),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Error::NoServer`] when mpforkd was asked for and is not there; of an embedded server why it
@@ -173,6 +191,12 @@ impl Context {
         })
     }
 }
+
+/// Who demands mpforkd, where it is not there.
+const PROGRAM: &str = "this program, by with_socket or ServerChoice::Mpforkd: by ServerChoice::Any it \
+                       would use a server of its own instead";
+const OPERATOR: &str = "MPFORK_SERVER=mpforkd in the environment: without it, this program would use a \
+                        server of its own instead";
 
 /// Not silently.
 fn tell_of_spawn() {

@@ -50,7 +50,11 @@ impl Client {
                 Err(Outcome::Failed(error)) => return Err(error),
             }
         }
-        Err(NoServer { tried }.into())
+        Err(NoServer {
+            tried,
+            demand: None,
+        }
+        .into())
     }
 
     async fn attempt(place: &Candidate) -> Result<Self, Outcome> {

@@ -216,7 +216,10 @@ advice: correct what the preload reports, then `mpctl template reload`
 
     #[test]
     fn other_failures_have_codes_too() {
-        let nobody = Error::from(mpfork::NoServer { tried: Vec::new() });
+        let nobody = Error::from(mpfork::NoServer {
+            tried: Vec::new(),
+            demand: None,
+        });
         let failed = Failed::call("x", nobody);
         assert_eq!(failed.exit_code(), 69);
         assert!(failed.text().contains("start one with `mpforkd`"));
