@@ -9,7 +9,8 @@ pub mod differences;
 mod run;
 mod scenarios;
 
-pub use run::{Built, Told, can_build, run};
+pub use crate::harness::kept::Told;
+pub use run::{Built, can_build, run};
 
 /// How the program's processes are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,6 +19,7 @@ mod client;
 mod daemon;
 mod frame;
 pub mod keeper;
+pub mod kept;
 pub mod leaks;
 pub mod privileges;
 pub mod process;

@@ -1,7 +1,7 @@
 //! The crates: which may depend on which, where unsafe code may be, which lints hold.
 
 use super::sources::{code, files, read, root};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use toml::Table;
@@ -47,12 +47,14 @@ const UNSAFE: &str = "client/sys";
 
 /// A workspace of its own, as it needs a C++ compiler and a nightly toolchain.
 const FUZZ: &str = "tests/fuzz/Cargo.toml";
+/// A workspace of its own, as anybody's program has.
+const OUTSIDE: &str = "tests/outside/Cargo.toml";
 
 /// The workspace's crates: folder and manifest by name.
 fn crates() -> BTreeMap<String, (PathBuf, Table)> {
     let manifests = files("", &["toml"]);
     let manifests = manifests.into_iter().filter(|path| {
-        let others = [Path::new("Cargo.toml"), Path::new(FUZZ)];
+        let others = ["Cargo.toml", FUZZ, OUTSIDE].map(Path::new);
         path.ends_with("Cargo.toml") && !others.contains(&path.as_path())
     });
     manifests
@@ -192,6 +194,57 @@ fn every_crate_is_in_the_workspace_by_name() {
         let folder = folder.to_str().unwrap();
         let member = members.iter().any(|member| member.as_str() == Some(folder));
         assert!(member, "{name} in {folder}");
+    }
+}
+
+/// The packages of a lock file, with the versions of each and where they come from.
+fn locked(path: &Path) -> BTreeMap<String, BTreeSet<(String, String)>> {
+    let lock: Table = read(path).parse().unwrap();
+    let mut packages = BTreeMap::<_, BTreeSet<_>>::new();
+    for package in lock["package"].as_array().unwrap() {
+        let text = |key| package.get(key).map_or("", |value| value.as_str().unwrap());
+        let of = packages.entry(text("name").to_owned()).or_default();
+        of.insert((text("version").to_owned(), text("checksum").to_owned()));
+    }
+    packages
+}
+
+/// A workspace of its own is built of what the workspace is: so it needs nothing to be downloaded, and
+/// tries nothing else.
+#[test]
+fn other_workspaces_lock_the_same_versions() {
+    let own = locked(Path::new("Cargo.lock"));
+    for manifest in [FUZZ, OUTSIDE] {
+        let path = Path::new(manifest).with_file_name("Cargo.lock");
+        let mut alien = Vec::new();
+        for (name, versions) in locked(&path) {
+            match own.get(&name) {
+                Some(known) => alien.extend(
+                    versions
+                        .difference(known)
+                        .map(|(v, _)| format!("{name} {v}")),
+                ),
+                None => alien.extend(versions.iter().map(|(v, _)| format!("{name} {v}"))),
+            }
+        }
+        // What only the one needs, a C++ compiler included, and the package itself.
+        let only = [
+            "arbitrary",
+            "cc",
+            "derive_arbitrary",
+            "find-msvc-tools",
+            "jobserver",
+            "libfuzzer-sys",
+            "mpfork-fuzz",
+            "render-pages",
+        ];
+        alien.retain(|package| !only.contains(&package.split(' ').next().unwrap()));
+        assert!(
+            alien.is_empty(),
+            "{} has other versions than Cargo.lock: copy that there, and have `cargo metadata \
+             --manifest-path {manifest}` take out what is too much: {alien:?}",
+            path.display()
+        );
     }
 }
 
