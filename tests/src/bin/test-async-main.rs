@@ -2,16 +2,14 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // It is a test, and may panic.
 
-/// Of a process whose only thread is the one that runs this, as the system tells.
-#[cfg(unix)]
-fn threads() -> usize {
-    std::fs::read_dir("/proc/self/task").unwrap().count()
-}
-
 #[cfg(unix)]
 #[mpfork::main]
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), mpfork::Error> {
+    /// How many this process has, as the system tells.
+    fn threads() -> usize {
+        std::fs::read_dir("/proc/self/task").unwrap().count()
+    }
     assert!(threads() > 1, "the runtime's");
     let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer)?;
     let seen = ctx.spawn_async(threads, ()).await?.join_async().await?;

@@ -1,6 +1,6 @@
 //! Functions for workers to run.
 
-use crate::{hooks, preloads};
+use super::{hooks, preloads};
 use mpfork_sys::entry::{Thunk, offset_of, record_of};
 use mpfork_zygote::{Failed, FailedKind, Returned, register_entry};
 use std::io::{Read as _, Write as _};

@@ -2,25 +2,10 @@
 //! asked for and by variables.
 #![forbid(unsafe_code)]
 
-#[cfg(unix)]
-mod functions;
-#[cfg(unix)]
-mod hooks;
-#[cfg(unix)]
-mod preloads;
-#[cfg(unix)]
+#[cfg_attr(unix, path = "program.rs")]
+#[cfg_attr(not(unix), path = "not_here.rs")]
 mod program;
 
-#[cfg(unix)]
 fn main() -> std::process::ExitCode {
-    program::run()
-}
-
-/// Nothing serves or forks here.
-#[cfg(not(unix))]
-fn main() -> std::process::ExitCode {
-    mpfork_proto::platform::NotOnThisPlatform {
-        program: "zygote-probe",
-    }
-    .end()
+    program::main()
 }

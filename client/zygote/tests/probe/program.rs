@@ -1,11 +1,14 @@
 //! What the program does when it is no zygote, or a worker that goes on with `main`.
 
-use crate::{functions, hooks, preloads};
+mod functions;
+mod hooks;
+mod preloads;
+
 use mpfork_zygote::Role;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-pub(crate) fn run() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     if std::env::var_os("PROBE_EARLY_THREAD").is_some() {
         let thread = std::thread::Builder::new().name("too-early".to_owned());
         let started = thread.spawn(|| std::thread::sleep(std::time::Duration::from_secs(600)));

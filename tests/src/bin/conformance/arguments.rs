@@ -1,7 +1,7 @@
 //! What functions are given.
 
-use crate::common::{ended, failure, say_error};
-use crate::values::{Each, Even, SIZES, of_every_kind};
+use super::common::{ended, failure, say_error};
+use super::values::{Each, Even, SIZES, of_every_kind};
 use mpfork::{Context, Error, FailureKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -1,6 +1,6 @@
 //! Async code.
 
-use crate::common::{differs, fifo, hang_at, say_error};
+use super::common::{differs, fifo, hang_at, say_error};
 use mpfork::{Context, Error};
 use std::time::Duration;
 use tokio::runtime::Builder;

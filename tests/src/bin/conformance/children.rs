@@ -1,6 +1,6 @@
 //! Processes as their parent sees them, and as they see themselves and their parent.
 
-use crate::common::{context, eventually, fifo, hang_at, hanging, lives, say_error};
+use super::common::{context, eventually, fifo, hang_at, hanging, lives, say_error};
 use mpfork::{
     Context, Error, OnOwnerDeath, Process, active_children, current_process, parent_process,
 };

@@ -1,6 +1,6 @@
 //! Commands: programs executed by a worker.
 
-use crate::common::{plain, say_error};
+use super::common::{plain, say_error};
 use mpfork::{CommandBuilder, Context, Exit, Reason, Stdio};
 use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;

@@ -1,6 +1,6 @@
 //! What goes around each scenario, and what scenarios have in common.
 
-use crate::differences::difference;
+use super::differences::difference;
 use mpfork::{Context, Exit, Failure, Process, ProcessBuilder, Stdio, WorkerError};
 use nix::sys::signal::Signal::{
     SIGALRM as ALRM, SIGCHLD as CHLD, SIGHUP as HUP, SIGINT as INT, SIGQUIT as QUIT,

@@ -1,6 +1,6 @@
 //! Daemon processes.
 
-use crate::common::{fifo, hang_at};
+use super::common::{fifo, hang_at};
 use mpfork::Context;
 
 pub(crate) fn is_told(ctx: &Context) {

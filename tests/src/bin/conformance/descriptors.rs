@@ -1,6 +1,6 @@
 //! Descriptors that are passed on, and those that are not.
 
-use crate::common::{context, differs, ended, eventually, lives, say_error};
+use super::common::{context, differs, ended, eventually, lives, say_error};
 use mpfork::{Context, Fd};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

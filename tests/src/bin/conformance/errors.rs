@@ -1,6 +1,6 @@
 //! Errors: those that functions return, and those of starts. The same in each way: type and words.
 
-use crate::common::{ended, failure, hanging, say_error};
+use super::common::{ended, failure, hanging, say_error};
 use mpfork::{Context, Error, FailureKind};
 use serde::{Deserialize, Serialize};
 
@@ -140,9 +140,9 @@ pub(crate) fn closing_while_running(ctx: &Context) {
     let error = process.close().unwrap_err();
     assert!(matches!(error, Error::StillRunning), "{error:?}");
     say_error(&error);
-    assert!(crate::common::lives(pid), "it is left running");
+    assert!(super::common::lives(pid), "it is left running");
     std::fs::write(gate, "").unwrap();
-    crate::common::eventually("it ends", || (!crate::common::lives(pid)).then_some(()));
+    super::common::eventually("it ends", || (!super::common::lives(pid)).then_some(()));
     let mut ended = ctx.process(|| (), ()).start().unwrap();
     ended.join(None).unwrap();
     ended.close().unwrap();

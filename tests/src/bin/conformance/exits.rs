@@ -1,7 +1,7 @@
 //! How processes end.
 
-use crate::common::{LONG, ended, hanging, say_error, worker_error};
-use crate::sentinels::poll_all;
+use super::common::{LONG, ended, hanging, say_error, worker_error};
+use super::sentinels::poll_all;
 use mpfork::{Context, Stdio};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -102,5 +102,5 @@ pub(crate) fn with_leftovers(ctx: &Context) {
     let [(pid, "sleep")] = leftovers[..] else {
         panic!("{leftovers:?}");
     };
-    crate::common::eventually("it is gone", || (!crate::common::lives(pid)).then_some(()));
+    super::common::eventually("it is gone", || (!super::common::lives(pid)).then_some(()));
 }

@@ -1,6 +1,6 @@
 //! The end of a program that has processes running: it ends the daemonic ones and waits for the others.
 
-use crate::common::{eventually, fifo, hang_at};
+use super::common::{eventually, fifo, hang_at};
 use mpfork::{Context, Fd, parent_process};
 use std::io::{PipeReader, PipeWriter, Read as _};
 use std::path::PathBuf;

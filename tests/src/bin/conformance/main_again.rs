@@ -1,6 +1,6 @@
 //! Processes that go on with the program's own `main`.
 
-use crate::common::{differs, ended, say_error};
+use super::common::{differs, ended, say_error};
 use mpfork::Context;
 use std::process::ExitCode;
 

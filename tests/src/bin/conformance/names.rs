@@ -1,6 +1,6 @@
 //! Names.
 
-use crate::common::{ended, hanging, say_error};
+use super::common::{ended, hanging, say_error};
 use mpfork::Context;
 
 pub(crate) fn given_and_made(ctx: &Context) {

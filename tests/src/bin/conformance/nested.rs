@@ -1,6 +1,6 @@
 //! Workers that start workers.
 
-use crate::common::context;
+use super::common::context;
 use mpfork::{Context, Error};
 
 pub(crate) fn starts(ctx: &Context) {
@@ -22,8 +22,8 @@ pub(crate) fn starts(ctx: &Context) {
         || -> Result<(), Error> { context().spawn(|| -> () { panic!("deep") }, ())?.join() },
         (),
     );
-    let told = crate::common::failure(call.unwrap().join());
-    println!("{}", crate::common::plain(&told.to_string()));
+    let told = super::common::failure(call.unwrap().join());
+    println!("{}", super::common::plain(&told.to_string()));
 }
 
 fn deeper(depth: u32) -> Result<Vec<u32>, Error> {

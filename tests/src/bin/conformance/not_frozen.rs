@@ -1,6 +1,6 @@
 //! A program that has not called `freeze_support()`: this one has not, for this subject.
 
-use crate::common::{differs, say_error};
+use super::common::{differs, say_error};
 use mpfork::{Context, Error, Handle};
 
 pub(crate) fn starts(ctx: &Context) {

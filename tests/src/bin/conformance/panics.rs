@@ -1,6 +1,6 @@
 //! Panics, in a program that unwinds and in one that aborts.
 
-use crate::common::{ended, failure, plain, worker_error};
+use super::common::{ended, failure, plain, worker_error};
 use mpfork::{Context, FailureKind, ProcessBuilder};
 
 /// How a worker ends that panics.

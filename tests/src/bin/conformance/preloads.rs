@@ -1,6 +1,6 @@
 //! What is loaded ahead, and hooks.
 
-use crate::common::{differs, ended};
+use super::common::{differs, ended};
 use mpfork::{Context, FailureKind};
 use std::io::{Error, Result, Write as _};
 

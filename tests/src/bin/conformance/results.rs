@@ -1,7 +1,7 @@
 //! What functions return.
 
-use crate::common::{LONG, failure, fifo, say_error, wait_for};
-use crate::values::{Each, Even, SIZES, of_every_kind};
+use super::common::{LONG, failure, fifo, say_error, wait_for};
+use super::values::{Each, Even, SIZES, of_every_kind};
 use mpfork::{Context, Error, FailureKind};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -79,7 +79,7 @@ pub(crate) fn that_nobody_waits_for(ctx: &Context) {
     let pid = call.process().pid();
     drop(call);
     std::fs::write(gate, "").unwrap();
-    crate::common::eventually("it ends", || (!crate::common::lives(pid)).then_some(()));
+    super::common::eventually("it ends", || (!super::common::lives(pid)).then_some(()));
     assert!(done.exists());
 }
 

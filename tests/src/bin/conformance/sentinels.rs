@@ -1,6 +1,6 @@
 //! Sentinels.
 
-use crate::common::{LONG, hanging};
+use super::common::{LONG, hanging};
 use mpfork::{Context, Process};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Signals.
 
-use crate::common::{differs, ended, hanging, say_error, worker_error};
+use super::common::{differs, ended, hanging, say_error, worker_error};
 use mpfork::{Context, Error};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, raise};
 

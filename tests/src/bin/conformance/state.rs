@@ -3,7 +3,7 @@
 #[path = "../test-program/start_state.rs"]
 mod seen;
 
-use crate::common::{differs, ended, fifo, hang_at, say_error};
+use super::common::{differs, ended, fifo, hang_at, say_error};
 use mpfork::Context;
 use mpfork_sys::own_process;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};

@@ -1,6 +1,6 @@
 //! Standard streams.
 
-use crate::common::ended;
+use super::common::ended;
 use mpfork::{Context, Stdio};
 use std::fs::File;
 use std::io::{BufRead as _, Read as _, Seek as _, Write as _};

@@ -1,6 +1,6 @@
 //! Threads of the program.
 
-use crate::common::{differs, hanging, say_error};
+use super::common::{differs, hanging, say_error};
 use mpfork::{Context, Error};
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ pub(crate) fn pass_processes_on(ctx: &Context) {
 fn threads_of(pid: u32) -> usize {
     let count = || std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
     let brief = Duration::from_millis(500);
-    crate::common::within(brief, || (count() == 1).then_some(1)).unwrap_or_else(count)
+    super::common::within(brief, || (count() == 1).then_some(1)).unwrap_or_else(count)
 }
 
 /// By the crate.

@@ -1,24 +1,10 @@
 //! Measures what a worker costs.
 #![forbid(unsafe_code)]
 
-#[cfg(unix)]
-mod preload;
+#[cfg_attr(unix, path = "program.rs")]
+#[cfg_attr(not(unix), path = "../../not_here.rs")]
+mod program;
 
-#[cfg(unix)]
-use std::process::ExitCode;
-
-#[cfg(unix)]
-fn main() -> ExitCode {
-    // mpforkd executes this program as the zygote of the workers that are measured.
-    mpfork::freeze_support();
-    mpfork_tests::bench::main_impl(preload::load)
-}
-
-/// It needs mpforkd.
-#[cfg(not(unix))]
 fn main() -> std::process::ExitCode {
-    mpfork_proto::platform::NotOnThisPlatform {
-        program: "mpfork-bench",
-    }
-    .end()
+    program::main()
 }

@@ -70,11 +70,11 @@ fn own(socket: &Path, what: &str) -> Result<(), BoxError> {
     };
     let running = block_on(client.run_worker(&request))?;
     match fork().map_err(|error| format!("{error:?}"))? {
-        Forked::Child => crate::faults::hang(),
+        Forked::Child => super::faults::hang(),
         Forked::Parent(child) => {
             let (worker, pid) = (running.started.worker, running.started.pid);
             println!("{worker} {pid} {child}");
-            crate::faults::hang()
+            super::faults::hang()
         }
     }
 }

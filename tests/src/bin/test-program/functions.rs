@@ -1,7 +1,7 @@
 //! Functions for workers to run.
 
-use crate::preloads::COUNTED;
-use crate::{faults, start_state};
+use super::preloads::COUNTED;
+use super::{faults, start_state};
 use mpfork_zygote::Returned;
 use nix::sys::signal::{SigSet, Signal, raise};
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! Hooks.
 
-use crate::faults::{fault, hang, note, variable};
+use super::faults::{fault, hang, note, variable};
 use std::io::{Error, Result};
 
 mpfork::before_fork!(check, name = "check");

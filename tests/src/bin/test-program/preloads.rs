@@ -1,6 +1,6 @@
 //! Preloads.
 
-use crate::faults::{fault, hang, note, variable};
+use super::faults::{fault, hang, note, variable};
 use mpfork::Progress;
 use mpfork_tests::harness::wait::{LIMIT, within};
 use std::error::Error;

@@ -1,7 +1,7 @@
 //! The processes that a process has started, and who started a process.
 
-use crate::context;
-use crate::owner::hang;
+use super::context;
+use super::owner::hang;
 use mpfork::{OnOwnerDeath, Process, active_children, current_process, parent_process};
 
 fn pids() -> Vec<i32> {

@@ -1,7 +1,7 @@
 //! What is open in a worker.
 
-use crate::context;
-use crate::start_state::report;
+use super::context;
+use super::start_state::report;
 use mpfork::Process;
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -1,6 +1,6 @@
 //! A forked child uses connections of its own.
 
-use crate::context;
+use super::context;
 use mpfork_sys::fork::{Forked, fork};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -14,7 +14,7 @@ fn in_the_child(parents: &mut mpfork::Process) {
     assert_eq!(ctx.spawn(double, 21).unwrap().join().unwrap(), 42);
     assert!(parents.is_alive());
     // A worker of the child's that is left to its fate.
-    ctx.process(crate::owner::hang, ()).start().unwrap();
+    ctx.process(super::owner::hang, ()).start().unwrap();
     // Any client may wait for any worker.
     let brief = std::time::Duration::from_millis(5);
     assert_eq!(parents.join(Some(brief)).unwrap(), None);
@@ -23,8 +23,8 @@ fn in_the_child(parents: &mut mpfork::Process) {
 pub(crate) fn child_and_parent() {
     let ctx = context();
     assert_eq!(ctx.spawn(double, 1).unwrap().join().unwrap(), 2);
-    let mut running = ctx.process(crate::owner::hang, ()).start().unwrap();
-    let mut dropped = Some(ctx.process(crate::owner::hang, ()).start().unwrap());
+    let mut running = ctx.process(super::owner::hang, ()).start().unwrap();
+    let mut dropped = Some(ctx.process(super::owner::hang, ()).start().unwrap());
     for round in 0..3 {
         match fork().unwrap() {
             Forked::Child => {

@@ -1,7 +1,7 @@
 //! Hooks.
 
-use crate::context;
-use crate::preloads::{fault, note};
+use super::context;
+use super::preloads::{fault, note};
 use mpfork::{Error, FailureKind, Reason};
 use std::io::Result;
 

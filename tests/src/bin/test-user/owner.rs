@@ -1,6 +1,6 @@
 //! Workers and the end of the program that started them.
 
-use crate::context;
+use super::context;
 use mpfork::OnOwnerDeath;
 
 /// For workers: until they are ended.

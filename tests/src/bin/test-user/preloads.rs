@@ -1,6 +1,6 @@
 //! Preloads.
 
-use crate::context;
+use super::context;
 use mpfork::Error;
 use mpfork::Reason;
 use std::fs::File;

@@ -1,6 +1,6 @@
 //! Through a relay of bytes, what needs a process of its own.
 
-use crate::context;
+use super::context;
 use mpfork::{Process, Stdio};
 use mpfork_sys::fork::{Forked, fork};
 use mpfork_sys::signals;

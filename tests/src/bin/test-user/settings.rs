@@ -1,7 +1,7 @@
 //! Settings of the whole process: which program is executed, and what its zygotes load.
 
-use crate::context;
-use crate::preloads::{BROKEN, loaded};
+use super::context;
+use super::preloads::{BROKEN, loaded};
 use mpfork::{Error, OnPreloadError, Reason, set_executable, set_forkserver_preload};
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! The default start method, as the environment and the way the process was made say it.
 
-use crate::context;
+use super::context;
 use mpfork::{Error, StartMethod, get_all_start_methods, get_context, get_start_method};
 
 /// What the environment says: a method's name, or `wrong` and the text that is no method's.

@@ -3,7 +3,7 @@
 #[path = "../test-program/start_state.rs"]
 mod seen;
 
-use crate::context;
+use super::context;
 use mpfork::CommandBuilder;
 use mpfork_sys::own_process;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};

@@ -1,6 +1,6 @@
 //! Standard streams of the program's own.
 
-use crate::context;
+use super::context;
 use std::io::Read as _;
 
 /// With the fault "unfinished", preload and hooks leave something in the zygote's buffer.
