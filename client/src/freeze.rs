@@ -74,7 +74,7 @@ pub fn freeze_in_test() {
     };
     // mpforkd sees this process, not the child: when it ends before its time, so must this one.
     // Where the system offers nothing, the child finds out by its link.
-    let _ = mpfork_sys::own_process::die_with_parent(true);
+    let _ = mpfork_sys::own_process::end_with_parent(true);
     let code = match fork_beside_sleeping_main() {
         Ok(Forked::Child) => {
             freeze_support();

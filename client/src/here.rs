@@ -21,7 +21,7 @@ use mpfork_zygote::{ForkHereError, Forking, expect_alone, fork_here, groups};
 use std::collections::HashSet;
 use std::os::fd::{AsFd as _, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -34,6 +34,8 @@ pub(crate) struct Child {
     parent: u32,
     /// What its end left to tell; taken by whoever reaps it.
     end: Mutex<Option<End>>,
+    /// It is seen to: nobody needs to reap it any more.
+    reaped: AtomicBool,
     begun: Instant,
 }
 
@@ -84,9 +86,19 @@ pub(crate) fn fork(context: &Context, start: &Start) -> Result<Forked, Error> {
     let callers: Vec<RawFd> = start.callers.iter().copied().chain(copies).collect();
     let forked = by_fit_thread(theirs, keep, context.despite_threads(), &callers);
     let pid = forked.map_err(not_forked)?;
-    // Not waited for yet, so the pid is its own. Without a pidfd its socket is closed, by which it ends.
-    let pidfd =
-        sentinel::open(pid).map_err(|error| Error::system("opening a worker's pidfd", error))?;
+    // Not waited for yet, so the pid is its own.
+    let pidfd = match sentinel::open(pid) {
+        Ok(pidfd) => pidfd,
+        Err(error) => {
+            // By the end of its socket it ends, and by the number of that it can be waited for.
+            drop(ours);
+            if let Ok(pidfd) = sentinel::open(pid) {
+                crate::sentinel::wait(pidfd.as_fd(), None);
+                let _ = wait::reap_named(pid, pidfd.as_fd());
+            }
+            return Err(Error::system("opening a worker's pidfd", error));
+        }
+    };
     Ok(Forked {
         child: Child {
             id,
@@ -94,6 +106,7 @@ pub(crate) fn fork(context: &Context, start: &Start) -> Result<Forked, Error> {
             pidfd,
             parent: std::process::id(),
             end: Mutex::new(None),
+            reaped: AtomicBool::new(false),
             begun,
         },
         socket: ours,
@@ -102,7 +115,8 @@ pub(crate) fn fork(context: &Context, start: &Start) -> Result<Forked, Error> {
 }
 
 /// Forks by this thread, unless it drives a runtime: the child would be taken to do so too, and could
-/// drive none of its own. Then by another one, for which this one waits.
+/// drive none of its own. Nor by one of several threads: to the system the child would be that thread's,
+/// and end with it. Then by another one, for which this one waits.
 fn by_fit_thread(
     control: OwnedFd,
     keep: bool,
@@ -111,7 +125,8 @@ fn by_fit_thread(
 ) -> Result<i32, ForkHereError> {
     let held = held::numbers();
     let forking = |alone| responsible.map_or(alone, Forking::DespiteThreads);
-    if tokio::runtime::Handle::try_current().is_err() {
+    let passing = responsible.is_some() && !mpfork_sys::threads::is_main();
+    if !passing && tokio::runtime::Handle::try_current().is_err() {
         return fork_here(control, keep, forking(Forking::Alone), callers, held);
     }
     if responsible.is_none() {
@@ -157,7 +172,9 @@ impl Child {
         assignable.assign(&mut control, child.id, StartWay::Fork)?;
         first_reports(&mut control, assignable.command).await?;
         let reports = control.first_reports();
-        let group = groups::Led::by(child.pid);
+        // By its own pidfd: the program may have waited for it already, and its number be another's.
+        let own = child.pidfd.try_clone().ok();
+        let group = own.and_then(|own| groups::Led::of(child.pid, own));
         *child.end() = Some(End { control, group });
         let description = &assignable.start.description;
         if let Err(problem) = failed::check_begun(child.id, description, false, reports) {
@@ -193,6 +210,7 @@ impl Child {
                 .flatten(),
             false => None,
         };
+        self.reaped.store(true, Ordering::Relaxed);
         let (left, reports) = match end.take() {
             Some(End { control, group }) => (
                 group.map(groups::Led::end).unwrap_or_default(),
@@ -294,7 +312,7 @@ fn reap_left(more: Option<Left>) {
 /// started or dropped.
 impl Drop for Child {
     fn drop(&mut self) {
-        if self.parent == std::process::id() && self.end().is_some() {
+        if self.parent == std::process::id() && !self.reaped.load(Ordering::Relaxed) {
             reap_left(Some(Left {
                 parent: self.parent,
                 pid: self.pid,

@@ -9,6 +9,7 @@ use crate::method::StartMethod;
 use crate::overrides;
 use crate::runtime::block_on;
 use crate::session::Session;
+use crate::standard;
 use std::path::PathBuf;
 use std::sync::{Arc, Once};
 
@@ -177,6 +178,8 @@ impl Context {
     /// [`Error::NoServer`] when mpforkd was asked for and is not there; of an embedded server why it
     /// can't be launched.
     pub fn server(&self) -> Result<Server, Error> {
+        // Connecting, and launching, open descriptors.
+        let _held = standard::hold();
         block_on(async {
             let method = match self.start_method() {
                 StartMethod::Fork => return Ok(Server::caller()),

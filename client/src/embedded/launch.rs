@@ -11,8 +11,7 @@ use mpfork_driver::exit::ChildStatus;
 use mpfork_driver::failed;
 use mpfork_proto::exit::Ended;
 use mpfork_proto::link::zygote_frame::Frame;
-use mpfork_proto::link::{self as wire, LINK_ENV, Ready, Welcome, supervisor_frame};
-use mpfork_proto::problem::Problem;
+use mpfork_proto::link::{self as wire, LINK_ENV, Ready, WORKER_ENV, Welcome, supervisor_frame};
 use mpfork_proto::v1;
 use mpfork_sys::spawn::{Launch, spawn};
 use mpfork_sys::{arguments, sentinel, sockets, wait};
@@ -28,7 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a program may take to answer: what mpforkd's configuration has by default.
-const HELLO_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const HELLO_LIMIT: Duration = Duration::from_secs(10);
 /// How long a preload may take that declares no limit: as above.
 const PRELOAD_LIMIT: Duration = Duration::from_secs(300);
 /// No preload takes longer: what a program declares must not be beyond what a clock can hold.
@@ -95,7 +94,9 @@ fn execute(name: String) -> Result<(Candidate, OwnedFd, OwnedFd), Error> {
     let (ours, theirs) = UnixStream::pair().map_err(system)?;
     let link = Link::new(ours).map_err(system)?;
     let (inside, outside) = sockets::datagram_pair().map_err(system)?;
-    rustix::io::ioctl_fionbio(&inside, true).map_err(|error| system(error.into()))?;
+    for end in [&inside, &outside] {
+        rustix::io::ioctl_fionbio(end, true).map_err(|error| system(error.into()))?;
+    }
     let null = File::options()
         .read(true)
         .write(true)
@@ -152,7 +153,7 @@ fn execute(name: String) -> Result<(Candidate, OwnedFd, OwnedFd), Error> {
     Ok((candidate, inside, outside))
 }
 
-/// This process's environment.
+/// This process's environment, but for what was meant for another one.
 fn environment() -> io::Result<Vec<CString>> {
     let entry = |(name, value): (OsString, OsString)| {
         let mut entry = name.into_vec();
@@ -160,7 +161,10 @@ fn environment() -> io::Result<Vec<CString>> {
         entry.extend(value.into_vec());
         CString::new(entry).map_err(io::Error::from)
     };
-    std::env::vars_os().map(entry).collect()
+    std::env::vars_os()
+        .filter(|(name, _)| name != LINK_ENV && name != WORKER_ENV)
+        .map(entry)
+        .collect()
 }
 
 impl Candidate {
@@ -331,16 +335,13 @@ pub(super) async fn hear(link: &Link) -> Result<Option<(Welcome, Ready)>, Error>
     };
     match tokio::time::timeout(HELLO_LIMIT, heard).await {
         Ok(heard) => heard,
-        Err(_) => {
-            let problem: Problem = failed::zygote(
-                &program_name(),
-                format!(
-                    "it did not answer within {}: is it stopped, or in a hook?",
-                    humantime::format_duration(HELLO_LIMIT)
-                ),
-                "",
-            );
-            Err(problem.into())
-        }
+        Err(_) => Err(silent()),
     }
+}
+
+/// It does not answer who asks for a link.
+pub(super) fn silent() -> Error {
+    let limit = humantime::format_duration(HELLO_LIMIT);
+    let what = format!("it did not answer within {limit}: is it stopped, or in a hook?");
+    failed::zygote(&program_name(), what, "").into()
 }

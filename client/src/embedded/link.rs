@@ -35,7 +35,10 @@ pub(super) struct Link {
 #[derive(Debug, Default)]
 struct Incoming {
     buffer: FrameBuffer,
-    descriptors: VecDeque<OwnedFd>,
+    /// Those that came and are not claimed yet; one that found no free number is missed.
+    descriptors: VecDeque<Option<OwnedFd>>,
+    /// Numbers for those that are to come.
+    reserved: Vec<OwnedFd>,
     /// Why nothing more comes.
     ended: Option<String>,
 }
@@ -86,11 +89,13 @@ impl Link {
         };
         let bytes = frame::encode(&frame).map_err(io::Error::other)?;
         let _alone = self.outgoing.lock().await;
-        let mut unfinished = Unfinished(Some(self));
+        // Of one that is given up before its first byte nobody knows.
+        let mut unfinished = Unfinished(None);
         let (mut sent, mut descriptors) = (0, descriptors);
         while sent < bytes.len() {
             match fdpass::send(self.socket.as_fd(), &bytes[sent..], descriptors) {
                 Ok((count, passed)) => {
+                    unfinished.0 = Some(self);
                     sent += count;
                     descriptors = &descriptors[passed..];
                 }
@@ -98,12 +103,7 @@ impl Link {
                     // It is full of what the zygote has not read: it may be stopped.
                     Writable::of(self.socket.as_fd())?.ready().await?;
                 }
-                Err(error) => {
-                    if sent == 0 {
-                        unfinished.0 = None;
-                    }
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
         }
         unfinished.0 = None;
@@ -118,11 +118,22 @@ impl Link {
         if incoming.ended.is_some() {
             return Ok(());
         }
-        let received = fdpass::receive(self.socket.as_fd(), &mut bytes, &mut arrived);
-        incoming.descriptors.extend(arrived);
+        let given_up = incoming.reserved.pop();
+        let kept = given_up.is_some();
+        drop(given_up);
+        let received = fdpass::receive_some(self.socket.as_fd(), &mut bytes, &mut arrived);
+        if kept && arrived.is_empty() {
+            // Should it be another's by now, the next descriptor may be missed.
+            incoming.reserved.extend(self.socket.try_clone().ok());
+        }
+        incoming.descriptors.extend(arrived.into_iter().map(Some));
         match received {
-            Ok(0) => incoming.ended = Some("it closed its link".to_owned()),
-            Ok(count) => incoming.buffer.extend(&bytes[..count]),
+            Ok((0, _)) => incoming.ended = Some("it closed its link".to_owned()),
+            Ok((count, lost)) => {
+                // With each message comes one at most.
+                incoming.descriptors.extend(lost.then_some(None));
+                incoming.buffer.extend(&bytes[..count]);
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
             Err(error) => incoming.ended = Some(error.to_string()),
         }
@@ -135,7 +146,7 @@ impl Link {
                     // A frame carries one at most.
                     let descriptor = match descriptors {
                         0 => None,
-                        _ => incoming.descriptors.pop_front(),
+                        _ => incoming.descriptors.pop_front().flatten(),
                     };
                     deliver((frame, descriptor));
                 }
@@ -151,6 +162,18 @@ impl Link {
         drop(incoming);
         self.news.notify_waiters();
         Ok(())
+    }
+
+    /// Holds a number for a descriptor that is to come, until [`Self::expect`] says otherwise.
+    pub(super) fn reserve(&self) -> io::Result<()> {
+        let number = self.socket.try_clone()?;
+        self.incoming().reserved.push(number);
+        Ok(())
+    }
+
+    /// So many descriptors may still come.
+    pub(super) fn expect(&self, most: usize) {
+        self.incoming().reserved.truncate(most);
     }
 
     /// Reads all there is without waiting.

@@ -66,14 +66,22 @@ impl Kind {
 
 /// The servers of one process.
 #[derive(Debug, Default)]
-pub(crate) struct Servers(Mutex<HashMap<Kind, Slot>>);
+pub(crate) struct Servers {
+    slots: Mutex<HashMap<Kind, Slot>>,
+    /// Those that make no workers any more, but may have some; whether they were told.
+    retired: Mutex<Vec<(Arc<Own>, bool)>>,
+}
 
 /// Locked while one is launched, so that those who come meanwhile wait for the same.
 type Slot = Arc<tokio::sync::Mutex<Option<Arc<Own>>>>;
 
 impl Servers {
     fn slots(&self) -> MutexGuard<'_, HashMap<Kind, Slot>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn retired(&self) -> MutexGuard<'_, Vec<(Arc<Own>, bool)>> {
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The server of this kind; launched where there is none or it is gone. Others of its method, which
@@ -81,6 +89,7 @@ impl Servers {
     async fn get(&self, kind: &Kind) -> Result<Arc<Own>, Error> {
         let slot = Arc::clone(self.slots().entry(kind.clone()).or_default());
         let mut known = slot.lock().await;
+        self.see_to_retired();
         if let Some(own) = known.as_ref().filter(|own| own.is_there()) {
             return Ok(Arc::clone(own));
         }
@@ -96,20 +105,28 @@ impl Servers {
     }
 
     fn retire_others(&self, kind: &Kind) {
-        let is_other = |other: &Kind| other != kind && other.fresh == kind.fresh;
-        let others: Vec<Slot> = self
-            .slots()
-            .iter()
-            .filter(|(other, _)| is_other(other))
-            .map(|(_, slot)| Arc::clone(slot))
-            .collect();
-        for slot in others {
-            if let Ok(mut slot) = slot.try_lock()
-                && let Some(own) = slot.take()
-            {
-                own.retire();
+        let mut retired = Vec::new();
+        self.slots().retain(|other, slot| {
+            if other == kind || other.fresh != kind.fresh {
+                return true;
             }
-        }
+            // Whoever launches one just now keeps it.
+            if let Ok(mut own) = slot.try_lock() {
+                retired.extend(own.take().map(|own| (own, false)));
+            }
+            // A place that nobody has in hand is of no more use.
+            Arc::strong_count(slot) > 1
+        });
+        self.retired().extend(retired);
+        self.see_to_retired();
+    }
+
+    /// Tells those that were not told yet, and forgets those that have left.
+    fn see_to_retired(&self) {
+        self.retired().retain_mut(|(own, told)| {
+            *told = *told || own.retire();
+            own.is_needed()
+        });
     }
 }
 
@@ -128,12 +145,11 @@ pub(crate) fn is_running() -> bool {
 
 /// Ends this process's servers, when the process is about to end and thread-locals are gone.
 pub(crate) fn leave() {
-    let slots: Vec<Slot> = State::current()
-        .servers
-        .slots()
-        .values()
-        .map(Arc::clone)
-        .collect();
+    let state = State::current();
+    let slots: Vec<Slot> = state.servers.slots().values().map(Arc::clone).collect();
+    for (own, _) in &*state.servers.retired() {
+        own.leave();
+    }
     for slot in slots {
         // Whoever launches one just now loses it with the process.
         if let Ok(own) = slot.try_lock()

@@ -1,6 +1,7 @@
 //! One embedded server, as its owner sees it.
 
 use super::Kind;
+use super::launch::HELLO_LIMIT;
 use super::link::{Frame, Link};
 use crate::api::Program;
 use crate::error::Error;
@@ -12,15 +13,17 @@ use mpfork_proto::link::{
     Exited, Fork, ForkFailed, Ready, Shutdown, Welcome, supervisor_frame, zygote_frame,
 };
 use mpfork_proto::v1::{KeptDescriptor, StartWay};
+use mpfork_sys::reactor::Writable;
 use mpfork_sys::{fdpass, sentinel, wait};
 use rustix::process::Signal;
 use std::collections::{HashMap, HashSet};
+use std::convert::Infallible;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a zygote may take to fork: what mpforkd's configuration has by default.
 pub(super) const FORK_LIMIT: Duration = Duration::from_secs(10);
@@ -29,6 +32,8 @@ pub(super) const FORK_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) enum Answer {
     Forked(i32, OwnedFd),
+    /// There was no free number for the worker's pidfd.
+    Missed(i32),
     Failed(ForkFailed),
     /// The zygote is gone.
     Gone,
@@ -43,6 +48,8 @@ struct Told {
     /// Absent: the answer is still to come.
     forks: HashMap<u64, Option<Answer>>,
     exits: HashMap<u64, Weak<OnceLock<Exited>>>,
+    /// When it told something last.
+    heard: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -146,15 +153,27 @@ impl Own {
         }
     }
 
-    /// It is to leave when its last worker has ended.
-    pub(super) fn retire(self: Arc<Self>) {
-        // It waits for nobody: a zygote whose link is full is told by the link's end.
+    /// Asks it to leave when its last worker has ended; false when that can't be said just now.
+    pub(super) fn retire(&self) -> bool {
+        if self.process.is_none() {
+            // It is another process's; the end of this link would be the end of this process's workers.
+            return true;
+        }
         let mut asked = std::pin::pin!(
             self.link
                 .send(supervisor_frame::Frame::Shutdown(Shutdown {}), &[])
         );
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-        let _ = Future::poll(asked.as_mut(), &mut context);
+        Future::poll(asked.as_mut(), &mut context).is_ready()
+    }
+
+    /// Whether a server that is to leave is still of use to anybody. Tidies up after one that is not.
+    pub(super) fn is_needed(&self) -> bool {
+        if !self.is_there() {
+            return false;
+        }
+        self.link.drain(|frame| self.deliver(frame));
+        self.process.is_some() || !self.told().exits.is_empty()
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
@@ -163,20 +182,19 @@ impl Own {
 
     fn deliver(&self, (frame, descriptor): Frame) {
         let mut told = self.told();
+        told.heard = Some(Instant::now());
         match frame {
             zygote_frame::Frame::Forked(forked) => {
                 // Given up otherwise: its pidfd is closed, and its own socket is, by which it ends.
                 if let Some(answer) = told.forks.get_mut(&forked.worker) {
                     *answer = Some(match descriptor {
                         Some(pidfd) => Answer::Forked(forked.pid, pidfd),
-                        None => Answer::Failed(ForkFailed {
-                            message: "the worker's pidfd did not arrive".to_owned(),
-                            ..ForkFailed::default()
-                        }),
+                        None => Answer::Missed(forked.pid),
                     });
                 }
             }
             zygote_frame::Frame::ForkFailed(failed) => {
+                told.exits.remove(&failed.worker);
                 if let Some(answer) = told.forks.get_mut(&failed.worker) {
                     *answer = Some(Answer::Failed(failed));
                 }
@@ -194,16 +212,34 @@ impl Own {
     pub(super) async fn fork(&self, fork: Fork, socket: OwnedFd) -> Result<(Answer, Slot), Error> {
         let number = fork.worker;
         let slot = Slot::default();
+        let asking = |error| Error::system("asking the embedded server for a worker", error);
+        self.link.reserve().map_err(asking)?;
         {
             let mut told = self.told();
             told.forks.insert(number, None);
             told.exits.insert(number, Arc::downgrade(&slot));
         }
-        let pending = Pending { own: self, number };
+        let pending = Pending {
+            own: self,
+            number,
+            asked: AtomicBool::new(false),
+        };
         let asked = async {
             let fork = supervisor_frame::Frame::Fork(fork);
-            match self.link.send(fork, &[socket.as_fd()]).await {
-                Ok(()) => {}
+            let descriptors = [socket.as_fd()];
+            let sent = tokio::select! {
+                biased;
+                sent = self.link.send(fork, &descriptors) => sent,
+                // What the zygote can't get rid of it waits with, and reads nothing meanwhile.
+                read = self.link.until(|frame| self.deliver(frame), || None::<Infallible>) => {
+                    match read {
+                        Ok(never) => match never {},
+                        Err(error) => Err(error),
+                    }
+                }
+            };
+            match sent {
+                Ok(()) => pending.asked.store(true, Ordering::Relaxed),
                 Err(error) if is_hung_up(&error) => return Ok(Answer::Gone),
                 Err(error) => return Err(error),
             }
@@ -212,27 +248,31 @@ impl Own {
                 .until(|frame| self.deliver(frame), || pending.answer())
                 .await
         };
-        match tokio::time::timeout(FORK_LIMIT, asked).await {
-            Ok(Ok(answer)) => Ok((answer, slot)),
-            Ok(Err(error)) => Err(Error::system(
-                "asking the embedded server for a worker",
-                error,
-            )),
-            Err(_) => {
-                // It answers nobody any more: the next one may. Its workers go on.
-                if let Some(process) = &self.process {
-                    let _ = sentinel::signal(self.pid, process.as_fd(), Signal::KILL.as_raw());
+        let mut asked = std::pin::pin!(asked);
+        let mut since = Instant::now();
+        loop {
+            match tokio::time::timeout_at((since + FORK_LIMIT).into(), asked.as_mut()).await {
+                Ok(answer) => return Ok((answer.map_err(asking)?, slot)),
+                // Others come before this one, as it tells.
+                Err(_) if self.told().heard.is_some_and(|heard| heard > since) => {
+                    since = self.told().heard.unwrap_or(since);
                 }
-                Err(failed::no_fork(self.pid, &self.name, FORK_LIMIT).into())
+                Err(_) => break,
             }
         }
+        // It answers nobody any more: the next one may. Its workers go on.
+        if let Some(process) = &self.process {
+            let _ = sentinel::signal(self.pid, process.as_fd(), Signal::KILL.as_raw());
+        }
+        Err(failed::no_fork(self.pid, &self.name, FORK_LIMIT).into())
     }
 
     /// Waits until the zygote has told the exit; `None` when it is gone without.
     pub(super) async fn exited(&self, slot: &Slot) -> Result<Option<Exited>, Error> {
-        let check = || match (slot.get(), self.link.ended()) {
-            (Some(exited), _) => Some(Some(exited.clone())),
-            (None, Some(_)) => Some(None),
+        // In this order: another thread may read the exit and then the end.
+        let check = || match (self.link.ended(), slot.get()) {
+            (_, Some(exited)) => Some(Some(exited.clone())),
+            (Some(_), None) => Some(None),
             (None, None) => None,
         };
         let told = self.link.until(|frame| self.deliver(frame), check).await;
@@ -261,15 +301,19 @@ impl Own {
 struct Pending<'a> {
     own: &'a Own,
     number: u64,
+    /// Whether the zygote knows of it: then it tells how it ends.
+    asked: AtomicBool,
 }
 
 impl Pending<'_> {
     fn answer(&self) -> Option<Answer> {
+        // Asked for first: another thread may read the answer and then the end.
+        let ended = self.own.link.ended().is_some();
         let mut told = self.own.told();
         let answer = told.forks.get_mut(&self.number)?.take();
         drop(told);
         match answer {
-            None if self.own.link.ended().is_some() => Some(Answer::Gone),
+            None if ended => Some(Answer::Gone),
             answer => answer,
         }
     }
@@ -277,7 +321,14 @@ impl Pending<'_> {
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
-        self.own.told().forks.remove(&self.number);
+        let mut told = self.own.told();
+        told.forks.remove(&self.number);
+        if !self.asked.load(Ordering::Relaxed) {
+            told.exits.remove(&self.number);
+        }
+        let waiting = told.forks.len();
+        drop(told);
+        self.own.link.expect(waiting);
     }
 }
 
@@ -306,7 +357,7 @@ pub(super) async fn through_door(kind: &Kind) -> Result<Option<Arc<Own>>, Error>
         .flatten()
         .collect();
     // With nobody behind it, it is as if there were none.
-    if fdpass::send(door.as_fd(), &[0], &descriptors).is_err() {
+    if !knock(door.as_fd(), &descriptors).await? {
         return Ok(None);
     }
     drop(theirs);
@@ -324,6 +375,24 @@ pub(super) async fn through_door(kind: &Kind) -> Result<Option<Arc<Own>>, Error>
     let name = super::launch::program_name();
     let link = Arc::new(link);
     Ok(Some(Arc::new(Own::new(name, None, link, welcome, ready))))
+}
+
+/// Passes these over the door; false when nobody is behind it.
+async fn knock(door: BorrowedFd<'_>, descriptors: &[BorrowedFd<'_>]) -> Result<bool, Error> {
+    let failed = |error| Error::system("asking for a link to the embedded server", error);
+    match fdpass::send(door, &[0], descriptors) {
+        // Others wait there, for a zygote that is busy or stopped.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        sent => return Ok(sent.is_ok()),
+    }
+    let writable = Writable::of(door).map_err(failed)?;
+    let sent = std::future::poll_fn(|context| {
+        writable.poll_write(context, |door| fdpass::send(door, &[0], descriptors))
+    });
+    match tokio::time::timeout(HELLO_LIMIT, sent).await {
+        Ok(sent) => Ok(sent.is_ok()),
+        Err(_) => Err(super::launch::silent()),
+    }
 }
 
 /// Whether a zygote has loaded what is asked for, and nothing else.

@@ -19,6 +19,8 @@ use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::{Process, StartWay, WorkerId};
 use mpfork_sys::reactor::Readable;
+use mpfork_sys::sentinel;
+use rustix::process::Signal;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -113,6 +115,16 @@ async fn start_in(
     let (pid, pidfd) = match answer {
         Answer::Forked(pid, pidfd) => (pid, pidfd),
         Answer::Failed(problem) => return Err(failed::fork(&own.name, problem).into()),
+        Answer::Missed(pid) => {
+            // There are free numbers now.
+            drop(control);
+            // Its zygote has not told its end: the number is its own.
+            if let Ok(pidfd) = sentinel::open(pid) {
+                let _ = sentinel::signal(pid, pidfd.as_fd(), Signal::KILL.as_raw());
+            }
+            let error = rustix::io::Errno::MFILE;
+            return Err(Problem::limit("open files", error).into());
+        }
         Answer::Gone => {
             // One that began all the same must not be started twice.
             control.close();
@@ -176,6 +188,13 @@ impl Supervised {
 
     /// Waits for the exit. May be cancelled and called again.
     pub(crate) async fn exited(&self) -> Result<Exit, Error> {
+        let wait = |error| Error::system("waiting for a worker", error);
+        if self.slot.get().is_none() {
+            // By a descriptor of its own: others' ends wake nobody but who waits for them.
+            let copy = self.pidfd.try_clone().map_err(wait)?;
+            let end = Readable::new(copy).map_err(wait)?;
+            end.ready().await.map_err(wait)?;
+        }
         let told = match self.own.is_ours() {
             true => self.own.exited(&self.slot).await?,
             // A forked child's copy is told nothing.
@@ -200,21 +219,12 @@ impl Supervised {
                         .unwrap_or_else(|| self.begun.elapsed()),
                 }
             }
-            None => {
-                let wait = |error| Error::system("waiting for a worker", error);
-                let copy = self.pidfd.try_clone().map_err(wait)?;
-                Readable::new(copy)
-                    .map_err(wait)?
-                    .ready()
-                    .await
-                    .map_err(wait)?;
-                Known {
-                    status: reaped_status(self.pidfd.as_fd()),
-                    lost: "its zygote is gone, and the system does not tell",
-                    run_time: self.begun.elapsed(),
-                    ..Known::default()
-                }
-            }
+            None => Known {
+                status: reaped_status(self.pidfd.as_fd()),
+                lost: "its zygote is gone, and the system does not tell",
+                run_time: self.begun.elapsed(),
+                ..Known::default()
+            },
         };
         let control = self
             .control

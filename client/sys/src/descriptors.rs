@@ -197,6 +197,21 @@ pub fn close_all_but(kept: &[RawFd]) -> io::Result<()> {
     Ok(())
 }
 
+/// Closes every descriptor that this process inherited when it was executed, and that is not close-on-exec
+/// by now, but for the standard streams.
+///
+/// For a new process that has taken what is meant for it: nothing in it may use the others.
+pub fn close_inherited() {
+    for number in open_numbers().unwrap_or_default() {
+        // SAFETY: F_GETFD takes a number; one that is not open is an error without effect.
+        let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+        if number > 2 && flags >= 0 && flags & libc::FD_CLOEXEC == 0 {
+            // SAFETY: close takes a number; nothing uses these descriptors, by contract.
+            unsafe { libc::close(number) };
+        }
+    }
+}
+
 /// Makes every descriptor from this number on close-on-exec: what this process inherited is not for
 /// those it executes.
 ///

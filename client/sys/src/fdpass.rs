@@ -71,6 +71,21 @@ pub fn receive(
     buffer: &mut [u8],
     descriptors: &mut Vec<OwnedFd>,
 ) -> io::Result<usize> {
+    match receive_some(socket, buffer, descriptors)? {
+        (count, false) => Ok(count),
+        (_, true) => Err(io::Error::new(io::ErrorKind::InvalidData, Truncated)),
+    }
+}
+
+/// As [`receive`]; whether descriptors were lost comes with the number of bytes, for who knows which.
+///
+/// # Errors
+/// As recvmsg(2).
+pub fn receive_some(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    descriptors: &mut Vec<OwnedFd>,
+) -> io::Result<(usize, bool)> {
     let mut space = [MaybeUninit::uninit(); SPACE];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let message = rustix::io::retry_on_intr(|| {
@@ -86,8 +101,6 @@ pub fn receive(
             descriptors.extend(received.inspect(platform::received));
         }
     }
-    if message.flags.contains(ReturnFlags::CTRUNC) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, Truncated));
-    }
-    Ok(message.bytes)
+    let lost = message.flags.contains(ReturnFlags::CTRUNC);
+    Ok((message.bytes, lost))
 }

@@ -70,13 +70,23 @@ pub fn set_name(name: &CStr) -> io::Result<()> {
     platform::set_name(name)
 }
 
-/// Has this process killed when the thread that made it ends, or no more.
+/// Has this process killed when the *thread* that made it ends, or no more. See [`end_with_parent`].
 ///
 /// # Errors
 /// When a filter refuses it; of kind [`io::ErrorKind::Unsupported`] where the system offers nothing of
 /// the kind: the process then has to notice.
 pub fn die_with_parent(die: bool) -> io::Result<()> {
     platform::die_with_parent(die)
+}
+
+/// Has this process killed when its parent ends, or no more: the process, whichever of its threads made
+/// this one. Until that is undone signal 40, of the real-time ones, is not this process's to use. What it
+/// forks is not concerned.
+///
+/// # Errors
+/// As [`die_with_parent`]; when the system refuses the signal.
+pub fn end_with_parent(end: bool) -> io::Result<()> {
+    platform::end_with_parent(end)
 }
 
 /// Has this process be the parent of its descendants whose own parents end.

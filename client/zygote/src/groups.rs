@@ -41,7 +41,12 @@ impl Led {
     /// so (before Linux 6.9), or there is no free descriptor.
     #[must_use]
     pub fn by(pid: i32) -> Option<Self> {
-        let leader = sentinel::open(pid).ok()?;
+        Self::of(pid, sentinel::open(pid).ok()?)
+    }
+
+    /// The group led by the process of this pidfd. `None` where the system can't signal a group so.
+    #[must_use]
+    pub fn of(pid: i32, leader: OwnedFd) -> Option<Self> {
         // One that leads no group is an error of another kind.
         let works = match sentinel::signal_group(leader.as_fd(), 0) {
             Ok(()) => true,

@@ -6,7 +6,9 @@ use rustix::thread::CpuSet;
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::io;
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 pub(crate) fn executable() -> io::Result<(PathBuf, PathBuf)> {
     let own = Path::new("/proc/self/exe");
@@ -103,6 +105,64 @@ pub(crate) fn die_with_parent(die: bool) -> io::Result<()> {
     Ok(rustix::process::set_parent_process_death_signal(signal)?)
 }
 
+/// Asked for when a thread of the parent ends, be it the last one.
+const A_THREAD_HAS_ENDED: i32 = 40;
+
+/// The parent that must not end.
+static PARENT: AtomicI32 = AtomicI32::new(0);
+
+/// The kernel tells of the end of the *thread* that made this process, when it has made another thread of
+/// the same process its parent, and then of that thread's; in the end the parent is another process.
+extern "C" fn look_for_parent(_signal: libc::c_int) {
+    // SAFETY: it takes nothing and can't fail.
+    let parent = unsafe { libc::getppid() };
+    if parent != PARENT.load(Ordering::Relaxed) {
+        // SAFETY: as above.
+        let own = unsafe { libc::getpid() };
+        // SAFETY: it takes two numbers, and may be called in a handler.
+        unsafe { libc::kill(own, libc::SIGKILL) };
+    }
+}
+
+pub(crate) fn end_with_parent(end: bool) -> io::Result<()> {
+    if !end {
+        ask_for(0)?;
+        // One that waits, since a preload has blocked it, is forgotten when it is ignored.
+        act(libc::SIG_IGN)?;
+        return act(libc::SIG_DFL);
+    }
+    let parent = rustix::process::getppid();
+    let parent = parent.map_or(0, |parent| parent.as_raw_nonzero().get());
+    PARENT.store(parent, Ordering::Relaxed);
+    act(look_for_parent as extern "C" fn(libc::c_int) as libc::sighandler_t)?;
+    ask_for(A_THREAD_HAS_ENDED)
+}
+
+/// Sets what that signal does: nothing, or to look.
+fn act(handler: libc::sighandler_t) -> io::Result<()> {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: a structure of numbers, all of which may be 0.
+    let action = unsafe { action.assume_init_mut() };
+    action.sa_sigaction = handler;
+    // What a preload waits for goes on.
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: the structure is initialised; the handler makes system calls alone, which handlers may.
+    let set =
+        unsafe { libc::sigaction(A_THREAD_HAS_ENDED, &raw const *action, std::ptr::null_mut()) };
+    match set {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+fn ask_for(signal: libc::c_int) -> io::Result<()> {
+    // SAFETY: it takes a number: none, or that of a signal that has a handler by now.
+    match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal, 0, 0, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 pub(crate) fn adopt_orphans() -> io::Result<()> {
     let own = rustix::process::getpid();
     Ok(rustix::process::set_child_subreaper(Some(own))?)
@@ -111,6 +171,24 @@ pub(crate) fn adopt_orphans() -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_ends_with_its_parent_and_no_more() {
+        // What the handler does is seen where a zygote outlives the thread that launched it.
+        let action = || crate::platform::signals::action_of(A_THREAD_HAS_ENDED);
+        let before = action();
+        end_with_parent(true).unwrap();
+        assert_ne!(action(), before);
+        a_thread_has_ended();
+        end_with_parent(false).unwrap();
+        assert_eq!(action(), Some(libc::SIG_DFL));
+    }
+
+    /// As the kernel does when a thread of a parent that lives on has ended.
+    fn a_thread_has_ended() {
+        // SAFETY: it takes a number.
+        assert_eq!(unsafe { libc::raise(A_THREAD_HAS_ENDED) }, 0);
+    }
 
     #[test]
     fn the_umask_is_read_and_left_alone() {

@@ -66,6 +66,10 @@ pub(crate) fn die_with_parent(_die: bool) -> io::Result<()> {
     Err(unsupported("the end of a parent kills no children"))
 }
 
+pub(crate) fn end_with_parent(end: bool) -> io::Result<()> {
+    die_with_parent(end)
+}
+
 pub(crate) fn adopt_orphans() -> io::Result<()> {
     Err(unsupported(
         "orphans are adopted by the system's first process alone",

@@ -90,7 +90,7 @@ fn choose(hello: &Hello) -> Option<u32> {
 /// False when that has come.
 fn die_with_supervisor(link: &Link) -> bool {
     // Refused by a filter, or by the platform: then the end is seen at the next read.
-    let _ = mpfork_sys::own_process::die_with_parent(true);
+    let _ = mpfork_sys::own_process::end_with_parent(true);
     // It may have died before the kernel was asked.
     !link.hung_up()
 }

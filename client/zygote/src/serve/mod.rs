@@ -62,6 +62,8 @@ enum Fatal {
 /// Serves a supervisor. Returns in workers only.
 pub(crate) fn serve(link: OwnedFd, tasks: Tasks) -> Born {
     panics::install();
+    // What the program was started with is not the zygote's, which may outlive it.
+    mpfork_sys::descriptors::close_inherited();
     name_process();
     mpfork_sys::title::hide_room();
     let link = Link::new(link);
@@ -172,17 +174,22 @@ impl Zygote {
 
     /// Serves until there is nothing left to do, or returns in a worker.
     fn run(mut self) -> Result<Option<Born>, Fatal> {
+        let mut left_alone = false;
         loop {
             let room = self.reserve();
             for gone in self.peers.take_gone() {
                 self.reaper.owner_ended(gone);
                 if gone == FIRST {
                     self.wanted.clear();
+                    left_alone = true;
                 }
             }
             let closing = self.closing || !self.peers.has_first();
             if closing && self.wanted.is_empty() && self.reaper.is_idle() {
                 return Ok(None);
+            }
+            if std::mem::take(&mut left_alone) {
+                let_go_of_output();
             }
             let (asking, ended) = self.wait()?;
             if ended {
@@ -238,7 +245,13 @@ impl Zygote {
         if asking.door {
             // For the descriptors that come in.
             self.reserved.clear();
-            self.peers.admit();
+            let knocking = self.peers.at_door();
+            // Not when there would be none left for those that are inside.
+            if self.reserve()
+                && let Some((link, owner)) = knocking
+            {
+                self.peers.admit(link, owner);
+            }
         }
         for id in asking.peers {
             // For the descriptor that comes with a fork.
@@ -306,6 +319,17 @@ impl Zygote {
             peer.link.close();
         }
         Ok(None)
+    }
+}
+
+/// Whoever reads what the program prints waits for all who may write to it. What a zygote does whose
+/// supervisor has ended is for its workers alone.
+fn let_go_of_output() {
+    for number in 1..=2 {
+        // Without a null device it stays as it is.
+        if let Ok(null) = std::fs::File::options().write(true).open("/dev/null") {
+            let _ = mpfork_sys::descriptors::place(null.into(), number);
+        }
     }
 }
 

@@ -161,20 +161,20 @@ impl Peers {
         asking
     }
 
-    /// Lets in who is at the door. Who can't be let in sees it: its link is closed.
-    pub(super) fn admit(&mut self) {
-        let Some(door) = &self.door else {
-            return;
-        };
+    /// Who is at the door: the link to have, and the process. Who can't be let in sees it by the end of
+    /// its link.
+    pub(super) fn at_door(&self) -> Option<(OwnedFd, Option<OwnedFd>)> {
+        let door = self.door.as_ref()?;
         let mut descriptors = Vec::new();
-        if fdpass::receive(door.inside.as_fd(), &mut [0; 1], &mut descriptors).is_err() {
-            // Nobody is there any more, or descriptors were lost, for want of numbers.
-            return;
-        }
+        // Nobody may be there any more; or descriptors were lost, for want of numbers.
+        fdpass::receive(door.inside.as_fd(), &mut [0; 1], &mut descriptors).ok()?;
         let mut descriptors = descriptors.into_iter();
-        let (Some(link), owner) = (descriptors.next(), descriptors.next()) else {
-            return;
-        };
+        let link = descriptors.next()?;
+        (self.all.len() < MOST).then(|| (link, descriptors.next()))
+    }
+
+    /// Lets in who was at the door.
+    pub(super) fn admit(&mut self, link: OwnedFd, owner: Option<OwnedFd>) {
         let link = Link::new(link);
         let (welcome, ready) = self.told.clone();
         let told = link.do_not_block().is_ok()
@@ -182,7 +182,7 @@ impl Peers {
                 .send(zygote_frame::Frame::Welcome(welcome), None)
                 .is_ok()
             && link.send(zygote_frame::Frame::Ready(ready), None).is_ok();
-        if told && self.all.len() < MOST {
+        if told {
             self.all.push(Peer {
                 id: self.next,
                 link,

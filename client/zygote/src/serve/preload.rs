@@ -70,7 +70,7 @@ pub(super) fn preload(
     };
     link.send(zygote_frame::Frame::Ready(ready.clone()), None)?;
     // From here on the link tells of the supervisor's end, and the workers need their zygote.
-    let _ = mpfork_sys::own_process::die_with_parent(false);
+    let _ = mpfork_sys::own_process::end_with_parent(false);
     Ok(Some((kept, ready)))
 }
 

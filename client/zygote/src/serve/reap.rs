@@ -188,14 +188,21 @@ impl Reaper {
         let Some(watched) = self.workers.get(&pid) else {
             return Ok(());
         };
+        // Until it is reaped here its number is its own. That it is not there, which is an error, somebody
+        // else has seen to, and the number may be another's.
+        let ended = wait::has_ended(pid);
+        if matches!(ended, Ok(false)) {
+            return Ok(());
+        }
         // By its pidfd a group can be asked for, named and killed after its leader was reaped.
-        let group = match self.embedded {
+        let group = match self.embedded && ended.is_ok() {
             true => groups::Led::by(pid),
             false => None,
         };
-        let end_blindly = self.end_groups || (self.embedded && group.is_none());
+        let end_blindly = ended.is_ok() && (self.end_groups || (self.embedded && group.is_none()));
         if end_blindly {
-            end_group(pid);
+            // It may be in another group, or alone.
+            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
         }
         let reaped = match wait::reap(pid) {
             Ok(None) => return Ok(()),
@@ -220,15 +227,6 @@ impl Reaper {
             self.timers.ended(pid, &watched);
         }
         Ok(())
-    }
-}
-
-/// Kills what is left of an ended worker's group. Until the worker is reaped, its number can't be
-/// another group's.
-fn end_group(pid: i32) {
-    if wait::has_ended(pid).is_ok_and(|ended| ended) {
-        // It may be in another group, or alone.
-        let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
     }
 }
 

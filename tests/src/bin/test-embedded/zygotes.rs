@@ -1,0 +1,109 @@
+//! Zygotes that are replaced, stopped, or slow.
+
+use crate::common::{LONG, context, eventually, hold, limit_descriptors, make, runtime};
+use futures_util::future::join_all;
+use mpfork::OnPreloadError;
+use mpfork_tests::harness::process as seen;
+use std::time::Duration;
+
+fn own() -> i32 {
+    std::process::id().cast_signed()
+}
+
+/// Each choice of preloads is another zygote. Those that nobody needs any more are gone.
+pub(crate) fn other_preloads() {
+    let ctx = context();
+    let mut before = 0;
+    for round in 0..4 {
+        let names: &[&str] = if round % 2 == 0 { &[] } else { &["slow"] };
+        mpfork::set_forkserver_preload(names.iter().copied(), OnPreloadError::Fail).unwrap();
+        let pid = ctx.server().unwrap().pid;
+        assert_ne!(pid, before);
+        before = pid;
+        let mut process = ctx.process(hold, ".".to_owned()).start().unwrap();
+        assert!(process.join(Some(LONG)).unwrap().unwrap().success());
+        eventually("the others have ended", || {
+            seen::children(own())
+                .iter()
+                .all(|child| child.pid == pid || child.state == 'Z')
+        });
+    }
+    // Whoever asks for the next one tidies up.
+    let pid = ctx.server().unwrap().pid;
+    let left = seen::children(own());
+    assert!(left.iter().all(|child| child.pid == pid), "{left:?}");
+}
+
+/// In a worker, which has its own starts made by its own zygote: another choice ends none of them.
+pub(crate) fn other_preloads_within() {
+    assert_eq!(
+        context().spawn(choose_another, ()).unwrap().join().unwrap(),
+        0
+    );
+}
+
+fn choose_another() -> i32 {
+    let ctx = context();
+    let mut process = ctx.process(hold, "go-on".to_owned()).start().unwrap();
+    let first = ctx.server().unwrap();
+    mpfork::set_forkserver_preload(["slow"], OnPreloadError::Fail).unwrap();
+    let mut another = ctx.process(hold, ".".to_owned()).start().unwrap();
+    assert!(another.join(Some(LONG)).unwrap().unwrap().success());
+    assert_ne!(ctx.server().unwrap(), first);
+    make("go-on");
+    process.join(Some(LONG)).unwrap().unwrap().exitcode()
+}
+
+/// Starts that are given up while the link is full do no harm to anybody else.
+pub(crate) fn given_up_while_stopped() {
+    limit_descriptors(1 << 16);
+    let runtime = runtime(2);
+    let ctx = context();
+    let zygote = ctx.server().unwrap().pid;
+    let mut kept = ctx.process(hold, "go-on".to_owned()).start().unwrap();
+    seen::stop(zygote);
+    runtime.block_on(async {
+        let start = |_| ctx.process(hold, "go-on".to_owned()).start_async();
+        let all = join_all((0..600).map(start));
+        let given_up = tokio::time::timeout(Duration::from_secs(3), all).await;
+        assert!(given_up.is_err(), "it is not stopped");
+    });
+    seen::resume(zygote);
+    let mut another = ctx.process(hold, "go-on".to_owned()).start().unwrap();
+    assert!(kept.is_alive());
+    assert_eq!(ctx.server().unwrap().pid, zygote);
+    make("go-on");
+    for process in [&mut kept, &mut another] {
+        let exit = process.join(Some(LONG)).unwrap().unwrap();
+        assert_eq!(exit.exitcode(), 0, "{exit}");
+    }
+    let left = mpfork::active_children().len();
+    assert_eq!(left, 0);
+}
+
+mpfork::before_fork!(slowly);
+
+fn slowly() -> std::io::Result<()> {
+    if let Some(time) = std::env::var_os("EMBEDDED_HOOK_MS") {
+        let time = time.to_str().and_then(|time| time.parse().ok()).unwrap();
+        std::thread::sleep(Duration::from_millis(time));
+    }
+    Ok(())
+}
+
+/// Many starts at once wait for each other longer than one may take.
+pub(crate) fn slow_but_alive() {
+    let runtime = runtime(2);
+    let ctx = context();
+    make("go-on");
+    let ended = runtime.block_on(async {
+        let run = |_| async {
+            let mut process = ctx.process(hold, "go-on".to_owned()).start_async().await?;
+            process.join_async().await
+        };
+        join_all((0..60).map(run)).await
+    });
+    for exit in ended {
+        assert!(exit.unwrap().success());
+    }
+}

@@ -1,0 +1,80 @@
+//! The embedded server at its limits, and what starts by `fork` leave: see `test-embedded`, which is run in
+//! a process of its own for each test. Whatever that leaves behind fails the test.
+#![allow(clippy::unwrap_used)]
+
+mod run;
+
+use run::{run, succeeds};
+
+#[test]
+fn a_zygote_outlives_the_thread_that_launches_it() {
+    succeeds(&["preload-beyond-its-thread"], &[("EMBEDDED_SLOW", "1")]);
+}
+
+#[test]
+fn a_zygote_that_still_loads_ends_with_its_owner() {
+    let told = run(&["preload-owner-killed"], &[("EMBEDDED_SLOW", "1")]);
+    assert_eq!(told.ended, "signal 9", "{told:?}");
+    assert!(told.left.is_empty(), "{told:?}");
+}
+
+#[test]
+fn a_fork_that_is_given_up_leaves_nothing() {
+    succeeds(&["fork-given-up"], &[]);
+}
+
+#[test]
+fn exits_are_told_where_children_are_ignored() {
+    succeeds(&["children-are-ignored"], &[]);
+}
+
+#[test]
+fn zygotes_of_former_choices_of_preloads_are_waited_for() {
+    succeeds(&["other-preloads"], &[]);
+}
+
+#[test]
+fn another_choice_of_preloads_in_a_worker_ends_none_of_its_processes() {
+    succeeds(&["other-preloads-within"], &[]);
+}
+
+#[test]
+fn starts_that_are_given_up_harm_no_others() {
+    succeeds(&["given-up-while-stopped"], &[]);
+}
+
+#[test]
+fn many_starts_at_once_may_take_longer_than_one() {
+    succeeds(&["slow-but-alive"], &[("EMBEDDED_HOOK_MS", "200")]);
+}
+
+#[test]
+fn a_start_without_a_free_descriptor_is_refused_and_disturbs_nobody() {
+    succeeds(&["no-descriptors"], &[]);
+}
+
+#[test]
+fn a_zygote_without_free_descriptors_serves_who_launched_it() {
+    succeeds(&["few-in-the-zygote"], &[]);
+}
+
+#[test]
+fn what_a_program_inherited_is_not_its_zygotes() {
+    succeeds(&["inherited", run::INHERITED], &[]);
+}
+
+#[test]
+fn closed_streams_stay_closed() {
+    let told = succeeds(&["closed-streams"], &[]);
+    assert_eq!(told.said, run::CLOSED, "{told:?}");
+}
+
+#[test]
+fn a_thousand_are_alive_together() {
+    succeeds(&["burst"], &[]);
+}
+
+#[test]
+fn more_processes_ask_than_a_zygote_has_links_for() {
+    succeeds(&["nested-crowd"], &[]);
+}

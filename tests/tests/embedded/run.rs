@@ -1,0 +1,86 @@
+//! Runs the program, and sees what it leaves.
+
+use mpfork_tests::harness::programs::{KEEPER, program};
+use mpfork_tests::harness::{self, Folder};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+/// A descriptor that the program inherits beside its standard streams.
+pub(crate) const INHERITED: &str = "9";
+
+/// What the program says of its own streams, its zygote's, and a process's exit.
+pub(crate) const CLOSED: &str =
+    "own [None, None, None]\nzygote [Some(\"null\"), Some(\"null\"), Some(\"null\")]\nexit 0\n";
+
+/// What the program printed, and how it ended.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// On standard output, or in the file that stands for it.
+    pub(crate) said: String,
+    #[allow(dead_code)] // shown where a test fails
+    complained: String,
+    /// `code N` or `signal N`.
+    pub(crate) ended: String,
+    /// Processes that did not end with it.
+    pub(crate) left: Vec<String>,
+}
+
+/// Runs the program.
+pub(crate) fn run(words: &[&str], environment: &[(&str, &str)]) -> Told {
+    let running = harness::leaks::enter();
+    let folder = Folder::new();
+    for name in ["run", "tmp"] {
+        std::fs::create_dir(folder.join(name)).unwrap();
+    }
+    let mut keeper = Command::new(program(KEEPER));
+    let script = "exec \"$@\" </dev/null >out 2>err 9>inherited";
+    keeper
+        .args(["/bin/sh", "-c", script, "sh"])
+        .arg(program("test-embedded"))
+        .args(words)
+        .current_dir(folder.path())
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("TMPDIR", folder.join("tmp"))
+        .env("XDG_RUNTIME_DIR", folder.join("run"))
+        .env("MPFORK_SERVER", "embedded")
+        .env("EMBEDDED_FOLDER", folder.path())
+        .envs(environment.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped());
+    let mut child = keeper.spawn().unwrap();
+    // Its end is the keeper's sign that this process has died.
+    let input = child.stdin.take();
+    let (mut ended, mut left) = (String::new(), Vec::new());
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        match line.split_once(' ') {
+            Some(("ended", how)) => how.clone_into(&mut ended),
+            Some(("left", process)) => left.push(process.to_owned()),
+            _ => {}
+        }
+    }
+    drop(input);
+    child.wait().unwrap();
+    let read = |name: &str| {
+        let bytes = std::fs::read(folder.join(name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let told = Told {
+        said: read("out") + &read("told"),
+        complained: read("err"),
+        ended,
+        left,
+    };
+    drop(folder);
+    drop(running);
+    told
+}
+
+/// Runs the program, which must succeed and leave nothing.
+pub(crate) fn succeeds(words: &[&str], environment: &[(&str, &str)]) -> Told {
+    let told = run(words, environment);
+    assert_eq!(told.ended, "code 0", "{told:#?}");
+    assert!(told.left.is_empty(), "{told:#?}");
+    told
+}
