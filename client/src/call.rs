@@ -1,7 +1,7 @@
 //! How arguments get to a worker's function and its result back.
 
-use crate::codec;
 use crate::error::Error;
+use crate::parcel;
 use crate::standard;
 use mpfork_sys::entry::{Record, offset_of};
 use mpfork_zygote::payload::{self, MAX_INLINE_BYTES, Parcel, PayloadError, Reader, Step};
@@ -26,7 +26,7 @@ pub(crate) fn task(
     arguments: &(impl Serialize + ?Sized),
     result: bool,
 ) -> Result<(Task, Option<UnixStream>), Error> {
-    let parcel = codec::pack(arguments).map_err(|error| Error::Encode(error.to_string()))?;
+    let parcel = parcel::pack(arguments).map_err(|error| Error::Encode(error.to_string()))?;
     let (argument, descriptors) = (parcel.bytes, parcel.descriptors);
     let inline = argument.len() <= MAX_INLINE_BYTES && descriptors.is_empty();
     if inline && !result {
@@ -97,7 +97,7 @@ mod tests {
         else {
             panic!("{task:?}");
         };
-        assert_eq!(codec::decode::<String>(&argument).unwrap(), "small");
+        assert_eq!(crate::codec::decode::<String>(&argument).unwrap(), "small");
         assert!(channel.is_none());
     }
 
@@ -115,7 +115,7 @@ mod tests {
         };
         assert!(argument.is_empty());
         let read = payload::read(theirs.as_fd()).unwrap().unwrap();
-        assert_eq!(codec::unpack::<String>(read).unwrap(), large);
+        assert_eq!(parcel::unpack::<String>(read).unwrap(), large);
         drop(theirs);
         assert!(result(&ours.unwrap()).unwrap().is_none());
     }

@@ -2,12 +2,6 @@
 //! that untagged and flattened types and `serde_json::Value` survive. Types that have a form for
 //! people, such as addresses, are written in it: inside an untagged enum serde reads no other.
 
-#[cfg(unix)]
-use crate::passing;
-#[cfg(unix)]
-use mpfork_zygote::passed;
-#[cfg(unix)]
-use mpfork_zygote::payload::Parcel;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -41,45 +35,6 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError
         0 => Ok(value),
         count => Err(DecodeError::Trailing(count)),
     }
-}
-
-/// A value with the descriptors in it.
-#[cfg(unix)]
-pub(crate) fn pack(value: &(impl Serialize + ?Sized)) -> Result<Parcel, EncodeError> {
-    let (bytes, descriptors) = passing::writing(|| encode(value))?;
-    Ok(Parcel { bytes, descriptors })
-}
-
-/// The value of a parcel.
-#[cfg(unix)]
-pub(crate) fn unpack<T: DeserializeOwned>(parcel: Parcel) -> Result<T, DecodeError> {
-    passing::reading(parcel.descriptors, || decode(&parcel.bytes))
-}
-
-/// The result of a worker's function; the descriptors in it will go with it.
-#[cfg(unix)]
-pub(crate) fn encode_result(value: &impl Serialize) -> Result<Vec<u8>, EncodeError> {
-    let parcel = pack(value)?;
-    passed::leave(parcel.descriptors);
-    Ok(parcel.bytes)
-}
-
-/// The arguments of a worker's function, with the descriptors that came with them.
-#[cfg(unix)]
-pub(crate) fn decode_arguments<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    passing::reading(passed::arrived(), || decode(bytes))
-}
-
-/// The result of a worker's function.
-#[cfg(windows)]
-pub(crate) fn encode_result(value: &impl Serialize) -> Result<Vec<u8>, EncodeError> {
-    encode(value)
-}
-
-/// The arguments of a worker's function.
-#[cfg(windows)]
-pub(crate) fn decode_arguments<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    decode(bytes)
 }
 
 #[cfg(test)]

@@ -32,26 +32,6 @@ impl Exit {
         Self(exit)
     }
 
-    /// The exit of a worker of which only the raw wait status is known.
-    #[cfg(unix)]
-    pub(crate) fn from_raw(status: i32) -> Self {
-        let how = mpfork_proto::exit::Ended::from_raw(status).into();
-        Self(v1::Exit {
-            how: Some(how),
-            ..v1::Exit::default()
-        })
-    }
-
-    /// The exit of a worker of which nothing is known.
-    #[cfg(unix)]
-    pub(crate) fn unknown(reason: impl Into<String>) -> Self {
-        let reason = reason.into();
-        Self(v1::Exit {
-            how: Some(How::Lost(v1::exit::Lost { reason })),
-            ..v1::Exit::default()
-        })
-    }
-
     /// The message it came in.
     #[must_use]
     pub fn as_proto(&self) -> &v1::Exit {
@@ -163,6 +143,27 @@ impl Exit {
     #[must_use]
     pub fn not_applied(&self) -> &[String] {
         &self.0.not_applied
+    }
+}
+
+#[cfg(unix)]
+impl Exit {
+    /// The exit of a worker of which only the raw wait status is known.
+    pub(crate) fn from_raw(status: i32) -> Self {
+        let how = mpfork_proto::exit::Ended::from_raw(status).into();
+        Self(v1::Exit {
+            how: Some(how),
+            ..v1::Exit::default()
+        })
+    }
+
+    /// The exit of a worker of which nothing is known.
+    pub(crate) fn unknown(reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self(v1::Exit {
+            how: Some(How::Lost(v1::exit::Lost { reason })),
+            ..v1::Exit::default()
+        })
     }
 }
 

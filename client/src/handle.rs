@@ -4,7 +4,7 @@ use crate::error::{Error, WorkerError};
 use crate::exit::{Exit, FailureKind};
 use crate::process::Process;
 use crate::runtime::block_on;
-use crate::{call, codec};
+use crate::{call, parcel};
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
 use std::os::unix::net::UnixStream;
@@ -82,7 +82,7 @@ impl<T: DeserializeOwned> Handle<T> {
         let usable = exit.success() || failed_typed;
         match call::result(&self.channel)? {
             Some(parcel) if usable => {
-                codec::unpack(parcel).map_err(|error| Error::Decode(error.to_string()))
+                parcel::unpack(parcel).map_err(|error| Error::Decode(error.to_string()))
             }
             _ => Err(Box::new(WorkerError { exit, failure }).into()),
         }

@@ -112,71 +112,71 @@
 
 #[cfg_attr(windows, path = "windows/api.rs")]
 pub mod api;
-#[cfg(unix)]
-mod assign;
 #[cfg_attr(windows, path = "windows/builder.rs")]
 mod builder;
-#[cfg(unix)]
-mod call;
 mod children;
 mod codec;
 #[cfg_attr(windows, path = "windows/context.rs")]
 mod context;
 mod current;
 mod default;
-#[cfg(unix)]
-mod embedded;
 mod ending;
 mod error;
 mod exit;
-#[cfg(unix)]
-mod fd;
 #[cfg_attr(windows, path = "windows/freeze.rs")]
 mod freeze;
 #[cfg_attr(windows, path = "windows/handle.rs")]
 mod handle;
-#[cfg(unix)]
-mod held;
-#[cfg(unix)]
-mod here;
 mod macros;
 mod method;
 #[cfg_attr(windows, path = "windows/options.rs")]
 mod options;
 mod outcome;
 mod overrides;
+#[cfg_attr(windows, path = "windows/parcel.rs")]
+mod parcel;
 #[cfg_attr(windows, path = "windows/parent.rs")]
 mod parent;
-#[cfg(unix)]
-mod passing;
 mod platform;
 #[cfg_attr(windows, path = "windows/process.rs")]
 mod process;
-#[cfg(unix)]
-mod random;
-#[cfg(unix)]
-mod remote;
-#[cfg(unix)]
-mod runtime;
 #[cfg_attr(windows, path = "windows/sentinel.rs")]
 mod sentinel;
-#[cfg(unix)]
-mod server;
-#[cfg(unix)]
-mod session;
 #[cfg_attr(windows, path = "windows/settings.rs")]
 mod settings;
-#[cfg(unix)]
-mod spawn;
-#[cfg(unix)]
-mod standard;
-#[cfg(unix)]
-mod state;
 mod target;
 mod top;
 #[cfg_attr(windows, path = "windows/worker.rs")]
 mod worker;
 mod wrap;
+
+cfg_if::cfg_if! {
+    if #[cfg(unix)] {
+        mod assign;
+        mod call;
+        mod embedded;
+        mod fd;
+        mod held;
+        mod here;
+        mod passing;
+        mod random;
+        mod remote;
+        mod runtime;
+        mod server;
+        mod session;
+        mod spawn;
+        mod standard;
+        mod state;
+
+        pub use fd::Fd;
+        pub use mpfork_sys::fork::DespiteThreads;
+        pub use server::{Server, ServerChoice, ServerKind};
+        pub use settings::{OnPreloadError, set_forkserver_preload};
+        pub use state::{StartState, Stdio};
+    } else {
+        pub use options::Stdio;
+    }
+}
 
 /// The messages of the API.
 pub use mpfork_proto::v1 as proto;
@@ -190,8 +190,6 @@ pub use default::{get_context, get_start_method, set_start_method};
 pub use ending::Ending;
 pub use error::{Attempt, Error, NoServer, WorkerError};
 pub use exit::{Exit, Failure, FailureKind};
-#[cfg(unix)]
-pub use fd::Fd;
 pub use freeze::freeze_support;
 pub use handle::Handle;
 pub use method::{StartMethod, UnknownStartMethod, get_all_start_methods};
@@ -216,23 +214,13 @@ pub use mpfork_macros::main;
 pub use mpfork_proto::problem::Problem;
 pub use mpfork_proto::reason::Reason;
 pub use mpfork_proto::v1::WorkerId;
-#[cfg(unix)]
-pub use mpfork_sys::fork::DespiteThreads;
 pub use mpfork_zygote::{
     Preload, PreloadError, Progress, after_fork, args_os, at_worker_exit, before_fork, preload,
 };
-#[cfg(windows)]
-pub use options::Stdio;
 pub use outcome::{Fallible, Outcome, Plain};
 pub use parent::{ParentProcess, parent_process};
 pub use process::Process;
-#[cfg(unix)]
-pub use server::{Server, ServerChoice, ServerKind};
 pub use settings::set_executable;
-#[cfg(unix)]
-pub use settings::{OnPreloadError, set_forkserver_preload};
-#[cfg(unix)]
-pub use state::{StartState, Stdio};
 pub use target::{Call, Single, Spread, Target};
 pub use top::{
     command, process, process_main, process_registered, spawn, spawn_async, spawn_registered,

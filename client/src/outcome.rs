@@ -1,6 +1,7 @@
 //! What a function called by [`Context::spawn`](crate::Context::spawn) may return.
 
-use crate::codec;
+use crate::codec::EncodeError;
+use crate::parcel;
 use mpfork_sys::entry::{Failed, FailedKind, Returned};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -63,13 +64,13 @@ where
 }
 
 pub(crate) fn value(result: &impl Serialize) -> Returned {
-    match codec::encode_result(result) {
+    match parcel::encode_result(result) {
         Ok(bytes) => Returned::Value(bytes),
         Err(error) => unencodable(&error),
     }
 }
 
-pub(crate) fn unencodable(error: &codec::EncodeError) -> Returned {
+pub(crate) fn unencodable(error: &EncodeError) -> Returned {
     Returned::Failed(Failed {
         kind: FailedKind::Result,
         message: error.to_string(),

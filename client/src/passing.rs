@@ -123,7 +123,7 @@ pub(crate) fn take(index: u32) -> Result<OwnedFd, PassingError> {
 #[cfg(test)]
 mod tests {
     use crate::Fd;
-    use crate::codec::{pack, unpack};
+    use crate::parcel::{pack, unpack};
     use serde::{Deserialize, Serialize};
     use std::fs::File;
     use std::io::{Read as _, Write as _};

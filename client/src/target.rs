@@ -1,8 +1,9 @@
 //! Functions that may run in another process.
 
-use crate::codec;
+use crate::codec::DecodeError;
 use crate::ending::Ending;
 use crate::outcome::Outcome;
+use crate::parcel;
 use mpfork_sys::entry::{Failed, FailedKind, Record, Returned, Thunk, record_of};
 use serde::de::DeserializeOwned;
 use std::marker::PhantomData;
@@ -116,7 +117,7 @@ struct ForExit<A, M>(PhantomData<(A, M)>);
 
 impl<F: Call<A, M>, A: DeserializeOwned, M> Thunk<F> for ForResult<A, M> {
     fn run(function: F, argument: &[u8]) -> Returned {
-        match codec::decode_arguments(argument) {
+        match parcel::decode_arguments(argument) {
             Ok(arguments) => function.returned(arguments),
             Err(error) => undecodable(&error),
         }
@@ -125,14 +126,14 @@ impl<F: Call<A, M>, A: DeserializeOwned, M> Thunk<F> for ForResult<A, M> {
 
 impl<F: Target<A, M, Output: Ending>, A: DeserializeOwned, M> Thunk<F> for ForExit<A, M> {
     fn run(function: F, argument: &[u8]) -> Returned {
-        match codec::decode_arguments(argument) {
+        match parcel::decode_arguments(argument) {
             Ok(arguments) => function.call(arguments).returned(),
             Err(error) => undecodable(&error),
         }
     }
 }
 
-fn undecodable(error: &codec::DecodeError) -> Returned {
+fn undecodable(error: &DecodeError) -> Returned {
     Returned::Failed(Failed {
         kind: FailedKind::Argument,
         message: error.to_string(),

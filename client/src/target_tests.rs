@@ -1,4 +1,5 @@
 use super::*;
+use crate::codec;
 use crate::wrap::{fallible, typed};
 use mpfork_sys::entry::{entry_at, offset_of};
 use serde::Serialize;

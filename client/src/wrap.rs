@@ -1,7 +1,7 @@
 //! Saying what a function's error is to be, where the compiler can't tell or something else is wanted.
 
-use crate::codec;
 use crate::outcome::{Fallible, Outcome, unencodable, value};
+use crate::parcel;
 use crate::target::{Call, Target};
 use mpfork_sys::entry::{Failed, FailedKind, Returned};
 use serde::Serialize;
@@ -79,7 +79,7 @@ where
         let Err(error) = &result else {
             return value(&result);
         };
-        match codec::encode_result(&result) {
+        match parcel::encode_result(&result) {
             Err(error) => unencodable(&error),
             Ok(bytes) => Returned::Failed(Failed {
                 kind: FailedKind::Error,

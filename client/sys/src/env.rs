@@ -1,11 +1,7 @@
 //! The environment of a process that still has one thread.
 
-#[cfg(unix)]
-use crate::threads;
 use crate::threads::ManyThreads;
 use std::ffi::OsString;
-#[cfg(unix)]
-use std::ffi::c_char;
 
 /// Takes a variable out of the environment.
 ///
@@ -16,7 +12,7 @@ pub fn take(name: &str) -> Result<Option<OsString>, ManyThreads> {
         return Ok(None);
     };
     #[cfg(unix)]
-    threads::expect_single()?;
+    crate::threads::expect_single()?;
     // SAFETY: this is the only thread, so nobody reads the environment meanwhile; on Windows the system
     // orders who reads and who writes.
     #[allow(clippy::disallowed_methods)]
@@ -33,12 +29,12 @@ pub fn take(name: &str) -> Result<Option<OsString>, ManyThreads> {
 /// When the process has other threads, which might read the environment meanwhile.
 #[cfg(unix)]
 pub fn replace(mut block: Vec<u8>) -> Result<(), ManyThreads> {
-    threads::expect_single()?;
+    crate::threads::expect_single()?;
     // Whatever the block is, each pointer is to a string that ends within it.
     if block.last().is_some_and(|last| *last != 0) {
         block.push(0);
     }
-    let mut pointers: Vec<*mut c_char> = Vec::new();
+    let mut pointers: Vec<*mut std::ffi::c_char> = Vec::new();
     let mut rest = block.leak();
     while let Some(end) = memchr::memchr(0, rest) {
         let (entry, after) = rest.split_at_mut(end + 1);
@@ -48,7 +44,7 @@ pub fn replace(mut block: Vec<u8>) -> Result<(), ManyThreads> {
     pointers.push(std::ptr::null_mut());
     let array = Box::leak(pointers.into_boxed_slice()).as_mut_ptr();
     unsafe extern "C" {
-        static mut environ: *mut *mut c_char;
+        static mut environ: *mut *mut std::ffi::c_char;
     }
     // SAFETY: this is the only thread, so nobody reads the pointer meanwhile; the array is
     // null-terminated and, as its strings, never freed.

@@ -18,52 +18,39 @@ mod platform;
 #[path = "windows/mod.rs"]
 mod platform;
 
-#[cfg(unix)]
-pub mod arguments;
-#[cfg(unix)]
-pub mod child_ends;
-#[cfg(unix)]
-pub mod descriptors;
 pub mod entry;
 pub mod env;
 pub mod exit;
-#[cfg(unix)]
-pub mod fdpass;
-#[cfg(unix)]
-pub mod fork;
 pub mod image;
-#[cfg(unix)]
-pub mod latch;
-#[cfg(unix)]
-pub mod limits;
-#[cfg(unix)]
-pub mod marker;
-#[cfg(unix)]
-pub mod memory_file;
-#[cfg(unix)]
-mod notes;
-#[cfg(unix)]
-pub mod own_process;
-#[cfg(unix)]
-pub mod processes;
-#[cfg(unix)]
-pub mod sentinel;
-#[cfg(unix)]
-pub mod signals;
-#[cfg(unix)]
-pub mod sockets;
-#[cfg(unix)]
-pub mod spawn;
-#[cfg(unix)]
-pub mod terminals;
 pub mod threads;
-#[cfg(unix)]
-pub mod wait;
-#[cfg(target_os = "linux")]
-pub use platform::pidfd;
-#[cfg(all(unix, feature = "tokio"))]
-pub mod reactor;
-#[cfg(unix)]
-pub use platform::title;
-#[cfg(windows)]
-pub use platform::{handles, process};
+
+cfg_if::cfg_if! {
+    if #[cfg(unix)] {
+        pub mod arguments;
+        pub mod child_ends;
+        pub mod descriptors;
+        pub mod fdpass;
+        pub mod fork;
+        pub mod latch;
+        pub mod limits;
+        pub mod marker;
+        pub mod memory_file;
+        mod notes;
+        pub mod own_process;
+        pub mod processes;
+        #[cfg(feature = "tokio")]
+        pub mod reactor;
+        pub mod sentinel;
+        pub mod signals;
+        pub mod sockets;
+        pub mod spawn;
+        pub mod terminals;
+        pub mod wait;
+
+        #[cfg(target_os = "linux")]
+        pub use platform::pidfd;
+        pub use platform::title;
+    } else {
+        pub use platform::{handles, process};
+    }
+}

@@ -19,53 +19,43 @@
 #![forbid(unsafe_code)]
 
 mod fault;
-#[cfg(unix)]
-mod freeze;
-#[cfg(unix)]
-mod fresh;
-#[cfg(unix)]
-pub mod groups;
-#[cfg(unix)]
-mod here;
 mod macros;
 mod panics;
-#[cfg(unix)]
-pub mod passed;
-#[cfg(unix)]
-pub mod payload;
 mod registry;
-#[cfg(unix)]
-mod serve;
-#[cfg(unix)]
-mod wire;
-#[cfg(unix)]
-mod worker;
 
-#[cfg(windows)]
-mod windows;
+cfg_if::cfg_if! {
+    if #[cfg(unix)] {
+        mod freeze;
+        mod fresh;
+        pub mod groups;
+        mod here;
+        pub mod passed;
+        pub mod payload;
+        mod serve;
+        mod wire;
+        mod worker;
+
+        pub use freeze::{FreezeError, Role, freeze_support, serve_if_asked, was_called};
+        pub use here::{ForkHereError, Forking, expect_alone, fork_here};
+        pub use serve::rusage;
+        #[doc(hidden)]
+        pub use worker::at_end;
+        pub use worker::{Current, args_os, current, door};
+    } else {
+        mod windows;
+
+        pub use windows::{
+            Current, FreezeError, Role, args_os, at_end, current, freeze_support, stream, was_called,
+        };
+    }
+}
 
 pub use fault::{BoxError, Fault};
-#[cfg(unix)]
-pub use freeze::{FreezeError, Role, freeze_support, serve_if_asked, was_called};
-#[cfg(unix)]
-pub use here::{ForkHereError, Forking, expect_alone, fork_here};
 pub use mpfork_sys::entry::{Entry, Failed, FailedKind, Returned};
 pub use registry::function_names;
 pub use registry::{
     HookError, Load, Loaded, OrderError, Preload, PreloadError, Progress, declared_env,
     declared_preloads, loaded,
-};
-#[cfg(unix)]
-pub use serve::rusage;
-#[cfg(unix)]
-#[doc(hidden)]
-pub use worker::at_end;
-#[cfg(unix)]
-pub use worker::{Current, args_os, current, door};
-
-#[cfg(windows)]
-pub use windows::{
-    Current, FreezeError, Role, args_os, at_end, current, freeze_support, stream, was_called,
 };
 
 /// For the macros.

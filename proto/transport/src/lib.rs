@@ -51,35 +51,27 @@
 //! 3. The tokio runtime has I/O and time enabled.
 #![forbid(unsafe_code)]
 
-#[cfg(unix)]
-mod connect;
-#[cfg(unix)]
-mod connection;
-#[cfg(unix)]
-mod failure;
-#[cfg(unix)]
-mod handshake;
-#[cfg(unix)]
-mod ledger;
 #[cfg_attr(not(unix), path = "place.rs")]
 pub mod search;
-#[cfg(unix)]
-mod sending;
-#[cfg(unix)]
-mod stream;
 
-#[cfg(unix)]
-pub use connect::{CONCURRENT_STREAMS, ConnectError, channel_over, connect, server};
-#[cfg(unix)]
-pub use connection::Connection;
-#[cfg(unix)]
-pub use failure::Failure;
-#[cfg(unix)]
-pub use handshake::{Handshake, acknowledge, answer_handshake, client_handshake};
-#[cfg(unix)]
-pub use sending::{Credit, Queued, Reservation, SendError, uncancelled};
-#[cfg(unix)]
-pub use stream::FdStream;
+cfg_if::cfg_if! {
+    if #[cfg(unix)] {
+        mod connect;
+        mod connection;
+        mod failure;
+        mod handshake;
+        mod ledger;
+        mod sending;
+        mod stream;
+
+        pub use connect::{CONCURRENT_STREAMS, ConnectError, channel_over, connect, server};
+        pub use connection::Connection;
+        pub use failure::Failure;
+        pub use handshake::{Handshake, acknowledge, answer_handshake, client_handshake};
+        pub use sending::{Credit, Queued, Reservation, SendError, uncancelled};
+        pub use stream::FdStream;
+    }
+}
 
 /// The credit to grant unless there is a reason for another.
 pub const DEFAULT_CREDIT: u32 = 256;

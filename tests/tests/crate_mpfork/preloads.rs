@@ -118,14 +118,30 @@ fn hooks_run_in_their_order_whatever_the_end() {
 #[test]
 fn a_hook_that_fails_is_told_typed() {
     check(|server| {
-        for (which, hook) in [
-            ("before", "before 2"),
-            ("after", "after 1"),
-            ("exit", "exit 1"),
-        ] {
-            let mut program = user(server, &["hook-fails", which]);
-            succeeds(program.env("USER_FAULT", hook));
+        for method in ["forkserver", "fork"] {
+            for (which, hook) in [
+                ("before", "before 2"),
+                ("after", "after 1"),
+                ("exit", "exit 1"),
+            ] {
+                let mut program = user(server, &["hook-fails", which]);
+                succeeds(program.env("USER_METHOD", method).env("USER_FAULT", hook));
+            }
         }
+    });
+}
+
+/// By start method `fork` those before it run in the program, which loads nothing for it.
+#[test]
+fn hooks_run_around_a_fork_of_the_program_itself() {
+    check(|server| {
+        let path = server.folder.join("notes");
+        let mut program = noting(server, &path, &["hooks", "end"]);
+        succeeds(program.env("USER_METHOD", "fork"));
+        let expected = [
+            "before 1", "before 2", "after 1", "after 2", "work", "exit 1", "exit 2",
+        ];
+        assert_eq!(lines(&path), expected);
     });
 }
 

@@ -45,6 +45,9 @@ const ARROWS: [(&str, &[&str]); 10] = [
 /// The crate that may have unsafe code.
 const UNSAFE: &str = "client/sys";
 
+/// The file that may say it once elsewhere: it calls, as programs do, what asks them to.
+const UNSAFE_CALL: &str = "tests/tests/with_threads.rs";
+
 /// A workspace of its own, as it needs a C++ compiler and a nightly toolchain.
 const FUZZ: &str = "tests/fuzz/Cargo.toml";
 /// A workspace of its own, as anybody's program has.
@@ -131,15 +134,15 @@ fn unsafe_code_is_in_one_crate() {
             continue;
         }
         let code = code(&read(&path));
+        let mut found = Vec::new();
         for (number, line) in code.lines().enumerate() {
             let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
-            assert!(
-                !words.any(|word| word == "unsafe"),
-                "{}:{}",
-                path.display(),
-                number + 1
-            );
+            if words.any(|word| word == "unsafe") {
+                found.push(format!("{}: {line}", number + 1));
+            }
         }
+        let allowed = usize::from(path == Path::new(UNSAFE_CALL));
+        assert_eq!(found.len(), allowed, "{}: {found:?}", path.display());
     }
 }
 
