@@ -165,7 +165,7 @@ macro_rules! option_methods {
             self
         }
 
-        /// Gives it a descriptor under this number, which must be free there: not a standard stream's.
+        /// Gives it a descriptor under this number.
         pub fn pass_fd(mut self, descriptor: impl Into<std::os::fd::OwnedFd>, target: u32) -> Self {
             self.options.state.pass_fd(descriptor, target);
             self
