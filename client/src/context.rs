@@ -202,7 +202,8 @@ impl Context {
 
     /// A process that goes on with the program's own `main`, with the name this process was executed
     /// by and these arguments: [`freeze_support`](crate::freeze_support) returns in it, and
-    /// [`std::env::args`] gives them; see [`args_os`](crate::args_os) for where it can't.
+    /// [`std::env::args`] gives them; see [`args_os`](crate::args_os) for where it can't. Not by start
+    /// method `fork`, where starting it is [`Error::Unsupported`].
     pub fn process_main<S: AsRef<OsStr>>(
         &self,
         args: impl IntoIterator<Item = S>,

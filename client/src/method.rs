@@ -13,6 +13,11 @@ use std::str::FromStr;
 /// use mpfork::StartMethod;
 /// assert_eq!(StartMethod::ForkServer.to_string(), "forkserver");
 /// assert_eq!("forkserver".parse(), Ok(StartMethod::ForkServer));
+///
+/// let of_the_command_line = std::env::args().nth(1);
+/// let method = of_the_command_line.map(|name| name.parse()).transpose()?;
+/// let ctx = mpfork::get_context(method)?; // the default without
+/// # Ok::<(), mpfork::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -262,7 +262,7 @@ impl Process {
         self.inner.worker.sentinel()
     }
 
-    /// Takes the other end of a piped standard input.
+    /// Takes the other end of a piped standard input, which ends when that is dropped.
     pub fn take_stdin(&mut self) -> Option<PipeWriter> {
         self.pipes.stdin.take()
     }
