@@ -41,7 +41,10 @@ impl ProcessBuilder {
     /// Starts it. Mirrors `start` of `multiprocessing.Process`.
     ///
     /// # Errors
-    /// What mpforkd says; [`Error::NotFrozen`], [`Error::NoServer`], [`Error::Encode`].
+    /// [`Error::NotFrozen`]; [`Error::Daemonic`] in a process with the daemon flag; [`Error::Encode`];
+    /// [`Error::NoServer`] where mpforkd is demanded; by `fork` [`Error::HasThreads`] and
+    /// [`Error::Unsupported`]. Whatever else keeps a worker from being started, a preload that failed
+    /// included, is [`Error::Server`], by whichever start method and server.
     pub fn start(self) -> Result<Process, Error> {
         crate::freeze::check()?;
         self.described()?.start_blocking()
@@ -63,8 +66,8 @@ impl ProcessBuilder {
     }
 }
 
-/// A command that is not started yet: a program run from mpforkd's built-in zygote. Made by
-/// [`Context::command`].
+/// A command that is not started yet: a program, with its arguments. Made by [`Context::command`]; like
+/// [`std::process::Command`].
 #[derive(Debug)]
 #[must_use]
 pub struct CommandBuilder {
@@ -110,7 +113,10 @@ impl CommandBuilder {
     /// Starts it; it returns once the program is being executed.
     ///
     /// # Errors
-    /// What mpforkd says, that the program could not be executed included; [`Error::NoServer`].
+    /// [`Error::Server`] when the program can't be executed, with the reason
+    /// [`ExecFailed`](crate::Reason::ExecFailed), and otherwise as [`ProcessBuilder::start`]. A program
+    /// that has not called [`freeze_support`](crate::freeze_support) may start commands by `fork` and by
+    /// mpforkd.
     pub fn start(self) -> Result<Process, Error> {
         self.described()?.start_blocking()
     }

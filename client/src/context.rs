@@ -41,23 +41,27 @@ impl Context {
         }
     }
 
-    /// The same with mpforkd at this socket, instead of the first one found; an embedded server does not
-    /// do instead.
+    /// The same with mpforkd at this socket, instead of the first one found: it stands for
+    /// [`ServerChoice::Mpforkd`], too.
     #[must_use]
     pub fn with_socket(mut self, socket: impl AsRef<Path>) -> Self {
         self.socket = Some(Arc::from(socket.as_ref()));
         self.with_server(ServerChoice::Mpforkd)
     }
 
-    /// The same with this server, where its start method is `forkserver`. Without, the operator's
-    /// `MPFORK_SERVER` says which, else [`ServerChoice::Any`].
+    /// The same with this server, where its start method is `forkserver`; it makes no difference to
+    /// others. Without, the operator's `MPFORK_SERVER` says which, else [`ServerChoice::Any`].
     #[must_use]
     pub fn with_server(mut self, server: ServerChoice) -> Self {
         self.server = Some(server);
         self
     }
 
-    /// The same where, by start method `fork`, this process may be forked while it has threads.
+    /// The same where, by start method `fork`, this process may be forked while it has threads, for which
+    /// somebody takes the responsibility: [`DespiteThreads::new`], which is `unsafe`. Without, it is
+    /// [`Error::HasThreads`].
+    ///
+    /// Python's `fork` does so always, and warns.
     #[must_use]
     pub fn with_threads(mut self, responsible: DespiteThreads) -> Self {
         self.despite_threads = Some(responsible);
@@ -153,7 +157,7 @@ impl Context {
     /// A process that runs a function, to be described further and started. Mirrors
     /// `Process(target=function, args=arguments)`.
     ///
-    /// ```no_run
+    /// ```standalone_crate
     /// use std::time::Duration;
     ///
     /// fn work(n: i32, text: String) {}
@@ -162,7 +166,7 @@ impl Context {
     /// # mpfork::freeze_support();
     /// # let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer)?;
     /// let mut p = ctx.process(work, (1, "two".to_string())).name("w1").start()?;
-    /// p.join(Some(Duration::from_secs(5)))?;
+    /// p.join(Some(Duration::from_secs(60)))?;
     /// assert_eq!(p.exitcode(), Some(0));
     /// # Ok(())
     /// # }
@@ -198,7 +202,8 @@ impl Context {
 
     /// A process that goes on with the program's own `main`, with the name this process was executed
     /// by and these arguments: [`freeze_support`](crate::freeze_support) returns in it, and
-    /// [`std::env::args`] gives them; see [`args_os`](crate::args_os) for where it can't.
+    /// [`std::env::args`] gives them; see [`args_os`](crate::args_os) for where it can't. Not by start
+    /// method `fork`, where starting it is [`Error::Unsupported`].
     pub fn process_main<S: AsRef<OsStr>>(
         &self,
         args: impl IntoIterator<Item = S>,
@@ -211,11 +216,15 @@ impl Context {
         ProcessBuilder::new(self.clone(), Ok(task))
     }
 
-    /// A command, to be described further and started: a program executed by a worker of mpforkd's
-    /// built-in zygote, like [`std::process::Command`].
+    /// A command, to be described further and started: any program, executed in a worker, like
+    /// [`std::process::Command`]. It shares none of the program's memory, whatever the start method, and
+    /// `forkserver` through mpforkd takes a zygote for it that has loaded nothing.
     ///
-    /// ```no_run
+    /// Python has its `subprocess` for that.
+    ///
+    /// ```standalone_crate
     /// # fn main() -> Result<(), mpfork::Error> {
+    /// # mpfork::freeze_support();
     /// # let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer)?;
     /// let mut ls = ctx.command("ls").arg("-l").start()?;
     /// ls.join(None)?;

@@ -12,13 +12,14 @@ use std::path::PathBuf;
 
 /// Why something failed.
 ///
-/// What mpforkd refuses is [`Error::Server`], whose [`Problem`] has a reason of one table and the
-/// facts by name: see [`Error::reason`].
+/// What keeps a worker from being started is [`Error::Server`], whose [`Problem`] has a reason of one
+/// table and the facts by name: see [`Error::reason`]. It is the same error with the same words whichever
+/// server finds it: mpforkd, one of the program's own, or the program itself by start method `fork`.
 #[allow(clippy::error_impl_error)] // the crate's one error, used as `mpfork::Error`
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No daemon was found.
+    /// mpforkd is demanded, and was not found.
     #[error(transparent)]
     NoServer(#[from] NoServer),
     /// The daemon went away, or the connection to it broke.
@@ -35,10 +36,12 @@ pub enum Error {
         /// on another daemon.
         asked: bool,
     },
-    /// The daemon refused, and says why.
+    /// The server refused, and says why; or it failed.
     #[error(transparent)]
     Server(#[from] Problem),
-    /// `freeze_support()` was not called, so this program can't be executed as a zygote.
+    /// `freeze_support()` was not called, so this program can't be executed as a zygote or a worker.
+    /// Nothing was executed. Python's is the `RuntimeError` of a start before "the current process has
+    /// finished its bootstrapping phase".
     #[error(
         "this program can't start workers: call mpfork::freeze_support() first thing in main, or \
          mpfork::test_support!() in the crate whose tests do"
@@ -53,7 +56,7 @@ pub enum Error {
     /// The result can't be read as the type expected.
     #[error("the result can't be decoded: {0}")]
     Decode(String),
-    /// This version, or this platform, does not have it.
+    /// This start method, this version or this platform does not have it.
     #[error("{what}: {why}")]
     Unsupported {
         /// What was asked for.
@@ -67,7 +70,7 @@ pub enum Error {
          name can name it"
     )]
     ForeignFunction,
-    /// The platform has no such start method.
+    /// The platform has no such start method. Python's is the `ValueError` "cannot find context for".
     #[error(
         "{}{method:?} is no start method that this platform has: it has {}",
         .origin.map(|origin| format!("{origin}: ")).unwrap_or_default(), crate::method::listed()
@@ -90,7 +93,7 @@ pub enum Error {
         expected: &'static str,
     },
     /// By start method `fork`, this process has threads, of which the forked one would find only what
-    /// they had locked and half changed.
+    /// they had locked and half changed. Python warns.
     #[error(
         "a process with threads can't be forked: this one has also {}; start before they do, or use \
          forkserver or spawn", threads.join(", ")
@@ -99,13 +102,15 @@ pub enum Error {
         /// The names of the threads besides the calling one.
         threads: Vec<String>,
     },
-    /// The default start method is fixed already.
+    /// The default start method is fixed already. Python's is the `RuntimeError` "context has already
+    /// been set".
     #[error("the start method has been set already, to {method}")]
     StartMethodFixed {
         /// What it is.
         method: StartMethod,
     },
-    /// A context is bound to its start method.
+    /// A context is bound to its start method. Python's is the `ValueError` "cannot set start method of
+    /// concrete context".
     #[error("can't set the start method of a context: it is {method}, and stays so")]
     ConcreteContext {
         /// What it is.
@@ -122,10 +127,11 @@ pub enum Error {
         /// Those that it declares, in load order.
         declared: Vec<String>,
     },
-    /// The process is a daemonic worker, and tried to start another.
+    /// The process is a daemonic worker, and tried to start another. Python's is the `AssertionError` of
+    /// the same words.
     #[error("daemonic processes are not allowed to have children")]
     Daemonic,
-    /// The process is still running.
+    /// The process is still running. Python's is the `ValueError` of `close`.
     #[error("can't close the process while it is running: join or terminate it first")]
     StillRunning,
     /// A program can't be executed as a zygote of processes, or for one of them.
@@ -158,7 +164,7 @@ impl Error {
         }
     }
 
-    /// The reason, when the daemon gave one.
+    /// The reason, when a server gave one.
     #[must_use]
     pub fn reason(&self) -> Option<Reason> {
         match self {

@@ -111,7 +111,7 @@ impl Exit {
         match &self.0.how {
             Some(How::Lost(lost)) => Some(&lost.reason),
             Some(_) => None,
-            None => Some("the daemon did not tell"),
+            None => Some("the server did not tell"),
         }
     }
 

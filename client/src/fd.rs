@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// [`UnixStream`](std::os::unix::net::UnixStream), [`TcpListener`](std::net::TcpListener),
 /// [`PipeReader`](std::io::PipeReader) and [`OwnedFd`] itself; both sides should name the same.
 ///
-/// ```no_run
+/// ```standalone_crate
 /// use mpfork::Fd;
 /// use std::fs::File;
 /// use std::io::Read as _;
@@ -28,7 +28,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # mpfork::freeze_support();
 /// # let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer)?;
-/// let file = File::open("/etc/hostname")?;
+/// let file = File::open("Cargo.toml")?;
 /// let length = ctx.spawn(length, Fd(file))?.join()?;
 /// # Ok(())
 /// # }

@@ -7,16 +7,19 @@ use std::ffi::OsString;
 
 /// To be called first thing in `main`, by every program that starts workers.
 ///
-/// mpforkd executes the program once more as a *zygote*: in that process this call does not return,
-/// it loads the program's preloads and forks workers. In a worker that was asked to go on with `main`
-/// it returns, and [`std::env::args`] gives the worker's arguments (see [`args_os`](crate::args_os)). In
-/// a program started as any other it only notes that it was called.
+/// The program is executed once more, by mpforkd or by itself, to be a *zygote*: in that process this
+/// call does not return, it loads the program's preloads and forks workers. By start method `spawn` it is
+/// executed for each worker, where the call does not return either. Only in a worker that was asked to go
+/// on with `main` ([`process_main`](crate::process_main)) it returns, and [`std::env::args`] gives the
+/// worker's arguments (see [`args_os`](crate::args_os)). In a program started as any other it returns at
+/// once; that it was called is noted, as without it nothing can be started
+/// ([`Error::NotFrozen`](crate::Error::NotFrozen)), by no start method.
 ///
-/// Mirrors `multiprocessing.freeze_support()`. [`#[mpfork::main]`](crate::main) calls it ahead of an async
-/// `main`'s runtime.
+/// Mirrors `multiprocessing.freeze_support()`, which only programs need that were made executables of
+/// their own. [`#[mpfork::main]`](crate::main) calls it ahead of an async `main`'s runtime.
 ///
-/// When the process was to become a zygote and can't, because it has threads already, it says so to
-/// mpforkd and ends with 1.
+/// When the process was to become a zygote or a worker and can't, because it has threads already, who
+/// executed it is told, and gets an error that names the threads; the process ends with 1.
 ///
 /// ```
 /// fn main() {

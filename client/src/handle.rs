@@ -13,7 +13,8 @@ use std::time::Duration;
 /// A call that runs in a worker. Made by [`Context::spawn`](crate::Context::spawn); like
 /// [`std::thread::JoinHandle`], with a process.
 ///
-/// Dropping it leaves the worker running; its result is then lost.
+/// Mirrors `multiprocessing.pool.AsyncResult`. Dropping it leaves the worker running; its result is then
+/// lost.
 #[derive(Debug)]
 pub struct Handle<T> {
     process: Process,
@@ -36,7 +37,7 @@ impl<T: DeserializeOwned> Handle<T> {
     ///
     /// # Errors
     /// [`Error::Worker`] when the function panicked, returned an error, or its worker was killed or
-    /// ended early; [`Error::Decode`]; [`Error::ServerLost`].
+    /// ended early; [`Error::Decode`]; [`Error::ServerLost`] when mpforkd went away meanwhile.
     pub fn join(mut self) -> Result<T, Error> {
         block_on(self.process.join_async()).and_then(|exit| self.result(exit))
     }

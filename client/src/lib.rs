@@ -1,101 +1,18 @@
-//! Python's `multiprocessing` model for Rust, on warm worker processes.
-//!
-//! `mpforkd` keeps a *zygote* of your program: a process that has already loaded what the program
-//! needs. A call to [`Context::spawn`] or [`Context::process`] has it fork a worker, which finds
-//! everything loaded, runs one function, and ends. That takes a fraction of a millisecond, however
-//! long the loading took.
-//!
-//! ```no_run
-//! use std::time::Duration;
-//!
-//! mpfork::preload! {
-//!     static STOP_WORDS: Vec<String> = load_stop_words;
-//! }
-//!
-//! fn load_stop_words() -> std::io::Result<Vec<String>> {
-//!     let text = std::fs::read_to_string("/usr/share/stop-words")?;
-//!     Ok(text.lines().map(str::to_owned).collect())
-//! }
-//!
-//! fn count(text: String) -> usize {
-//!     let words = text.split_whitespace();
-//!     words.filter(|word| !STOP_WORDS.iter().any(|stop| stop == word)).count()
-//! }
-//!
-//! fn work(n: i32, text: String) {
-//!     println!("{n} {text}");
-//! }
-//!
-//! fn main() -> Result<(), mpfork::Error> {
-//!     mpfork::freeze_support();
-//!     let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer)?;
-//!     let total = ctx.spawn(count, "to be or not".to_owned())?.join()?;
-//!     let mut p = ctx.process(work, (1, "two".to_string())).name("w1").start()?;
-//!     p.join(Some(Duration::from_secs(5)))?;
-//!     assert_eq!(p.exitcode(), Some(0));
-//!     Ok(())
-//! }
-//! ```
-//!
-//! # What a worker starts with
-//!
-//! A worker is forked from the zygote, but starts as if your program had executed it: with its
-//! working directory, environment, standard streams, limits, and so on. The builders
-//! ([`ProcessBuilder`], [`CommandBuilder`]) change parts of that. It belongs to a process group of
-//! its own, and is ended when your program is killed before it has ended, unless it was started
-//! otherwise.
-//!
-//! # Functions
-//!
-//! A function is found in the worker by its place in the program: worker and caller are the same
-//! executable file. So it must be a plain function or a closure without captures; what it needs goes
-//! into its arguments. See [`Target`] for arguments, [`Outcome`] for results and [`Ending`] for exit
-//! codes. The zygote was executed from the very file your program was: rebuilding it while it runs
-//! does no harm.
-//!
-//! # Preloads and hooks
-//!
-//! [`preload!`] declares what the zygote loads, [`before_fork!`], [`after_fork!`] and
-//! [`at_worker_exit!`] what runs around workers.
-//!
-//! # Threads and async
-//!
-//! The crate adds no thread to your program; its blocking calls drive what little there is to drive,
-//! and may be made from any thread, even from async code (where they block the thread). The async
-//! forms ([`Context::spawn_async`], [`ProcessBuilder::start_async`], [`Process::join_async`],
-//! [`Handle::join_async`]) live in the tokio runtime that awaits them, which must have I/O and time
-//! enabled.
-//!
-//! Where descriptors do not pass between the program and mpforkd, as through a relay of bytes, it does
-//! add some: threads then relay each worker's standard streams. [`Server::descriptors`] tells. A worker
-//! whose output nobody reads any more is not told then, by SIGPIPE or a write that fails: what it writes
-//! is dropped, and it goes on until it is ended.
-//!
+#![doc = include_str!("front/start.md")]
+#![doc = include_str!("front/methods.md")]
+#![doc = include_str!("front/freeze.md")]
+#![doc = include_str!("front/preloads.md")]
+#![doc = include_str!("front/contexts.md")]
+#![doc = include_str!("front/servers.md")]
+#![doc = include_str!("front/processes.md")]
+#![doc = include_str!("front/testing.md")]
+#![doc = include_str!("front/python.md")]
 //! # Where the start methods differ
 //!
-//! The conformance suite runs every test by each of them, and by a forkserver with and without mpforkd.
-//! They are alike but for this:
+//! A suite of tests runs everything by each of them, and by `forkserver` with and without mpforkd. They are
+//! alike but for this:
 //!
 #![doc = include_str!("differences.md")]
-//!
-//! # Finding mpforkd
-//!
-//! The socket is the one given to [`Context::with_socket`]; else `$MPFORKD_SOCKET`; else the first of
-//! `$XDG_RUNTIME_DIR/mpforkd/mpforkd.sock`, `mpforkd-UID/mpforkd.sock` in the temporary folder, and
-//! `/run/mpforkd/mpforkd.sock`. Where none answers, [`Error::NoServer`] says what was tried.
-//!
-//! # Start methods and contexts
-//!
-//! [`get_context`] gives the context of a start method, or with `None` the default context, whose
-//! functions the crate also has itself: [`spawn`], [`process`], [`command`] and so on. The default is
-//! fixed by its first use, or before that by [`set_start_method`]; [`get_all_start_methods`] lists what
-//! the platform has.
-//!
-//! # Processes of this process
-//!
-//! [`active_children`] are the processes that were started and have not ended. Before the program ends
-//! it waits for them, after it has asked the daemonic ones to end. [`current_process`] and
-//! [`parent_process`] tell who a process is and who started it.
 //!
 //! # Environment overrides
 //!

@@ -41,8 +41,9 @@ macro_rules! register {
 /// }
 /// ```
 ///
-/// It declares a test, `mpfork_test_support`, as which mpforkd executes the test binary to make a
-/// zygote of it. Run otherwise it does nothing and passes.
+/// It declares a test, `mpfork_test_support`, as which the test binary is executed to be a zygote, or a
+/// worker by `spawn`. Run otherwise it does nothing and passes. Start method `fork` is refused, as tests
+/// have threads.
 #[allow(clippy::test_attr_in_doctest)] // it is about tests
 #[macro_export]
 macro_rules! test_support {

@@ -7,21 +7,28 @@ use std::str::FromStr;
 /// How a context starts processes: the start methods of Python's `multiprocessing`.
 ///
 /// It prints as, and parses from, Python's names. Which of them a platform has, and which is its
-/// default, tells [`get_all_start_methods`].
+/// default, tells [`get_all_start_methods`]. [Which one, and why](crate#start-methods).
 ///
 /// ```
 /// use mpfork::StartMethod;
 /// assert_eq!(StartMethod::ForkServer.to_string(), "forkserver");
 /// assert_eq!("forkserver".parse(), Ok(StartMethod::ForkServer));
+///
+/// let of_the_command_line = std::env::args().nth(1);
+/// let method = of_the_command_line.map(|name| name.parse()).transpose()?;
+/// let ctx = mpfork::get_context(method)?; // the default without
+/// # Ok::<(), mpfork::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StartMethod {
-    /// A server forks workers that find everything preloaded.
+    /// Workers are forked from a zygote, a process of the program that has one thread and has loaded what
+    /// [`preload!`](crate::preload) declares. mpforkd keeps it, or the program itself. On Linux and macOS.
     ForkServer,
-    /// The calling process forks.
+    /// Workers are forked from the calling process, which must have one thread; they have all that it has
+    /// in memory. On Linux and macOS.
     Fork,
-    /// A fresh process of the program.
+    /// Workers are the program executed anew: nothing is shared, nothing is preloaded. On every platform.
     Spawn,
 }
 

@@ -171,7 +171,8 @@ macro_rules! option_methods {
             self
         }
 
-        /// Sets a resource limit by its number (`RLIMIT_NOFILE` and so on); `u64::MAX` is unlimited.
+        /// Sets a resource limit by the system's number of it (`RLIMIT_NOFILE` and so on), in its unit;
+        /// `u64::MAX` is unlimited.
         pub fn rlimit(mut self, resource: u32, soft: u64, hard: u64) -> Self {
             self.options.state.rlimit(resource, soft, hard);
             self
@@ -190,13 +191,15 @@ macro_rules! option_methods {
         }
 
         /// Limits its wall-clock time: at the end TERM, after [`grace`](Self::grace) KILL. Its exit
-        /// then says that it timed out.
+        /// then says that it timed out. By start method `fork` nobody could watch the time: starting it
+        /// is [`Error::Unsupported`](crate::Error::Unsupported) then.
         pub fn time_limit(mut self, limit: std::time::Duration) -> Self {
             self.options.time_limit = Some(limit);
             self
         }
 
-        /// Sets the time between TERM and KILL, when it is ended by the daemon.
+        /// Sets the time between TERM and KILL, when it is ended because its time is over or its owner
+        /// has died. By start method `fork` it is killed at once.
         pub fn grace(mut self, grace: std::time::Duration) -> Self {
             self.options.grace = Some(grace);
             self
@@ -209,8 +212,8 @@ macro_rules! option_methods {
             self
         }
 
-        /// Starts it without an owner: it lives on when this program ends, and any client may wait
-        /// for it.
+        /// Starts it without an owner: it lives on when this program ends, and this program does not
+        /// wait for it. Where mpforkd made it, any client may.
         pub fn detached(mut self) -> Self {
             self.options.detached = true;
             self

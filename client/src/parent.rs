@@ -21,8 +21,8 @@ pub struct ParentProcess {
 
 /// The process that started this worker; `None` in a process that mpfork did not start.
 ///
-/// Mirrors `multiprocessing.parent_process()`. It is the process that asked for the worker, which is
-/// not the worker's parent to the system: that is the zygote, or mpforkd.
+/// Mirrors `multiprocessing.parent_process()`. It is the process that asked for the worker. The worker's
+/// parent to the system is that one by start method `fork` alone, otherwise its server or a zygote.
 ///
 /// ```
 /// assert!(mpfork::parent_process().is_none());

@@ -152,7 +152,7 @@ impl Process {
         &self.inner.name
     }
 
-    /// Its pid, as mpforkd sees it; mirrors `pid`. To signal it there are [`Self::signal`] and
+    /// Its pid, as its server sees it; mirrors `pid`. To signal it there are [`Self::signal`] and
     /// [`Self::sentinel`].
     #[must_use]
     pub fn pid(&self) -> i32 {
@@ -178,7 +178,7 @@ impl Process {
         self.inner.worker.method
     }
 
-    /// Which server made it.
+    /// Which server made it; a running mpforkd, a server of this program's own, or this program itself.
     #[must_use]
     pub fn server(&self) -> Server {
         self.inner.worker.server()
@@ -255,13 +255,14 @@ impl Process {
     }
 
     /// A descriptor that becomes readable when it ends: its pidfd, or what stands for one where
-    /// descriptors do not pass ([`Server::descriptors`]). Mirrors `sentinel`.
+    /// descriptors do not pass ([`Server::descriptors`]) or the system has none. Several are polled
+    /// together as any descriptors are. Mirrors `sentinel`, and `multiprocessing.connection.wait`.
     #[must_use]
     pub fn sentinel(&self) -> BorrowedFd<'_> {
         self.inner.worker.sentinel()
     }
 
-    /// Takes the other end of a piped standard input.
+    /// Takes the other end of a piped standard input, which ends when that is dropped.
     pub fn take_stdin(&mut self) -> Option<PipeWriter> {
         self.pipes.stdin.take()
     }

@@ -162,7 +162,7 @@ impl Context {
 
     /// Which server makes its processes; connects to it, or launches it, unless that was done before.
     ///
-    /// ```no_run
+    /// ```standalone_crate
     /// # fn main() -> Result<(), mpfork::Error> {
     /// # mpfork::freeze_support();
     /// let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer)?;

@@ -8,7 +8,8 @@ use rustix::fs::Access;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What is to become of a zygote when one of its preloads fails.
+/// What is to become of a zygote when one of its preloads fails: `on_error` of Python's
+/// `multiprocessing.set_forkserver_preload`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum OnPreloadError {

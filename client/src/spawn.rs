@@ -17,7 +17,9 @@ use std::os::unix::net::UnixStream;
 impl Context {
     /// Calls a function in a worker, for its result.
     ///
-    /// ```no_run
+    /// Mirrors `apply_async` of `multiprocessing.Pool`, with a process for this call alone.
+    ///
+    /// ```standalone_crate
     /// # fn main() -> Result<(), mpfork::Error> {
     /// # mpfork::freeze_support();
     /// # let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer)?;
@@ -41,7 +43,10 @@ impl Context {
     /// ```
     ///
     /// # Errors
-    /// What mpforkd says; [`Error::NotFrozen`], [`Error::NoServer`], [`Error::Encode`].
+    /// [`Error::NotFrozen`]; [`Error::Daemonic`] in a process with the daemon flag; [`Error::Encode`];
+    /// [`Error::NoServer`] where mpforkd is demanded; by `fork` [`Error::HasThreads`] and
+    /// [`Error::Unsupported`]. Whatever else keeps a worker from being started, a preload that failed
+    /// included, is [`Error::Server`], by whichever start method and server.
     pub fn spawn<F, A, M>(&self, function: F, arguments: A) -> Result<Handle<F::Value>, Error>
     where
         F: Call<A, M>,

@@ -17,7 +17,7 @@ use std::ffi::OsStr;
 /// This fixes the default start method, as all functions do that start something by it. Where there is
 /// none, starting the process fails with what [`get_context`] says.
 ///
-/// ```no_run
+/// ```standalone_crate
 /// # fn main() -> Result<(), mpfork::Error> {
 /// # mpfork::freeze_support();
 /// let mut process = mpfork::process(|n: i32| println!("{n}"), 1).start()?;
@@ -62,7 +62,7 @@ pub fn command(program: impl AsRef<OsStr>) -> CommandBuilder {
 /// Calls a function in a worker of the default context, for its result:
 /// [`Context::spawn`](crate::Context::spawn).
 ///
-/// ```no_run
+/// ```standalone_crate
 /// # fn main() -> Result<(), mpfork::Error> {
 /// # mpfork::freeze_support();
 /// assert_eq!(mpfork::spawn(|n: i32| n + 1, 1)?.join()?, 2);

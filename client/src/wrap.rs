@@ -16,13 +16,15 @@ pub struct Typed<F>(F);
 /// The worker still ends with exit code 1 and prints the error. The error must implement
 /// `Serialize`, `DeserializeOwned` and `Display`.
 ///
-/// ```no_run
-/// # fn main() -> Result<(), mpfork::Error> {
+/// ```standalone_crate
 /// fn parse(text: String) -> Result<i32, String> {
 ///     text.parse().map_err(|_| format!("{text:?} is no number"))
 /// }
+/// # fn main() -> Result<(), mpfork::Error> {
+/// # mpfork::freeze_support();
 /// # let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer)?;
 /// let result: Result<i32, String> = ctx.spawn(mpfork::typed(parse), "x".to_owned())?.join()?;
+/// assert_eq!(result, Err("\"x\" is no number".to_owned()));
 /// # Ok(())
 /// # }
 /// ```
@@ -37,13 +39,15 @@ pub struct Failing<F>(F);
 /// Has a function's `Err` count as a failure of the worker, where the compiler can't tell whether it
 /// is meant to be one because the error could also be serialized.
 ///
-/// ```no_run
-/// # fn main() -> Result<(), mpfork::Error> {
+/// ```standalone_crate
 /// fn parse(text: String) -> Result<i32, String> {
 ///     text.parse().map_err(|_| format!("{text:?} is no number"))
 /// }
+/// # fn main() -> Result<(), mpfork::Error> {
+/// # mpfork::freeze_support();
 /// # let ctx = mpfork::get_context(mpfork::StartMethod::ForkServer)?;
 /// let number: i32 = ctx.spawn(mpfork::fallible(parse), "17".to_owned())?.join()?;
+/// assert_eq!(number, 17);
 /// # Ok(())
 /// # }
 /// ```

@@ -151,4 +151,8 @@ fn what_can_not_be_had_is_said_in_words() {
     assert_eq!(told.ended, "code 0", "{told:?}");
     let line = "fork: panicked: preload `GLOSSARY`: No such file";
     assert!(told.said.contains(line), "{told:?}");
+    // Where the program wanted it, not where the crate found that it can't be had.
+    let panicked = |file: &str| told.complained.contains(&format!("panicked at {file}"));
+    assert!(panicked("src/render.rs"), "{told:?}");
+    assert!(!told.complained.contains("preload.rs"), "{told:?}");
 }

@@ -33,9 +33,10 @@
 ///
 /// - `name`: what the preload is called in templates and messages; the static's name otherwise.
 /// - `after`: the names of preloads that are loaded before.
-/// - `env`: the environment variables the load reads. A zygote's environment has these only, with
-///   the values of the program that registered the template; other values make another template.
-/// - `time_limit`: a [`Duration`](std::time::Duration); longer loads fail.
+/// - `env`: the environment variables the load reads. A zygote of mpforkd has these only, with the
+///   values of the program that asked for it; other values make another zygote, by any server.
+/// - `time_limit`: a [`Duration`](std::time::Duration); longer loads in a zygote fail. Otherwise it is
+///   what mpforkd's configuration says, and 5 minutes where the program has a server of its own.
 ///
 /// A preload must leave no threads running: a process with threads can't be forked.
 #[macro_export]

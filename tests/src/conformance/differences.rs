@@ -76,6 +76,16 @@ pub const DIFFERENCES: &[Difference] = &[
         usually: "ends the process: TERM, then KILL",
         others: &[("fork", "refused: `Error::Unsupported`")],
     },
+    Difference {
+        name: "variables",
+        what: "the environment that a preload sees",
+        usually: "only what it declares",
+        others: &[
+            ("fork", "the program's"),
+            ("spawn", "the program's"),
+            ("embedded", "the program's"),
+        ],
+    },
 ];
 
 /// How it is by a way that differs from the others in this respect.

@@ -103,6 +103,7 @@ macro_rules! scenarios {
                 are_there
                 hooks
                 hooks_that_fail
+                what_they_read
             }
             results {
                 of_many_kinds

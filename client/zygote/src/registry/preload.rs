@@ -218,6 +218,8 @@ fn load_dependencies(declaration: &Declaration) -> Result<(), Fault> {
 impl<T> Deref for Preload<T> {
     type Target = T;
 
+    /// A panic is where the value was wanted.
+    #[track_caller]
     fn deref(&self) -> &T {
         match self.try_get() {
             Ok(value) => value,

@@ -30,6 +30,21 @@ pub(crate) fn are_there(ctx: &Context) {
     }
 }
 
+mpfork::preload! {
+    /// The names of the variables that it could read.
+    static VARIABLES: Vec<std::ffi::OsString> = || {
+        Ok::<_, Error>(std::env::vars_os().map(|(name, _)| name).collect())
+    };
+}
+
+/// One that the program has, and no preload declares.
+pub(crate) fn what_they_read(ctx: &Context) {
+    assert!(std::env::var_os("TMPDIR").is_some());
+    let seen = || VARIABLES.iter().any(|name| name == "TMPDIR");
+    let seen = ctx.spawn(seen, ()).unwrap().join().unwrap();
+    assert_eq!(seen, differs("variables").is_some());
+}
+
 mpfork::after_fork!(after_second, after = ["after-first"]);
 mpfork::after_fork!(after_first, name = "after-first");
 mpfork::at_worker_exit!(exit_second, after = ["exit-first"]);
