@@ -198,7 +198,7 @@ impl Context {
 /// Who demands mpforkd, where it is not there.
 const PROGRAM: &str = "this program, by with_socket or ServerChoice::Mpforkd: by ServerChoice::Any it \
                        would use a server of its own instead";
-const OPERATOR: &str = "MPFORK_SERVER=mpforkd in the environment: without it, this program would use a \
+const OPERATOR: &str = "the environment, by MPFORK_SERVER=mpforkd: without it, this program would use a \
                         server of its own instead";
 
 /// Not silently.
