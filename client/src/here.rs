@@ -3,7 +3,7 @@
 use crate::api::Task;
 use crate::assign::Assignable;
 use crate::context::Context;
-use crate::embedded::first_reports;
+use crate::embedded::{Made, first_reports};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::held;
@@ -167,14 +167,17 @@ impl Child {
             socket,
             assignable,
         } = forked;
+        let own = child.pidfd.try_clone();
+        let own = own.map_err(|error| Error::system("copying a worker's pidfd", error))?;
+        let mut made = Made(child.pid, Some(own));
         let mut control = Control::of(socket)
             .map_err(|error| Error::system("making a worker's socket", error))?;
         assignable.assign(&mut control, child.id, StartWay::Fork)?;
         first_reports(&mut control, assignable.command).await?;
         let reports = control.first_reports();
         // By its own pidfd: the program may have waited for it already, and its number be another's.
-        let own = child.pidfd.try_clone().ok();
-        let group = own.and_then(|own| groups::Led::of(child.pid, own));
+        let own = made.take();
+        let group = own.and_then(|(pid, own)| groups::Led::of(pid, own));
         *child.end() = Some(End { control, group });
         let description = &assignable.start.description;
         if let Err(problem) = failed::check_begun(child.id, description, false, reports) {

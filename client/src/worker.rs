@@ -251,6 +251,17 @@ pub(crate) fn reaped_status(pidfd: BorrowedFd<'_>) -> Option<i32> {
     }
 }
 
+/// As [`reaped_status`], for async code: many may wait at once.
+pub(crate) async fn status_once_reaped(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    let deadline = Instant::now() + REAP_LIMIT;
+    loop {
+        match sentinel::exit_status(pidfd) {
+            Ok(None) if Instant::now() < deadline => tokio::time::sleep(REAP_PERIOD).await,
+            told => return told.ok().flatten(),
+        }
+    }
+}
+
 /// Whether a descriptor shows one of these events within the time, which is under a second.
 fn shows(descriptor: BorrowedFd<'_>, events: PollFlags, time: Duration) -> bool {
     let mut polled = [PollFd::new(&descriptor, events)];

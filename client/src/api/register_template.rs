@@ -104,6 +104,19 @@ impl Program {
         }
     }
 
+    /// Whether executing it gives no more rights than its caller has: mpforkd refuses others too.
+    pub(crate) fn expect_unprivileged(&self) -> Result<(), Error> {
+        let status = rustix::fs::fstat(&self.file);
+        let status = status.map_err(|error| self.refused(error.to_string()))?;
+        if u32::from(status.st_mode) & 0o6000 != 0 {
+            return Err(self.refused("it is set-user-id or set-group-id"));
+        }
+        if mpfork_sys::own_process::has_capabilities(self.file.as_fd()) {
+            return Err(self.refused("it has file capabilities"));
+        }
+        Ok(())
+    }
+
     /// Whether it takes room for the arguments of workers.
     pub(crate) fn takes_room(&self) -> Result<bool, Error> {
         Ok(self.notes()?.is_some_and(|notes| notes.takes_room))

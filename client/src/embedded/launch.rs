@@ -87,6 +87,7 @@ pub(super) async fn launch(kind: &Kind) -> Result<Arc<Own>, Error> {
 fn execute(name: String) -> Result<(Candidate, OwnedFd, OwnedFd), Error> {
     let system = |error: io::Error| Error::system("launching the embedded server", error);
     let program = settings::executable()?;
+    program.expect_unprivileged()?;
     let room = match program.takes_room()? {
         true => arguments::ROOM,
         false => 0,

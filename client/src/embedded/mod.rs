@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use launch::program_name;
-pub(crate) use start::{Supervised, first_reports, start};
+pub(crate) use start::{Made, Supervised, first_reports, start};
 
 /// Which server: what one has loaded is of no use to who wants something else.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

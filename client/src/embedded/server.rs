@@ -28,6 +28,8 @@ use std::time::{Duration, Instant};
 /// How long a zygote may take to fork: what mpforkd's configuration has by default.
 pub(super) const FORK_LIMIT: Duration = Duration::from_secs(10);
 
+const KILL: i32 = Signal::KILL.as_raw();
+
 /// What became of a Fork.
 #[derive(Debug)]
 pub(super) enum Answer {
@@ -115,10 +117,18 @@ impl Own {
 
     /// Whether it can be asked. Tidies up after one that has died.
     pub(super) fn is_there(&self) -> bool {
-        if self.link.ended().is_none() && !self.link.hung_up() {
+        let ended = || {
+            let process = self.process.as_ref().filter(|_| self.is_ours());
+            process
+                .is_some_and(|process| crate::sentinel::wait(process.as_fd(), Some(Duration::ZERO)))
+        };
+        if self.link.ended().is_none() && !self.link.hung_up() && !ended() {
             return true;
         }
         // What it has told before is read first.
+        self.link.drain(|frame| self.deliver(frame));
+        // A process that a preload has forked may hold the other end.
+        self.link.close();
         self.link.drain(|frame| self.deliver(frame));
         self.reap();
         false
@@ -130,7 +140,7 @@ impl Own {
             && self.is_ours()
             && self.reaped.set(()).is_ok()
         {
-            let _ = sentinel::signal(self.pid, process.as_fd(), Signal::KILL.as_raw());
+            let _ = sentinel::signal(self.pid, process.as_fd(), KILL);
             crate::sentinel::wait(process.as_fd(), None);
             // The program may wait for any child of its own.
             let _ = wait::reap_named(self.pid, process.as_fd());
@@ -185,8 +195,14 @@ impl Own {
         told.heard = Some(Instant::now());
         match frame {
             zygote_frame::Frame::Forked(forked) => {
-                // Given up otherwise: its pidfd is closed, and its own socket is, by which it ends.
-                if let Some(answer) = told.forks.get_mut(&forked.worker) {
+                let Some(answer) = told.forks.get_mut(&forked.worker) else {
+                    // Given up: by the end of its own socket it ends, unless it has begun before that.
+                    if let Some(pidfd) = descriptor {
+                        let _ = sentinel::signal(forked.pid, pidfd.as_fd(), KILL);
+                    }
+                    return;
+                };
+                {
                     *answer = Some(match descriptor {
                         Some(pidfd) => Answer::Forked(forked.pid, pidfd),
                         None => Answer::Missed(forked.pid),
@@ -262,7 +278,7 @@ impl Own {
         }
         // It answers nobody any more: the next one may. Its workers go on.
         if let Some(process) = &self.process {
-            let _ = sentinel::signal(self.pid, process.as_fd(), Signal::KILL.as_raw());
+            let _ = sentinel::signal(self.pid, process.as_fd(), KILL);
         }
         Err(failed::no_fork(self.pid, &self.name, FORK_LIMIT).into())
     }

@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::runtime::State;
 use crate::server::Server;
 use crate::settings;
-use crate::worker::{Place, Start, reaped_status};
+use crate::worker::{Place, Start, status_once_reaped};
 use mpfork_driver::control::Control;
 use mpfork_driver::duration::to_wire;
 use mpfork_driver::exit::{Known, exit};
@@ -112,8 +112,8 @@ async fn start_in(
     assignable.assign(&mut control, id, way)?;
     let begun = Instant::now();
     let (answer, slot) = own.fork(fork, theirs).await?;
-    let (pid, pidfd) = match answer {
-        Answer::Forked(pid, pidfd) => (pid, pidfd),
+    let mut made = match answer {
+        Answer::Forked(pid, pidfd) => Made(pid, Some(pidfd)),
         Answer::Failed(problem) => return Err(failed::fork(&own.name, problem).into()),
         Answer::Missed(pid) => {
             // There are free numbers now.
@@ -149,6 +149,9 @@ async fn start_in(
         timed_out = exited.is_some_and(|exited| exited.timed_out);
     }
     failed::check_begun(id, &asked.description, timed_out, reports)?;
+    let Some((pid, pidfd)) = made.take() else {
+        return Ok(None);
+    };
     Ok(Some(Supervised {
         id,
         pid,
@@ -159,6 +162,24 @@ async fn start_in(
         control: Mutex::new(Some(control)),
         begun,
     }))
+}
+
+/// A worker that is nobody's yet: killed when its start is given up.
+pub(crate) struct Made(pub(crate) i32, pub(crate) Option<OwnedFd>);
+
+impl Made {
+    /// It is somebody's.
+    pub(crate) fn take(&mut self) -> Option<(i32, OwnedFd)> {
+        Some((self.0, self.1.take()?))
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if let Some(pidfd) = &self.1 {
+            let _ = sentinel::signal(self.0, pidfd.as_fd(), Signal::KILL.as_raw());
+        }
+    }
 }
 
 /// Waits until the worker has said how it begins. What its socket did not take of the assignment is
@@ -208,7 +229,10 @@ impl Supervised {
                     left.push(Process::default());
                 }
                 Known {
-                    status: exited.status.or_else(|| reaped_status(self.pidfd.as_fd())),
+                    status: match exited.status {
+                        Some(status) => Some(status),
+                        None => status_once_reaped(self.pidfd.as_fd()).await,
+                    },
                     lost: "its status was collected by something else than its zygote",
                     timed_out: self.time_limit.filter(|_| exited.timed_out),
                     rusage: exited.rusage,
@@ -220,7 +244,7 @@ impl Supervised {
                 }
             }
             None => Known {
-                status: reaped_status(self.pidfd.as_fd()),
+                status: status_once_reaped(self.pidfd.as_fd()).await,
                 lost: "its zygote is gone, and the system does not tell",
                 run_time: self.begun.elapsed(),
                 ..Known::default()

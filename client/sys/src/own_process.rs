@@ -5,6 +5,7 @@ use crate::platform::own_process as platform;
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 /// A file to open for the running program, and the path the program had when it was started: on Linux the
@@ -14,6 +15,12 @@ use std::path::PathBuf;
 /// When the system does not tell.
 pub fn executable() -> io::Result<(PathBuf, PathBuf)> {
     platform::executable()
+}
+
+/// Whether executing a file gives capabilities to the process.
+#[must_use]
+pub fn has_capabilities(file: BorrowedFd<'_>) -> bool {
+    platform::has_capabilities(file)
 }
 
 /// The file mode creation mask; `None` where it can't be read without being set, for all threads.

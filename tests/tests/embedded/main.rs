@@ -39,6 +39,31 @@ fn another_choice_of_preloads_in_a_worker_ends_none_of_its_processes() {
 }
 
 #[test]
+fn a_former_choices_zygote_serves_its_workers() {
+    succeeds(&["former-choice-within"], &[]);
+}
+
+#[test]
+fn zygotes_that_are_killed_make_no_worker_twice() {
+    succeeds(&["killed-while-forking"], &[]);
+}
+
+#[test]
+fn a_start_that_is_given_up_leaves_no_worker() {
+    succeeds(&["given-up-at-any-time"], &[]);
+}
+
+#[test]
+fn a_program_whose_file_is_replaced_goes_on() {
+    run::succeeds_copied(&["deleted"], 0o755);
+}
+
+#[test]
+fn a_set_id_program_has_no_server() {
+    run::succeeds_copied(&["set-id"], 0o4755);
+}
+
+#[test]
 fn starts_that_are_given_up_harm_no_others() {
     succeeds(&["given-up-while-stopped"], &[]);
 }

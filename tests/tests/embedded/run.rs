@@ -1,8 +1,11 @@
 //! Runs the program, and sees what it leaves.
 
-use mpfork_tests::harness::programs::{KEEPER, program};
+use mpfork_tests::harness::programs::{self, KEEPER, program};
 use mpfork_tests::harness::{self, Folder};
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// A descriptor that the program inherits beside its standard streams.
@@ -27,16 +30,33 @@ pub(crate) struct Told {
 
 /// Runs the program.
 pub(crate) fn run(words: &[&str], environment: &[(&str, &str)]) -> Told {
-    let running = harness::leaks::enter();
+    run_in(
+        &Folder::new(),
+        &program("test-embedded"),
+        words,
+        environment,
+    )
+}
+
+/// Runs a copy of the program with this mode, which must succeed and leave nothing.
+pub(crate) fn succeeds_copied(words: &[&str], mode: u32) {
     let folder = Folder::new();
+    let copy = folder.join("copy");
+    std::fs::copy(program("test-embedded"), &copy).unwrap();
+    std::fs::set_permissions(&copy, Permissions::from_mode(mode)).unwrap();
+    expect_success(&run_in(&folder, &copy, words, &[]));
+}
+
+fn run_in(folder: &Folder, program: &Path, words: &[&str], environment: &[(&str, &str)]) -> Told {
+    let running = harness::leaks::enter();
     for name in ["run", "tmp"] {
         std::fs::create_dir(folder.join(name)).unwrap();
     }
-    let mut keeper = Command::new(program(KEEPER));
+    let mut keeper = Command::new(programs::program(KEEPER));
     let script = "exec \"$@\" </dev/null >out 2>err 9>inherited";
     keeper
         .args(["/bin/sh", "-c", script, "sh"])
-        .arg(program("test-embedded"))
+        .arg(program)
         .args(words)
         .current_dir(folder.path())
         .env_clear()
@@ -72,7 +92,6 @@ pub(crate) fn run(words: &[&str], environment: &[(&str, &str)]) -> Told {
         ended,
         left,
     };
-    drop(folder);
     drop(running);
     told
 }
@@ -80,7 +99,11 @@ pub(crate) fn run(words: &[&str], environment: &[(&str, &str)]) -> Told {
 /// Runs the program, which must succeed and leave nothing.
 pub(crate) fn succeeds(words: &[&str], environment: &[(&str, &str)]) -> Told {
     let told = run(words, environment);
+    expect_success(&told);
+    told
+}
+
+fn expect_success(told: &Told) {
     assert_eq!(told.ended, "code 0", "{told:#?}");
     assert!(told.left.is_empty(), "{told:#?}");
-    told
 }

@@ -7,12 +7,18 @@ use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 pub(crate) fn executable() -> io::Result<(PathBuf, PathBuf)> {
     let own = Path::new("/proc/self/exe");
     Ok((own.to_owned(), std::fs::read_link(own)?))
+}
+
+pub(crate) fn has_capabilities(file: BorrowedFd<'_>) -> bool {
+    let mut capability = [0u8; 64];
+    rustix::fs::fgetxattr(file, "security.capability", &mut capability[..]).is_ok()
 }
 
 /// umask(2) can't read the mask without setting it, for all threads. The kernel tells it elsewhere.

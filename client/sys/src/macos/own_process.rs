@@ -5,6 +5,7 @@ use rustix::fs::Mode;
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 /// By path: another file may be there by now, which its identity will tell.
@@ -64,6 +65,11 @@ pub(crate) fn set_name(name: &CStr) -> io::Result<()> {
 
 pub(crate) fn die_with_parent(_die: bool) -> io::Result<()> {
     Err(unsupported("the end of a parent kills no children"))
+}
+
+/// There are none.
+pub(crate) fn has_capabilities(_file: BorrowedFd<'_>) -> bool {
+    false
 }
 
 pub(crate) fn end_with_parent(end: bool) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! One fork.
 
 use super::limits::{GRACE, Limits};
+use super::peers::FIRST;
 use super::reap::Watched;
 use super::{Fatal, Zygote};
 use crate::fresh;
@@ -93,9 +94,9 @@ impl Zygote {
         spare: bool,
     ) -> Result<Option<Born>, Fatal> {
         let made = if ask.fresh {
-            self.try_spawn(&socket)
+            self.try_spawn(ask.peer, &socket)
         } else {
-            self.try_fork()
+            self.try_fork(ask.peer)
         };
         let failed = match made {
             Ok(Side::Child) => {
@@ -122,9 +123,10 @@ impl Zygote {
         Ok(None)
     }
 
-    /// Refused when the zygote is to leave.
-    fn check_serving(&self) -> Result<(), ForkFailed> {
-        if !self.closing {
+    /// Refused to who has told the zygote to leave. Its workers know nothing of that, and while they run it
+    /// stays.
+    fn check_serving(&self, peer: u64) -> Result<(), ForkFailed> {
+        if !self.closing || peer != FIRST {
             return Ok(());
         }
         Err(ForkFailed {
@@ -135,8 +137,8 @@ impl Zygote {
     }
 
     /// Executes the program once more, as a worker.
-    fn try_spawn(&mut self, socket: &OwnedFd) -> Result<Side, ForkFailed> {
-        self.check_serving()?;
+    fn try_spawn(&mut self, peer: u64, socket: &OwnedFd) -> Result<Side, ForkFailed> {
+        self.check_serving(peer)?;
         let door = self.peers.door.as_ref().map(|door| door.outside.as_fd());
         let begun = Instant::now();
         let pid = fresh::spawn(socket.as_fd(), door);
@@ -148,8 +150,8 @@ impl Zygote {
         })
     }
 
-    fn try_fork(&mut self) -> Result<Side, ForkFailed> {
-        self.check_serving()?;
+    fn try_fork(&mut self, peer: u64) -> Result<Side, ForkFailed> {
+        self.check_serving(peer)?;
         for hook in &self.hooks.before_fork {
             hook::run(hook).map_err(|error| ForkFailed {
                 message: error.fault().line(),

@@ -11,6 +11,8 @@ mod crowds;
 #[cfg(unix)]
 mod descriptors;
 #[cfg(unix)]
+mod files;
+#[cfg(unix)]
 mod forking;
 #[cfg(unix)]
 mod preloading;
@@ -31,6 +33,11 @@ fn main() {
         ["children-are-ignored"] => forking::children_are_ignored(),
         ["other-preloads"] => zygotes::other_preloads(),
         ["other-preloads-within"] => zygotes::other_preloads_within(),
+        ["former-choice-within"] => zygotes::former_choice_within(),
+        ["killed-while-forking"] => zygotes::killed_while_forking(),
+        ["given-up-at-any-time"] => zygotes::given_up_at_any_time(),
+        ["deleted"] => files::deleted(),
+        ["set-id"] => files::set_id(),
         ["given-up-while-stopped"] => zygotes::given_up_while_stopped(),
         ["slow-but-alive"] => zygotes::slow_but_alive(),
         ["no-descriptors"] => descriptors::none_are_left(),

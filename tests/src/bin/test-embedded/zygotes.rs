@@ -1,9 +1,11 @@
 //! Zygotes that are replaced, stopped, or slow.
 
-use crate::common::{LONG, context, eventually, hold, limit_descriptors, make, runtime};
+use crate::common::{LONG, context, eventually, file, hold, limit_descriptors, make, runtime};
 use futures_util::future::join_all;
-use mpfork::OnPreloadError;
+use mpfork::{Error, OnPreloadError, Reason};
 use mpfork_tests::harness::process as seen;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 fn own() -> i32 {
@@ -52,6 +54,116 @@ fn choose_another() -> i32 {
     assert_ne!(ctx.server().unwrap(), first);
     make("go-on");
     process.join(Some(LONG)).unwrap().unwrap().exitcode()
+}
+
+/// A zygote that was replaced by another choice goes on to serve its workers.
+pub(crate) fn former_choice_within() {
+    let ctx = context();
+    let worker = ctx.spawn(start_one, "go-on".to_owned()).unwrap();
+    mpfork::set_forkserver_preload(["slow"], OnPreloadError::Fail).unwrap();
+    let mut another = ctx.process(hold, ".".to_owned()).start().unwrap();
+    assert!(another.join(Some(LONG)).unwrap().unwrap().success());
+    make("go-on");
+    assert_eq!(worker.join().unwrap(), 0);
+}
+
+fn start_one(name: String) -> i32 {
+    hold(name);
+    let mut process = context().process(hold, ".".to_owned()).start().unwrap();
+    process.join(Some(LONG)).unwrap().unwrap().exitcode()
+}
+
+/// For workers: adds a line to a file.
+fn count(name: String) {
+    let mut file = std::fs::File::options()
+        .append(true)
+        .open(file(&name))
+        .unwrap();
+    file.write_all(b"x").unwrap();
+}
+
+/// Zygotes are killed while others have workers made: each start that succeeds has made one worker, and
+/// one that fails has made none or says that it ran.
+pub(crate) fn killed_while_forking() {
+    limit_descriptors(1 << 16);
+    let ctx = context();
+    make("counted");
+    let (mut ended, mut lost) = (0, 0);
+    let begun = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        let starting = || {
+            let (mut ended, mut lost) = (0, 0);
+            for _ in 0..50 {
+                match ctx.process(count, "counted".to_owned()).start() {
+                    Ok(mut process) => {
+                        let exit = process.join(Some(LONG)).unwrap().unwrap();
+                        assert!(exit.success() || exit.lost().is_some(), "{exit}");
+                        ended += 1;
+                    }
+                    Err(Error::Server(problem)) if problem.reason == Reason::WorkerLost => {
+                        lost += 1
+                    }
+                    Err(Error::Server(problem)) if problem.reason == Reason::ZygoteFailed => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            (ended, lost)
+        };
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(starting)).collect();
+        let killing = scope.spawn(|| {
+            let mut killed = 0;
+            while begun.load(Ordering::Relaxed) {
+                // It may be dead already, and its number is this process's to wait for.
+                for child in seen::children(own()) {
+                    killed += usize::from(child.state != 'Z');
+                    if child.state != 'Z' {
+                        seen::kill(child.pid);
+                    }
+                }
+                std::thread::sleep(Duration::from_millis(15));
+            }
+            killed
+        });
+        for thread in threads {
+            let told = thread.join().unwrap();
+            ended += told.0;
+            lost += told.1;
+        }
+        begun.store(false, Ordering::Relaxed);
+        assert!(killing.join().unwrap() > 3);
+    });
+    let counted = std::fs::read(file("counted")).unwrap().len();
+    assert!(
+        (ended..=ended + lost).contains(&counted),
+        "{counted} of {ended} and {lost}"
+    );
+    println!("{counted} of {ended} and {lost}");
+}
+
+/// A start that is given up at any moment leaves no worker behind.
+pub(crate) fn given_up_at_any_time() {
+    let runtime = runtime(2);
+    let ctx = context();
+    ctx.server().unwrap();
+    let mut given_up = 0;
+    for round in 0..300 {
+        let start = ctx.process(hold, "never".to_owned()).start_async();
+        let time = Duration::from_micros(round * 5);
+        match runtime.block_on(async { tokio::time::timeout(time, start).await }) {
+            Ok(started) => {
+                started.unwrap().kill().unwrap();
+            }
+            Err(_) => given_up += 1,
+        }
+    }
+    assert!(given_up > 10);
+    let zygote = ctx.server().unwrap().pid;
+    eventually("workers of nobody", || {
+        // Whoever comes next reads what was told of those.
+        let mut process = ctx.process(hold, ".".to_owned()).start().unwrap();
+        process.join(Some(LONG)).unwrap();
+        seen::children(zygote).is_empty()
+    });
 }
 
 /// Starts that are given up while the link is full do no harm to anybody else.
