@@ -1,6 +1,6 @@
 //! Zygotes that are replaced, stopped, or slow.
 
-use crate::common::{LONG, context, eventually, hold, limit_descriptors, make, runtime};
+use super::common::{LONG, context, eventually, hold, limit_descriptors, make, runtime};
 use futures_util::future::join_all;
 use mpfork::OnPreloadError;
 use mpfork_tests::harness::process as seen;
