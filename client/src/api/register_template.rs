@@ -108,6 +108,7 @@ impl Program {
     pub(crate) fn expect_unprivileged(&self) -> Result<(), Error> {
         let status = rustix::fs::fstat(&self.file);
         let status = status.map_err(|error| self.refused(error.to_string()))?;
+        #[allow(clippy::useless_conversion)] // not on every platform
         if u32::from(status.st_mode) & 0o6000 != 0 {
             return Err(self.refused("it is set-user-id or set-group-id"));
         }

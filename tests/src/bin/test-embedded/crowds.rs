@@ -1,6 +1,6 @@
 //! Many at once.
 
-use crate::common::{context, file, gate, limit_descriptors, make, pass, runtime};
+use super::common::{context, file, gate, limit_descriptors, make, pass, runtime};
 use futures_util::future::join_all;
 use std::time::Instant;
 
@@ -54,7 +54,7 @@ pub(crate) fn nested() {
     let ctx = context();
     let start = |_| ctx.spawn(start_one, "gate".to_owned()).unwrap();
     let all: Vec<_> = (0..MANY).map(start).collect();
-    crate::common::eventually("all have one", || {
+    super::common::eventually("all have one", || {
         let notes = std::fs::read_dir(file(".")).unwrap();
         let notes = notes.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         notes.filter(|name| name.starts_with("note-")).count() == MANY

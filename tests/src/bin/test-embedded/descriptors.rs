@@ -1,6 +1,6 @@
 //! Descriptors that are scarce, and those that are nobody's business.
 
-use crate::common::{LONG, all_numbers, context, hold, limit_descriptors, make};
+use super::common::{LONG, all_numbers, context, hold, limit_descriptors, make};
 use mpfork::{Error, Reason};
 
 /// A start without a free number fails, whichever of its descriptors it is that has none; nothing else is

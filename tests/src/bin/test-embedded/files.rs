@@ -1,6 +1,6 @@
 //! The program's own file.
 
-use crate::common::{LONG, context, hold};
+use super::common::{LONG, context, hold};
 use mpfork::{Context, Error, StartMethod};
 
 fn contexts() -> [Context; 2] {

@@ -1,6 +1,6 @@
 //! Start method `fork`.
 
-use crate::common::{LONG, eventually, hold, make};
+use super::common::{LONG, eventually, hold, make};
 use mpfork::StartMethod;
 use mpfork_tests::harness::process as seen;
 

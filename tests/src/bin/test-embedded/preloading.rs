@@ -1,6 +1,6 @@
 //! Preloads that take their time.
 
-use crate::common::{context, eventually, make, runtime, wait_for};
+use super::common::{context, eventually, make, runtime, wait_for};
 
 mpfork::preload! {
     /// Tells that it is being loaded, and waits to be let through, where it is asked to.
@@ -32,7 +32,7 @@ pub(crate) fn beyond_its_thread() {
                 assert!(started.as_mut().poll(&mut polled).is_pending());
                 eventually("preloading", || {
                     assert!(started.as_mut().poll(&mut polled).is_pending());
-                    crate::common::file("preloading").exists()
+                    super::common::file("preloading").exists()
                 });
             }
             (runtime, started)

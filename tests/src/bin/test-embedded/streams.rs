@@ -1,6 +1,6 @@
 //! A program without standard streams.
 
-use crate::common::{LONG, context, file, hold, make};
+use super::common::{LONG, context, file, hold, make};
 
 /// Nothing that is opened for the server gets the number of a closed stream, nor is taken for one.
 pub(crate) fn closed() {

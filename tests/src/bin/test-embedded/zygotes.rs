@@ -1,6 +1,6 @@
 //! Zygotes that are replaced, stopped, or slow.
 
-use crate::common::{LONG, context, eventually, file, hold, limit_descriptors, make, runtime};
+use super::common::{LONG, context, eventually, file, hold, limit_descriptors, make, runtime};
 use futures_util::future::join_all;
 use mpfork::{Error, OnPreloadError, Reason};
 use mpfork_tests::harness::process as seen;
