@@ -45,7 +45,10 @@ fn program() -> &'static Path {
             .arg(&target)
             .status()
             .unwrap();
-        assert!(status.success(), "the program was not built");
+        assert!(
+            status.success(),
+            "the program was not built; where its lock file is out of step, the test `rules` says what to do"
+        );
         target.join("debug").join(PROGRAM)
     })
 }

@@ -44,6 +44,12 @@ pub const DIFFERENCES: &[Difference] = &[
         others: &[("fork", "refused: `Error::Unsupported`")],
     },
     Difference {
+        name: "owner's death",
+        what: "a process whose program is killed",
+        usually: "is ended: TERM, then KILL",
+        others: &[("fork", "is killed at once")],
+    },
+    Difference {
         name: "preloads",
         what: "what `preload!` declares",
         usually: "is loaded when the process begins",

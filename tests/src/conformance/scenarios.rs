@@ -91,6 +91,9 @@ macro_rules! scenarios {
                 commands
                 starts
             }
+            owner_death {
+                by_a_signal
+            }
             panics {
                 with_message_and_location
                 printed

@@ -217,36 +217,44 @@ fn locked(path: &Path) -> BTreeMap<String, BTreeSet<(String, String)>> {
 #[test]
 fn other_workspaces_lock_the_same_versions() {
     let own = locked(Path::new("Cargo.lock"));
+    // What only one of them needs, a C++ compiler included, and the packages themselves.
+    let only = [
+        "arbitrary",
+        "cc",
+        "derive_arbitrary",
+        "find-msvc-tools",
+        "jobserver",
+        "libfuzzer-sys",
+        "mpfork-fuzz",
+        "render-pages",
+    ];
     for manifest in [FUZZ, OUTSIDE] {
-        let path = Path::new(manifest).with_file_name("Cargo.lock");
+        let lock = Path::new(manifest).with_file_name("Cargo.lock");
         let mut alien = Vec::new();
-        for (name, versions) in locked(&path) {
-            match own.get(&name) {
-                Some(known) => alien.extend(
-                    versions
-                        .difference(known)
-                        .map(|(v, _)| format!("{name} {v}")),
-                ),
-                None => alien.extend(versions.iter().map(|(v, _)| format!("{name} {v}"))),
-            }
+        for (name, versions) in locked(&lock) {
+            let known = own.get(&name).cloned().unwrap_or_default();
+            let others = versions.difference(&known);
+            alien.extend(others.map(|(version, _)| format!("{name} {version}")));
         }
-        // What only the one needs, a C++ compiler included, and the package itself.
-        let only = [
-            "arbitrary",
-            "cc",
-            "derive_arbitrary",
-            "find-msvc-tools",
-            "jobserver",
-            "libfuzzer-sys",
-            "mpfork-fuzz",
-            "render-pages",
-        ];
         alien.retain(|package| !only.contains(&package.split(' ').next().unwrap()));
+        let lock = lock.display();
         assert!(
             alien.is_empty(),
-            "{} has other versions than Cargo.lock: copy that there, and have `cargo metadata \
-             --manifest-path {manifest}` take out what is too much: {alien:?}",
-            path.display()
+            "{lock} has other versions than Cargo.lock: copy that there, then `cargo metadata --offline \
+             --manifest-path {manifest}` takes out what is too much: {alien:?}"
+        );
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let output = Command::new(cargo)
+            .args(["metadata", "--locked", "--offline", "--format-version", "1"])
+            .args(["--manifest-path", manifest])
+            .current_dir(root())
+            .output()
+            .unwrap();
+        // Where what only it needs was never downloaded, that is what cargo complains of.
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !complaint.contains("lock file"),
+            "`cargo metadata --offline --manifest-path {manifest}` brings {lock} in step: {complaint}"
         );
     }
 }

@@ -20,6 +20,7 @@ mod main_again;
 mod names;
 mod nested;
 mod not_frozen;
+mod owner_death;
 mod panics;
 mod preloads;
 mod results;
