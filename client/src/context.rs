@@ -8,7 +8,7 @@ use crate::default::Chosen;
 use crate::ending::Ending;
 use crate::error::Error;
 use crate::method::StartMethod;
-use crate::parent::ParentProcess;
+use crate::parent::{self, ParentProcess};
 use crate::process::Process;
 use crate::server::ServerChoice;
 use crate::target::{Target, exit_record};
@@ -150,8 +150,10 @@ impl Context {
         crate::cpu_count()
     }
 
-    pub(crate) fn socket(&self) -> Option<&Arc<Path>> {
-        self.socket.as_ref()
+    /// The socket of the mpforkd to use, when it is known which: the one that was named, or the one that
+    /// made this worker, whose own starts go there too.
+    pub(crate) fn socket(&self) -> Option<Arc<Path>> {
+        self.socket.clone().or_else(parent::server_socket)
     }
 
     /// A process that runs a function, to be described further and started. Mirrors

@@ -6,7 +6,10 @@ use crate::sentinel;
 use mpfork_proto::v1;
 use mpfork_sys::processes::start_time;
 use mpfork_sys::sentinel as by_descriptor;
+use std::ffi::OsStr;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -92,6 +95,13 @@ pub(crate) fn is_daemonic() -> bool {
     parent.is_some_and(|parent| parent.daemon)
 }
 
+/// The socket of the mpforkd that made this worker; `None` where none did.
+pub(crate) fn server_socket() -> Option<Arc<Path>> {
+    let parent = mpfork_zygote::current()?.parent.as_ref()?;
+    let path = Path::new(OsStr::from_bytes(&parent.socket));
+    (!parent.socket.is_empty()).then(|| Arc::from(path))
+}
+
 /// What a worker that this process starts is told of it.
 pub(crate) fn own(daemon: bool, method: StartMethod) -> v1::Parent {
     v1::Parent {
@@ -100,6 +110,7 @@ pub(crate) fn own(daemon: bool, method: StartMethod) -> v1::Parent {
         start_time: own_start_time(),
         daemon,
         start_method: method.name().to_owned(),
+        socket: Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::embedded;
 use crate::error::Error;
 use crate::method::StartMethod;
 use crate::overrides;
+use crate::parent;
 use crate::runtime::block_on;
 use crate::session::Session;
 use crate::standard;
@@ -132,8 +133,11 @@ pub(crate) enum Found {
 impl Context {
     /// Finds the server for start method `forkserver`.
     pub(crate) async fn find(&self) -> Result<Found, Error> {
+        let made_here = parent::server_socket().is_some();
         let choice = match self.server_choice() {
             Some(choice) => choice,
+            // What made this worker makes its own too.
+            None if made_here => ServerChoice::Mpforkd,
             None => ServerChoice::of_operator()?.unwrap_or_default(),
         };
         // Once it runs it is stayed with.
@@ -142,15 +146,19 @@ impl Context {
         {
             return Ok(Found::Embedded);
         }
-        match Session::get(self.socket()).await {
+        match Session::get(self.socket().as_ref()).await {
             Ok(session) => Ok(Found::Mpforkd(session)),
             Err(Error::NoServer(mut none)) if none.tried.iter().all(|attempt| attempt.absent) => {
                 if choice == ServerChoice::Any {
                     return Ok(Found::Embedded);
                 }
                 let by_program = self.server_choice().is_some();
-                if self.asked_by_name() || by_program {
-                    none.demand = Some(if by_program { PROGRAM } else { OPERATOR });
+                if self.asked_by_name() || by_program || made_here {
+                    none.demand = Some(match (by_program, made_here) {
+                        (true, _) => PROGRAM,
+                        (false, true) => WORKER,
+                        (false, false) => OPERATOR,
+                    });
                     return Err(Error::NoServer(none));
                 }
                 tell_of_spawn();
@@ -158,6 +166,30 @@ impl Context {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// An mpforkd that can't fork makes processes by spawn: told, and an error where forkserver was asked
+    /// for by its name.
+    pub(crate) fn check_spawns(&self, client: &Client) -> Result<(), Error> {
+        if !client.spawns() {
+            return Ok(());
+        }
+        if self.asked_by_name() {
+            return Err(Error::Unsupported {
+                what: format!(
+                    "start method forkserver by mpforkd at {}",
+                    client.socket().display()
+                ),
+                why: "it can't fork where it runs, and makes processes by spawn: ask for that, or for the \
+                      default start method",
+            });
+        }
+        static TOLD: Once = Once::new();
+        warn_once(
+            &TOLD,
+            "mpforkd can't fork where it runs: processes are started by spawn, and find nothing preloaded",
+        );
+        Ok(())
     }
 
     /// Which server makes its processes; connects to it, or launches it, unless that was done before.
@@ -201,13 +233,25 @@ const PROGRAM: &str = "this program, by with_socket or ServerChoice::Mpforkd: by
 const OPERATOR: &str = "the environment, by MPFORK_SERVER=mpforkd: without it, this program would use a \
                         server of its own instead";
 
+const WORKER: &str = "the mpforkd that made this worker makes the worker's own processes too";
+
 /// Not silently.
 fn tell_of_spawn() {
     static TOLD: Once = Once::new();
-    TOLD.call_once(|| {
-        tracing::warn!(
-            "no mpforkd runs, and an embedded server is switched off: processes are started by spawn, \
-             and find nothing preloaded"
-        );
+    warn_once(
+        &TOLD,
+        "no mpforkd runs, and an embedded server is switched off: processes are started by spawn, and find \
+         nothing preloaded",
+    );
+}
+
+/// Warns by tracing, and where nobody listens to that on standard error.
+fn warn_once(told: &Once, what: &str) {
+    told.call_once(|| {
+        if tracing::dispatcher::has_been_set() {
+            tracing::warn!("{what}");
+        } else {
+            eprintln!("mpfork: {what}");
+        }
     });
 }

@@ -72,7 +72,11 @@ impl Worker {
         match context.start_method() {
             StartMethod::ForkServer => match context.find().await? {
                 Found::Mpforkd(session) => {
-                    let remote = Remote::start(context.socket(), session, &mut start).await?;
+                    if matches!(start.place, Place::OwnTemplate) {
+                        context.check_spawns(&session.client)?;
+                    }
+                    let socket = context.socket();
+                    let remote = Remote::start(socket.as_ref(), session, &mut start).await?;
                     Ok(Self::new(remote.method, By::Mpforkd(remote)))
                 }
                 Found::Embedded => Self::embedded(StartMethod::ForkServer, start).await,

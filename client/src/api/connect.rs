@@ -10,6 +10,7 @@ use mpfork_transport::{
 };
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
@@ -25,6 +26,16 @@ pub struct Client {
     socket: PathBuf,
 }
 
+/// How long a daemon may take to greet: a stopped one accepts, and says nothing.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+fn no_answer() -> String {
+    format!(
+        "it did not answer within {}: is it stopped?",
+        humantime::format_duration(ANSWER_LIMIT)
+    )
+}
+
 impl Client {
     /// Connects to the daemon at this socket, or to the first one found where a daemon may be; see
     /// [`mpfork_transport::search`].
@@ -35,7 +46,8 @@ impl Client {
         let _held = standard::hold();
         let mut tried = Vec::new();
         for place in search::candidates(socket) {
-            match Self::attempt(&place).await {
+            let attempt = tokio::time::timeout(ANSWER_LIMIT, Self::attempt(&place)).await;
+            match attempt.unwrap_or_else(|_| Err(Outcome::Denied(no_answer()))) {
                 Ok(client) => return Ok(client),
                 Err(Outcome::Absent(why)) => tried.push(Attempt {
                     place,
@@ -60,8 +72,11 @@ impl Client {
     async fn attempt(place: &Candidate) -> Result<Self, Outcome> {
         match place.check() {
             Ok(()) => {}
-            Err(search::Unsafe::Unreadable { message, .. }) => {
-                return Err(Outcome::Absent(message));
+            Err(search::Unsafe::Unreadable { message, kind, .. }) => {
+                return Err(match kind {
+                    ErrorKind::NotFound | ErrorKind::NotADirectory => Outcome::Absent(message),
+                    _ => Outcome::Denied(message),
+                });
             }
             Err(error) => return Err(Outcome::Denied(error.to_string())),
         }
@@ -118,6 +133,12 @@ impl Client {
     #[must_use]
     pub fn daemon_pid(&self) -> i32 {
         self.handshake.pid
+    }
+
+    /// Whether it can't fork where it runs: every worker is executed afresh then.
+    #[must_use]
+    pub fn spawns(&self) -> bool {
+        self.handshake.spawns
     }
 
     /// Whether descriptors pass on this connection: not through what relays bytes only. Where they do

@@ -10,6 +10,7 @@ use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{StartWorkerRequest, StartWorkerResponse, Started, WorkerSpec};
 use mpfork_transport::Connection;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -59,7 +60,9 @@ pub(super) async fn from_spec(
     let peer = call.daemon.peers.owner(&call.connection);
     // Where descriptors do not pass, the peer is a relay.
     let known = call.connection.carries_descriptors();
-    request.start.parent.get_or_insert_default().pid = if known { peer.pid } else { 0 };
+    let parent = request.start.parent.get_or_insert_default();
+    parent.pid = if known { peer.pid } else { 0 };
+    parent.socket = call.daemon.socket.as_os_str().as_bytes().to_vec();
     let owner = (!detached).then_some(peer);
     start(&call.daemon, request, owner, decoded).await
 }

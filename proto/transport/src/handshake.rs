@@ -24,6 +24,8 @@ pub struct Handshake {
     pub instance: u64,
     /// Whether descriptors pass on this connection.
     pub descriptors: bool,
+    /// It can't fork where it runs, and executes every worker afresh.
+    pub spawns: bool,
 }
 
 /// The client's side: the first call on a new channel. `client` is for people; `credit` is how many
@@ -64,6 +66,7 @@ pub async fn client_handshake(
         pid: response.pid,
         instance: response.instance,
         descriptors,
+        spawns: response.spawns,
     })
 }
 
@@ -107,6 +110,7 @@ pub fn answer_handshake(
         instance,
         pid: std::process::id().cast_signed(),
         descriptor_credit,
+        spawns: false,
     })
 }
 

@@ -33,6 +33,8 @@ pub enum Unsafe {
         path: PathBuf,
         /// The system's message.
         message: String,
+        /// What kind of error it was.
+        kind: std::io::ErrorKind,
     },
     /// A symbolic link or a file.
     #[error("{} is not a directory: not used", path.display())]
@@ -68,6 +70,7 @@ pub fn check_private(path: &Path) -> Result<(), Unsafe> {
     let found = std::fs::symlink_metadata(path).map_err(|error| Unsafe::Unreadable {
         path: owned(path),
         message: error.to_string(),
+        kind: error.kind(),
     })?;
     let mode = found.mode() & 0o7777;
     if !found.is_dir() {
