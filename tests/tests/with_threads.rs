@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use mpfork::{Context, DespiteThreads, Error, StartMethod};
+use std::io::{PipeReader, Read as _, Write as _};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -61,6 +62,28 @@ fn starts(ctx: &Context) {
     assert_eq!(process.exitcode(), Some(7));
 }
 
+/// Run by workers: what comes over the pipe.
+fn one_byte(mpfork::Fd(mut pipe): mpfork::Fd<PipeReader>) -> std::io::Result<u8> {
+    let mut byte = [0];
+    pipe.read_exact(&mut byte)?;
+    Ok(byte[0])
+}
+
+/// The thread that starts a process may end before it: to the system too it is the whole program's.
+fn outlives_the_thread(ctx: &Context) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let (call, thread) = std::thread::scope(|scope| {
+        let starting = scope.spawn(|| {
+            let call = ctx.spawn(one_byte, mpfork::Fd(reader)).unwrap();
+            (call, mpfork_sys::threads::own_number())
+        });
+        starting.join().unwrap()
+    });
+    mpfork_sys::threads::wait_until_gone(thread);
+    writer.write_all(&[5]).unwrap();
+    assert_eq!(call.join().unwrap(), 5);
+}
+
 #[test]
 fn a_program_with_threads_forks_when_its_caller_takes_responsibility() {
     let (end, thread) = waiting("bystander");
@@ -68,6 +91,7 @@ fn a_program_with_threads_forks_when_its_caller_takes_responsibility() {
     let ctx = usual.clone().with_threads(responsible());
     refuses(&usual);
     starts(&ctx);
+    outlives_the_thread(&ctx);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

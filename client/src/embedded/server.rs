@@ -158,6 +158,8 @@ impl Own {
             return;
         }
         self.link.close();
+        // A stopped one would stay for ever.
+        let _ = sentinel::signal(self.pid, process.as_fd(), Signal::CONT.as_raw());
         if self.told().exits.is_empty() && crate::sentinel::wait(process.as_fd(), Some(PATIENCE)) {
             let _ = wait::reap_named(self.pid, process.as_fd());
         }

@@ -2,6 +2,7 @@
 //! a process of its own for each test. Whatever that leaves behind fails the test.
 #![allow(clippy::unwrap_used)]
 
+mod owner;
 mod run;
 
 use run::{run, succeeds};
@@ -96,7 +97,7 @@ fn closed_streams_stay_closed() {
 
 #[test]
 fn a_thousand_are_alive_together() {
-    succeeds(&["burst"], &[]);
+    succeeds(&["burst", "1000"], &[]);
 }
 
 #[test]

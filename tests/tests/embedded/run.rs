@@ -6,7 +6,7 @@ use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 
 /// A descriptor that the program inherits beside its standard streams.
 pub(crate) const INHERITED: &str = "9";
@@ -30,11 +30,23 @@ pub(crate) struct Told {
 
 /// Runs the program.
 pub(crate) fn run(words: &[&str], environment: &[(&str, &str)]) -> Told {
+    let program = program("test-embedded");
+    run_in(&Folder::new(), &program, words, environment, |_, input| {
+        input
+    })
+}
+
+/// Runs the program, and does something meanwhile: it is killed when its input is dropped.
+pub(crate) fn run_until(
+    words: &[&str],
+    meanwhile: impl FnOnce(&Folder, Option<ChildStdin>) -> Option<ChildStdin>,
+) -> Told {
     run_in(
         &Folder::new(),
         &program("test-embedded"),
         words,
-        environment,
+        &[],
+        meanwhile,
     )
 }
 
@@ -44,10 +56,17 @@ pub(crate) fn succeeds_copied(words: &[&str], mode: u32) {
     let copy = folder.join("copy");
     std::fs::copy(program("test-embedded"), &copy).unwrap();
     std::fs::set_permissions(&copy, Permissions::from_mode(mode)).unwrap();
-    expect_success(&run_in(&folder, &copy, words, &[]));
+    let told = run_in(&folder, &copy, words, &[], |_, input| input);
+    expect_success(&told);
 }
 
-fn run_in(folder: &Folder, program: &Path, words: &[&str], environment: &[(&str, &str)]) -> Told {
+fn run_in(
+    folder: &Folder,
+    program: &Path,
+    words: &[&str],
+    environment: &[(&str, &str)],
+    meanwhile: impl FnOnce(&Folder, Option<ChildStdin>) -> Option<ChildStdin>,
+) -> Told {
     let running = harness::leaks::enter();
     for name in ["run", "tmp"] {
         std::fs::create_dir(folder.join(name)).unwrap();
@@ -71,8 +90,10 @@ fn run_in(folder: &Folder, program: &Path, words: &[&str], environment: &[(&str,
     let mut child = keeper.spawn().unwrap();
     // Its end is the keeper's sign that this process has died.
     let input = child.stdin.take();
+    let said = BufReader::new(child.stdout.take().unwrap());
+    let input = meanwhile(folder, input);
     let (mut ended, mut left) = (String::new(), Vec::new());
-    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+    for line in said.lines() {
         let line = line.unwrap();
         match line.split_once(' ') {
             Some(("ended", how)) => how.clone_into(&mut ended),

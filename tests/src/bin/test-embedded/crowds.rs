@@ -4,16 +4,15 @@ use super::common::{context, file, gate, limit_descriptors, make, pass, runtime}
 use futures_util::future::join_all;
 use std::time::Instant;
 
-/// A thousand processes that are alive together, joined by as many tasks.
-pub(crate) fn burst() {
-    const MANY: usize = 1000;
+/// So many processes that are alive together, joined by as many tasks.
+pub(crate) fn burst(many: usize) {
     limit_descriptors(1 << 16);
     let runtime = runtime(2);
     let ctx = context();
     let gate = gate("gate");
     let begun = Instant::now();
-    let mut all = Vec::with_capacity(MANY);
-    for _ in 0..MANY {
+    let mut all = Vec::with_capacity(many);
+    for _ in 0..many {
         all.push(ctx.process(pass, "gate".to_owned()).start().unwrap());
     }
     let started = begun.elapsed();

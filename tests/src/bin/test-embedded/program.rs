@@ -5,6 +5,7 @@ mod crowds;
 mod descriptors;
 mod files;
 mod forking;
+mod owner;
 mod preloading;
 mod streams;
 mod zygotes;
@@ -32,8 +33,9 @@ pub(crate) fn main() -> ExitCode {
         ["no-descriptors"] => descriptors::none_are_left(),
         ["few-in-the-zygote"] => descriptors::few_in_the_zygote(),
         ["inherited", number] => descriptors::inherited(number.parse().unwrap()),
+        ["owner", method] => owner::start_all(method),
         ["closed-streams"] => streams::closed(),
-        ["burst"] => crowds::burst(),
+        ["burst", many] => crowds::burst(many.parse().unwrap()),
         ["nested-crowd"] => crowds::nested(),
         _ => panic!("can't do {words:?}"),
     }
