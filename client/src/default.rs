@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::method::{StartMethod, get_all_start_methods};
 use crate::overrides;
+use mpfork_proto::v1::StartWay;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A start method, and how it came to be chosen.
@@ -40,8 +41,12 @@ fn fixed() -> MutexGuard<'static, Fixed> {
 
 /// The method that made this worker.
 fn made_by() -> Option<Chosen> {
-    let parent = mpfork_zygote::current()?.parent.as_ref()?;
-    let method: StartMethod = parent.start_method.parse().ok()?;
+    let current = mpfork_zygote::current()?;
+    // An mpforkd that can't fork has executed it, whatever was asked for.
+    let method = match current.way {
+        StartWay::Spawn => StartMethod::Spawn,
+        _ => current.parent.as_ref()?.start_method.parse().ok()?,
+    };
     method.is_here().then_some(Chosen {
         method,
         by_name: false,

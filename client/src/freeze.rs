@@ -1,7 +1,7 @@
 //! The door of a program that starts workers, and the same for tests.
 
 use crate::error::Error;
-use mpfork_proto::link::LINK_ENV;
+use mpfork_proto::link::{LINK_ENV, WORKER_ENV};
 use mpfork_sys::fork::{Forked, fork_beside_sleeping_main};
 use std::ffi::OsString;
 
@@ -68,43 +68,60 @@ fn test_support() -> Option<&'static TestSupport> {
 }
 
 /// What [`test_support!`](crate::test_support)'s test does. The harness runs every test in a thread
-/// of its own, and a process with threads can't be a zygote. So a child of this one, which has this
-/// thread alone, becomes the zygote, and this process ends as the child does.
+/// of its own, and a process with threads can't be a zygote, nor a worker. So a child of this one, which
+/// has this thread alone, becomes it, and this process ends as the child does.
 #[doc(hidden)]
 pub fn freeze_in_test() {
-    let Some(link) = std::env::var_os(LINK_ENV) else {
+    let socket = [LINK_ENV, WORKER_ENV]
+        .into_iter()
+        .find_map(std::env::var_os);
+    let Some(socket) = socket else {
         return;
     };
-    // mpforkd sees this process, not the child: when it ends before its time, so must this one.
-    // Where the system offers nothing, the child finds out by its link.
+    // Whoever executed this process sees it, not the child: when it ends before its time, so must this
+    // one. Where the system offers nothing, the child finds out by its socket.
     let _ = mpfork_sys::own_process::end_with_parent(true);
-    let code = match fork_beside_sleeping_main() {
+    match fork_beside_sleeping_main() {
         Ok(Forked::Child) => {
+            if std::env::var_os(WORKER_ENV).is_some() {
+                let _ = mpfork_sys::own_process::die_with_parent(true);
+            }
             freeze_support();
             eprintln!("mpfork: a test binary has no main for a worker to go on with");
-            1
+            leave(1)
         }
         Ok(Forked::Parent(child)) => {
-            // The child's end of the link is the only one that counts.
-            drop(mpfork_sys::descriptors::adopt_named(&link));
-            wait_for(child)
+            // The child's end of the socket is the only one that counts.
+            drop(mpfork_sys::descriptors::adopt_named(&socket));
+            end_as(child)
         }
         Err(error) => {
             eprintln!("mpfork: the test binary can't be a zygote: {error}");
-            1
+            leave(1)
         }
-    };
-    #[allow(clippy::exit)] // the process was executed for nothing else
+    }
+}
+
+/// The process was executed for nothing else.
+fn leave(code: i32) -> ! {
+    #[allow(clippy::exit)]
     std::process::exit(code)
 }
 
-fn wait_for(child: i32) -> i32 {
-    use rustix::process::{Pid, WaitOptions, waitpid};
+/// Ends as this child does.
+fn end_as(child: i32) -> ! {
+    use rustix::process::{Pid, Signal, WaitOptions, waitpid};
     let wait = || waitpid(Pid::from_raw(child), WaitOptions::empty());
-    match rustix::io::retry_on_intr(wait) {
-        Ok(Some((_, status))) => status.exit_status().unwrap_or(1),
-        Ok(None) | Err(_) => 1,
+    let Ok(Some((_, status))) = rustix::io::retry_on_intr(wait) else {
+        leave(1);
+    };
+    if let Some(number) = status.terminating_signal() {
+        let _ = mpfork_sys::signals::set_by_number(number, false);
+        if let Some(signal) = Signal::from_named_raw(number) {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), signal);
+        }
     }
+    leave(status.exit_status().unwrap_or(1))
 }
 
 /// Whether this program can be executed as a zygote.

@@ -45,6 +45,11 @@ pub(crate) fn check(test: impl FnOnce(&Server) + Send) {
 
 /// As [`check`], for async code and for what the daemon itself is made to do.
 pub(crate) fn check_daemon(test: impl AsyncFnOnce(&Daemon)) {
+    check_setup(Setup::new(), test);
+}
+
+/// As [`check_daemon`], with a daemon of another kind.
+pub(crate) fn check_setup(setup: Setup, test: impl AsyncFnOnce(&Daemon)) {
     // The first call of a process makes the crate's runtime, which stays.
     drive();
     let (running, ended) = channel::<()>();
@@ -54,7 +59,7 @@ pub(crate) fn check_daemon(test: impl AsyncFnOnce(&Daemon)) {
         scope.spawn(move || look_after(&ended, seen));
         // Dropped also when the test panics.
         let running = running;
-        harness::check(Setup::new(), async |daemon| {
+        harness::check(setup, async |daemon| {
             test(daemon).await;
             over.store(true, Ordering::SeqCst);
         });

@@ -18,6 +18,7 @@ mod settings;
 mod start_methods;
 mod start_state;
 mod user;
+mod without_fork;
 
 /// In a module, as in the unit tests of most crates.
 mod support {
