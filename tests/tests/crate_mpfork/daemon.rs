@@ -1,10 +1,12 @@
 //! What a program sees of a daemon that is not there, goes, or comes back.
 
-use super::common::{check_daemon, context};
+use super::common::{check, check_daemon, context};
 use super::user::{fifo, hang_at, lines, wait_for};
-use mpfork::{Error, OnOwnerDeath};
+use mpfork::api::block_on;
+use mpfork::{Error, OnOwnerDeath, Stdio};
 use mpfork_tests::harness::{Setup, eventually, process as seen};
 use rustix::process::Signal;
+use std::io::Read as _;
 use std::path::PathBuf;
 
 #[test]
@@ -112,4 +114,37 @@ fn a_worker_of_a_daemon_before_is_no_other_daemons() {
         ctx.spawn(|| (), ()).unwrap().join().unwrap();
         next.finish();
     });
+}
+
+#[test]
+fn what_a_worker_starts_comes_from_the_mpforkd_that_made_it() {
+    check(|server| {
+        // Nothing in the environment leads there.
+        let call = server.ctx.process(who_makes, ());
+        let call = call.env_clear().stdout(Stdio::piped());
+        let mut process = call.start().unwrap();
+        let mut text = String::new();
+        let mut stdout = process.take_stdout().unwrap();
+        stdout.read_to_string(&mut text).unwrap();
+        process.join(None).unwrap();
+        assert_eq!(text, format!("{:?}", Some(&server.socket)));
+    });
+}
+
+fn who_makes(_: ()) {
+    let server = mpfork::get_context(None).unwrap().server().unwrap();
+    print!("{:?}", server.socket);
+}
+
+#[test]
+fn a_daemon_that_says_nothing_is_an_error_in_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("silent.sock");
+    let _silent = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let error = block_on(mpfork::api::Client::connect(Some(&path))).unwrap_err();
+    assert!(
+        error.to_string().contains("did not answer within"),
+        "{error}"
+    );
+    assert!(matches!(error, Error::NoServer(none) if !none.tried[0].absent));
 }
