@@ -303,3 +303,39 @@ fn run_works_through_socat() {
         .await;
     });
 }
+
+/// Where nothing can be forked, everything that shows a worker or a template says how it is made.
+#[test]
+fn workers_and_templates_say_that_they_are_made_by_spawn() {
+    check(Setup::new().without_feature("fork"), async |daemon| {
+        let socket = daemon.socket();
+        let json = |args: &[&str]| -> Value {
+            serde_json::from_str(&told(socket, &[&["--json"], args].concat())).unwrap()
+        };
+        let gate = daemon.gate();
+        let script = format!("read x < {gate}");
+        let started = json(&["start", "command", "--", "sh", "-c", &script]);
+        assert_eq!(started["way"], "spawn");
+        assert_eq!(json(&["ps"])[0]["way"], "spawn");
+        let table = told(socket, &["ps"]);
+        let (head, row) = table.split_once('\n').unwrap();
+        let at = head.find("WAY").unwrap();
+        assert!(row[at..].starts_with("spawn  running"), "{table}");
+        for args in [&["status"][..], &["template", "list"]] {
+            let page = told(socket, args);
+            let row = page.lines().find(|line| line.starts_with("command"));
+            let cells: Vec<_> = row.unwrap().split_whitespace().take(6).collect();
+            assert_eq!(cells[1..4], ["warm,", "by", "spawn"], "{page}");
+            // Nothing is preloaded.
+            assert_eq!(cells[5], "-", "{page}");
+        }
+        assert_eq!(json(&["status"])["templates"][0]["way"], "spawn");
+        let page = told(socket, &["template", "show", "command"]);
+        assert!(page.contains("warm, by spawn\n"), "{page}");
+        for fact in ["a fork takes", "preloaded in"] {
+            assert!(!page.contains(fact), "{page}");
+        }
+        std::fs::write(&gate, "go\n").unwrap();
+        told(socket, &["wait", started["worker"].as_str().unwrap()]);
+    });
+}

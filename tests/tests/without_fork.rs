@@ -33,6 +33,8 @@ fn functions_commands_and_main_are_run_and_what_made_them_is_told() {
         let ways: Vec<_> = template.starts_by_way.iter().map(|s| s.way()).collect();
         assert_eq!(ways, [StartWay::Spawn]);
         assert_eq!(template.workers_started, 2);
+        assert_eq!(template.way(), StartWay::Spawn);
+        assert_eq!((template.preload_time, template.fork_time), (None, None));
         // There is nothing to fork it from.
         assert_eq!((template.spares_idle, template.spares_max), (0, 0));
         assert!(template.preload_reports.is_empty(), "{template:?}");

@@ -38,6 +38,8 @@ fn a_detached_worker_is_started_listed_waited_for() {
     assert!(worker["owner_pid"].is_null());
     assert!(worker["on_owner_death"].is_null());
     assert_eq!(worker["template_name"], "command");
+    let ways = ["fork", "spare"];
+    assert!(ways.contains(&worker["way"].as_str().unwrap()), "{worker}");
     let table = daemon.run(&["ps"]).stdout;
     assert!(
         table.contains("sleeper") && table.contains(script),

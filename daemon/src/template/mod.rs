@@ -31,7 +31,7 @@ use crate::features::Feature;
 use crate::kept::Ring;
 use crate::zygote::Zygote;
 use mpfork_proto::problem::Problem;
-use mpfork_proto::v1::{self, Memory, TemplateState, WarmProgress};
+use mpfork_proto::v1::{self, Memory, StartWay, TemplateState, WarmProgress};
 use spec::Spec;
 use stats::Stats;
 use std::os::unix::ffi::OsStrExt as _;
@@ -281,6 +281,13 @@ impl Template {
                 problem.message.clone()
             }
         };
+        // Without forks there is nothing that a preload would serve.
+        let forks = daemon.features.has(Feature::Fork);
+        let way = if forks {
+            StartWay::Fork
+        } else {
+            StartWay::Spawn
+        };
         v1::Template {
             name: self.display.clone(),
             digest: state.spec.digest.clone(),
@@ -296,7 +303,9 @@ impl Template {
                 .collect(),
             preloads: state.spec.preloads.clone().unwrap_or_default(),
             zygote_pid: zygote.map_or(0, |zygote| zygote.child.pid),
-            preload_time: zygote.map(|zygote| to_wire(zygote.preload_time)),
+            preload_time: zygote
+                .filter(|_| forks)
+                .map(|zygote| to_wire(zygote.preload_time)),
             memory: zygote.and(state.memory),
             workers_running: wire_count(self.stats.running()),
             workers_started: self.stats.started(),
@@ -305,6 +314,7 @@ impl Template {
             starts_by_way: self.stats.by_ways(),
             fork_time: state
                 .warm()
+                .filter(|_| forks)
                 .and_then(|zygote| zygote.fork_time())
                 .map(to_wire),
             spares_idle: wire_count(state.warm().map_or(0, |zygote| zygote.idle_spares())),
@@ -319,6 +329,7 @@ impl Template {
             preload_reports: zygote.map_or_else(Vec::new, |zygote| zygote.reports.clone()),
             build_id: zygote.map_or_else(String::new, |zygote| zygote.build_id.clone()),
             draining_zygotes: wire_count(state.draining.len()),
+            way: way.into(),
         }
     }
 }

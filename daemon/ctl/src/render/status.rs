@@ -151,6 +151,23 @@ mod tests {
     }
 
     #[test]
+    fn templates_whose_workers_are_made_by_spawn_say_so() {
+        let spawned = v1::Template {
+            way: v1::StartWay::Spawn.into(),
+            preload_time: None,
+            ..samples::template("words")
+        };
+        let status = v1::GetStatusResponse {
+            templates: vec![spawned],
+            ..samples::status()
+        };
+        let page = page(status);
+        let row = page.lines().find(|line| line.starts_with("words")).unwrap();
+        let cells: Vec<_> = row.split_whitespace().take(6).collect();
+        assert_eq!(cells, ["words", "warm,", "by", "spawn", "4250", "-"]);
+    }
+
+    #[test]
     fn limits_are_named_as_in_the_configuration() {
         let name = "request_bytes_per_connection";
         let mut status = samples::status();

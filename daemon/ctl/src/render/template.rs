@@ -46,7 +46,7 @@ fn cells(template: &TemplateView) -> Vec<String> {
     let micros = |micros: u64| duration(micros as f64 / 1e6);
     vec![
         line(&template.label()),
-        template.state.to_owned(),
+        template.state_label(),
         or_none(template.zygote_pid, |pid| pid.to_string()),
         or_none(template.preload_seconds, duration),
         or_none(template.rss_bytes, bytes),
@@ -109,7 +109,7 @@ pub(crate) fn template(template: &TemplateView) -> String {
         "registered by a client"
     };
     fact("origin", origin.to_owned());
-    fact("state", template.state.to_owned());
+    fact("state", template.state_label());
     fact("why", template.reason.clone().unwrap_or_default());
     fact(
         "last failure",

@@ -118,7 +118,7 @@ fn cells(now: &TemplateView, before: Option<(&TemplateView, f64)>) -> Vec<String
     let micros = |micros: u64| duration(micros as f64 / 1e6);
     vec![
         line(&now.label()),
-        now.state.to_owned(),
+        now.state_label(),
         or_none(now.zygote_pid.map(|pid| pid.to_string())),
         or_none(now.rss_bytes.map(bytes)),
         count(now.workers_running.into()),

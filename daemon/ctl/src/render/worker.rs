@@ -12,6 +12,7 @@ pub(crate) fn workers(workers: &[WorkerView], memory: bool, width: Option<usize>
         ("PID", Align::Right),
         ("TEMPLATE", Align::Left),
         ("NAME", Align::Left),
+        ("WAY", Align::Left),
         ("STATE", Align::Left),
         ("AGE", Align::Right),
         ("OWNER", Align::Right),
@@ -37,6 +38,7 @@ pub(crate) fn workers(workers: &[WorkerView], memory: bool, width: Option<usize>
             worker.pid.to_string(),
             line(&worker.template_label()),
             worker.name.as_deref().map_or_else(none, line),
+            worker.way.unwrap_or("-").to_owned(),
             state,
             age(worker.age_seconds),
             worker.owner_pid.map_or_else(none, |pid| pid.to_string()),
@@ -77,6 +79,7 @@ mod tests {
             }),
             task: "sh -c 'sleep 100; echo done; echo a long line that goes on and on'".to_owned(),
             owner_pid: 99,
+            way: v1::StartWay::Spare.into(),
             memory: Some(memory),
             ..v1::Worker::default()
         };
@@ -87,6 +90,7 @@ mod tests {
             template_name: "words".to_owned(),
             task: "count()".to_owned(),
             owner_pid: 0,
+            way: v1::StartWay::Spawn.into(),
             memory: None,
             exit: Some(v1::Exit {
                 how: Some(v1::exit::How::Signaled(v1::Signaled {
@@ -109,10 +113,10 @@ mod tests {
 
     #[test]
     fn a_table_with_memory_that_fits() {
-        let table = workers(&samples(), true, Some(102));
+        let table = workers(&samples(), true, Some(109));
         assert_eq!(table, include_str!("golden/workers-memory.txt"));
         assert!(
-            table.lines().all(|line| line.chars().count() <= 102),
+            table.lines().all(|line| line.chars().count() <= 109),
             "{table}"
         );
     }

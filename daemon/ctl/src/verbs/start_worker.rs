@@ -5,6 +5,7 @@ use super::assignment::Assignment;
 use crate::cli::StartArgs;
 use crate::ending::Ending;
 use crate::failed::Failed;
+use crate::views::way_name;
 use mpfork::Error;
 use serde_json::json;
 use std::fs::File;
@@ -28,10 +29,12 @@ pub(crate) fn call(call: &Call, args: StartArgs) -> Result<Ending, Failed> {
             }
         }
         let started = client.start_worker(&request, true).await?;
-        Ok::<_, Error>((started.worker.to_string(), started.pid, request.template))
+        Ok::<_, Error>((started, request.template))
     })?;
-    let (worker, pid, template) = started;
-    let answer = json!({"worker": worker, "pid": pid, "template": template});
+    let (started, template) = started;
+    let worker = started.worker.to_string();
+    let way = way_name(started.way);
+    let answer = json!({"worker": worker, "pid": started.pid, "template": template, "way": way});
     call.output.answer(&answer, |_| format!("{worker}\n"))
 }
 

@@ -13,6 +13,7 @@ pub(crate) use worker::{ExitView, WorkerView};
 #[cfg(test)]
 pub(crate) use status::samples;
 
+use mpfork_proto::v1::StartWay;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A length of time in seconds, by the fields of its message.
@@ -56,4 +57,14 @@ pub(crate) fn lossy(bytes: &[u8]) -> String {
 /// An empty text is none.
 pub(crate) fn some(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
+}
+
+/// How a worker is made; nothing where a daemon of another version does not say.
+pub(crate) fn way_name(way: StartWay) -> Option<&'static str> {
+    match way {
+        StartWay::Unspecified => None,
+        StartWay::Fork => Some("fork"),
+        StartWay::Spare => Some("spare"),
+        StartWay::Spawn => Some("spawn"),
+    }
 }

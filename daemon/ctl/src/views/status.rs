@@ -205,6 +205,7 @@ pub(crate) mod samples {
                 time: duration(1305),
                 ..v1::PreloadReport::default()
             }],
+            way: v1::StartWay::Fork.into(),
             ..v1::Template::default()
         }
     }

@@ -1,6 +1,6 @@
 //! A template.
 
-use super::{age, lossy, seconds, some, time};
+use super::{age, lossy, seconds, some, time, way_name};
 use mpfork_proto::v1::{self, TemplateState};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -11,6 +11,8 @@ pub(crate) struct TemplateView {
     pub(crate) name: String,
     pub(crate) digest: Option<String>,
     pub(crate) state: &'static str,
+    /// How its workers are made: by fork, or by spawn where mpforkd can fork nothing.
+    pub(crate) way: Option<&'static str>,
     /// Why it is not warm.
     pub(crate) reason: Option<String>,
     pub(crate) configured: bool,
@@ -87,15 +89,6 @@ impl LatencyView {
     }
 }
 
-fn way_name(way: v1::StartWay) -> &'static str {
-    match way {
-        v1::StartWay::Unspecified => "unknown",
-        v1::StartWay::Fork => "fork",
-        v1::StartWay::Spare => "spare",
-        v1::StartWay::Spawn => "spawn",
-    }
-}
-
 fn state_name(state: TemplateState) -> &'static str {
     match state {
         TemplateState::Unspecified => "unknown",
@@ -113,9 +106,10 @@ impl TemplateView {
         let state = state_name(template.state());
         let by_way = template.starts_by_way.iter().map(|starts| {
             let latency = LatencyView::new(starts.latency.unwrap_or_default());
-            (way_name(starts.way()), latency)
+            (way_name(starts.way()).unwrap_or("unknown"), latency)
         });
         let by_way = by_way.collect();
+        let way = way_name(template.way());
         let memory = template.memory;
         let sampled = memory.and_then(|memory| time!(memory.sampled));
         let kept = template.kept_descriptors.into_iter().map(|kept| KeptView {
@@ -132,6 +126,7 @@ impl TemplateView {
             name: template.name,
             digest: some(template.digest),
             state,
+            way,
             reason: some(template.reason),
             configured: template.configured,
             program: lossy(&template.program),
@@ -160,6 +155,14 @@ impl TemplateView {
             kept_descriptors: kept.collect(),
             preload_reports: reports.collect(),
             draining_zygotes: template.draining_zygotes,
+        }
+    }
+
+    /// Its state, and that its workers are made by spawn where they are.
+    pub(crate) fn state_label(&self) -> String {
+        match self.way {
+            Some("spawn") => format!("{}, by spawn", self.state),
+            _ => self.state.to_owned(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! A worker, and how one ended.
 
-use super::{age, seconds, some, time};
+use super::{age, seconds, some, time, way_name};
 use crate::values::signal_name;
 use mpfork_proto::v1::exit::{How, timed_out};
 use mpfork_proto::v1::failure::Kind;
@@ -16,6 +16,8 @@ pub(crate) struct WorkerView {
     pub(crate) template: String,
     pub(crate) template_name: String,
     pub(crate) task: String,
+    /// How it was made: `fork`, `spare` or `spawn`.
+    pub(crate) way: Option<&'static str>,
     pub(crate) started_at: Option<String>,
     pub(crate) age_seconds: f64,
     pub(crate) running: bool,
@@ -37,6 +39,7 @@ impl WorkerView {
             OnOwnerDeath::End => Some("end"),
         };
         let memory = worker.memory;
+        let way = way_name(worker.way());
         Self {
             worker: worker.worker.unwrap_or_default().to_string(),
             pid: worker.pid,
@@ -44,6 +47,7 @@ impl WorkerView {
             template: worker.template,
             template_name: worker.template_name,
             task: worker.task,
+            way,
             started_at: started.map(|time| humantime::format_rfc3339_millis(time).to_string()),
             age_seconds: started.map_or(0.0, |started| age(started, now)),
             running: worker.exit.is_none(),
@@ -267,6 +271,7 @@ mod tests {
                 nanos: 0,
             }),
             exit: Some(exit(How::Code(0))),
+            way: v1::StartWay::Spare.into(),
             ..v1::Worker::default()
         };
         let now = crate::views::samples::now();
@@ -275,6 +280,7 @@ mod tests {
         assert_eq!(json["age_seconds"], 10.0);
         assert_eq!(json["started_at"], "2027-01-15T07:59:50.000Z");
         assert_eq!(json["running"], false);
+        assert_eq!(json["way"], "spare");
         assert_eq!(json["exit"]["outcome"], "code");
         assert!(json["owner_pid"].is_null());
         assert!(json["on_owner_death"].is_null());
