@@ -41,12 +41,11 @@ impl ProcessBuilder {
     /// Starts it. Mirrors `start` of `multiprocessing.Process`.
     ///
     /// # Errors
-    /// [`Error::NotFrozen`]; [`Error::Daemonic`] in a process with the daemon flag; [`Error::Encode`];
+    /// [`Error::NotFrozen`], but by `fork`; [`Error::Daemonic`] in a process with the daemon flag; [`Error::Encode`];
     /// [`Error::NoServer`] where mpforkd is demanded; by `fork` [`Error::HasThreads`] and
     /// [`Error::Unsupported`]. Whatever else keeps a worker from being started, a preload that failed
     /// included, is [`Error::Server`], by whichever start method and server.
     pub fn start(self) -> Result<Process, Error> {
-        crate::freeze::check()?;
         self.described()?.start_blocking()
     }
 
@@ -56,12 +55,12 @@ impl ProcessBuilder {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_async(self) -> Result<Process, Error> {
-        crate::freeze::check()?;
         self.described()?.start().await
     }
 
     fn described(self) -> Result<Described, Error> {
         let (context, task) = self.work?;
+        crate::freeze::check_for(context.start_method())?;
         Described::new(context, self.options, Place::OwnTemplate, task)
     }
 }

@@ -277,6 +277,10 @@ mod tests {
         assert!(matches!(spawned, Error::NotFrozen));
         let started = ctx.process(|_: u8| (), 1).start().unwrap_err();
         assert!(matches!(started, Error::NotFrozen));
+        // By fork nothing is executed: it gets as far as finding that tests have threads.
+        let forked = get_context(StartMethod::Fork).unwrap();
+        let forked = forked.spawn(|n: u8| n, 1).unwrap_err();
+        assert!(matches!(forked, Error::HasThreads { .. }), "{forked}");
         let command = ctx.command("true").start().unwrap_err();
         assert!(matches!(command, Error::NoServer(_)));
     }

@@ -39,7 +39,8 @@ pub enum Error {
     /// The server refused, and says why; or it failed.
     #[error(transparent)]
     Server(#[from] Problem),
-    /// `freeze_support()` was not called, so this program can't be executed as a zygote or a worker.
+    /// `freeze_support()` was not called, so this program can't be executed as a zygote or a worker. By
+    /// start method `fork` nothing is.
     /// Nothing was executed. Python's is the `RuntimeError` of a start before "the current process has
     /// finished its bootstrapping phase".
     #[error(

@@ -1,6 +1,7 @@
 //! The door of a program that starts workers, and the same for tests.
 
 use crate::error::Error;
+use crate::method::StartMethod;
 use mpfork_proto::link::{LINK_ENV, WORKER_ENV};
 use mpfork_sys::fork::{Forked, fork_beside_sleeping_main};
 use std::ffi::OsString;
@@ -12,8 +13,8 @@ use std::ffi::OsString;
 /// executed for each worker, where the call does not return either. Only in a worker that was asked to go
 /// on with `main` ([`process_main`](crate::process_main)) it returns, and [`std::env::args`] gives the
 /// worker's arguments (see [`args_os`](crate::args_os)). In a program started as any other it returns at
-/// once; that it was called is noted, as without it nothing can be started
-/// ([`Error::NotFrozen`](crate::Error::NotFrozen)), by no start method.
+/// once; that it was called is noted, as without it nothing can be started by `forkserver` and `spawn`
+/// ([`Error::NotFrozen`](crate::Error::NotFrozen)).
 ///
 /// Mirrors `multiprocessing.freeze_support()`, which only programs need that were made executables of
 /// their own. [`#[mpfork::main]`](crate::main) calls it ahead of an async `main`'s runtime.
@@ -133,6 +134,14 @@ pub(crate) fn check() -> Result<(), Error> {
     }
 }
 
+/// Whether workers can be had of this program by this start method: all but `fork` execute it.
+pub(crate) fn check_for(method: StartMethod) -> Result<(), Error> {
+    match method {
+        StartMethod::Fork => Ok(()),
+        StartMethod::ForkServer | StartMethod::Spawn => check(),
+    }
+}
+
 /// The arguments with which this program becomes a zygote: those that have a test binary run one test.
 pub(crate) fn template_args() -> Vec<OsString> {
     let Some(support) = test_support() else {
@@ -150,6 +159,11 @@ mod tests {
     #[test]
     fn a_program_that_did_not_call_it_is_refused() {
         assert!(matches!(check(), Err(Error::NotFrozen)));
+        for method in [StartMethod::ForkServer, StartMethod::Spawn] {
+            assert!(matches!(check_for(method), Err(Error::NotFrozen)));
+        }
+        // Which executes nothing.
+        assert!(check_for(StartMethod::Fork).is_ok());
     }
 
     #[test]

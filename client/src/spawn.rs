@@ -43,7 +43,7 @@ impl Context {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NotFrozen`]; [`Error::Daemonic`] in a process with the daemon flag; [`Error::Encode`];
+    /// [`Error::NotFrozen`], but by `fork`; [`Error::Daemonic`] in a process with the daemon flag; [`Error::Encode`];
     /// [`Error::NoServer`] where mpforkd is demanded; by `fork` [`Error::HasThreads`] and
     /// [`Error::Unsupported`]. Whatever else keeps a worker from being started, a preload that failed
     /// included, is [`Error::Server`], by whichever start method and server.
@@ -80,7 +80,7 @@ impl Context {
         F: Call<A, M>,
         A: Serialize + DeserializeOwned,
     {
-        freeze::check()?;
+        freeze::check_for(self.start_method())?;
         let record = call_record::<F, A, M>(function);
         let name = shown_name(std::any::type_name::<F>());
         self.described(call::function_of(record)?, name, arguments)
@@ -96,7 +96,7 @@ impl Context {
         name: &str,
         arguments: &(impl Serialize + ?Sized),
     ) -> Result<Handle<T>, Error> {
-        freeze::check()?;
+        freeze::check_for(self.start_method())?;
         let function = Function::Name(name.to_owned());
         let (described, channel) = self.described(function, shown_name(name), arguments)?;
         Ok(Handle::new(described.start_blocking()?, channel, false))

@@ -17,6 +17,18 @@ pub struct Difference {
 /// All of them.
 pub const DIFFERENCES: &[Difference] = &[
     Difference {
+        name: "arguments",
+        what: "[`std::env::args`] in a function",
+        usually: "the name by which the program is executed anew, alone",
+        others: &[("fork", "the program's")],
+    },
+    Difference {
+        name: "cgroup",
+        what: "the cgroup, the namespaces and the security domain of a process",
+        usually: "the program's; by `mpforkd` that daemon's",
+        others: &[("mpforkd", "those of `mpforkd`")],
+    },
+    Difference {
         name: "commands",
         what: "a command of a program that has not called `freeze_support()`",
         usually: "is started",
@@ -38,10 +50,25 @@ pub const DIFFERENCES: &[Difference] = &[
         others: &[("fork", "what they do in the program")],
     },
     Difference {
+        name: "executable",
+        what: "a command, where [`set_executable`] or `MPFORK_EXECUTABLE` names no program that can be used",
+        usually: "is started",
+        others: &[
+            ("spawn", "is refused: `Error::BadProgram`"),
+            ("embedded", "is refused: `Error::BadProgram`"),
+        ],
+    },
+    Difference {
         name: "main",
         what: "`process_main`",
         usually: "goes on with the program's `main`",
         others: &[("fork", "refused: `Error::Unsupported`")],
+    },
+    Difference {
+        name: "memory",
+        what: "`static`s, and memory as a whole, in a function",
+        usually: "as when the program begins, and what preloads have made of it",
+        others: &[("fork", "as the program has left them")],
     },
     Difference {
         name: "owner's death",
@@ -60,6 +87,12 @@ pub const DIFFERENCES: &[Difference] = &[
             ),
             ("spawn", "is loaded at first use"),
         ],
+    },
+    Difference {
+        name: "runtime",
+        what: "a process that was started from async code, when the runtime it was started on is dropped",
+        usually: "goes on; by `mpforkd` it is ended as if its program had ended",
+        others: &[("mpforkd", "is ended as if its program had ended")],
     },
     Difference {
         name: "session",
@@ -81,6 +114,12 @@ pub const DIFFERENCES: &[Difference] = &[
         what: "`time_limit`",
         usually: "ends the process: TERM, then KILL",
         others: &[("fork", "refused: `Error::Unsupported`")],
+    },
+    Difference {
+        name: "unfrozen",
+        what: "a process of a program that has not called `freeze_support()`",
+        usually: "is refused: `Error::NotFrozen`",
+        others: &[("fork", "is started")],
     },
     Difference {
         name: "variables",

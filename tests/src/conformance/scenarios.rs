@@ -20,6 +20,7 @@ macro_rules! scenarios {
                 on_many_threads
                 with_blocking_calls
                 abandoned_and_taken_up
+                whose_runtime_is_dropped
                 without_a_runtime
             }
             children {
@@ -62,6 +63,9 @@ macro_rules! scenarios {
                 of_starts
                 of_unknown_names
                 closing_while_running
+            }
+            executable {
+                that_commands_do_without
             }
             exits {
                 codes
@@ -133,6 +137,9 @@ macro_rules! scenarios {
             state {
                 is_the_callers
                 as_described
+                of_memory
+                of_arguments
+                of_containers
                 of_a_removed_directory
                 with_a_large_environment
                 that_could_not_be_applied

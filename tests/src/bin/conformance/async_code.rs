@@ -1,6 +1,6 @@
 //! Async code.
 
-use super::common::{differs, fifo, hang_at, say_error};
+use super::common::{differs, eventually, fifo, hang_at, say_error};
 use mpfork::{Context, Error};
 use std::time::Duration;
 use tokio::runtime::Builder;
@@ -106,4 +106,20 @@ pub(crate) fn without_a_runtime(ctx: &Context) {
     };
     assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
     say_error(&error);
+}
+
+/// Its connection to mpforkd, where it has one, ends with it.
+pub(crate) fn whose_runtime_is_dropped(ctx: &Context) {
+    let gate = fifo();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let start = ctx.process(hang_at, gate.clone()).start_async();
+    let mut process = runtime.block_on(start).unwrap();
+    drop(runtime);
+    if differs("runtime").is_some() {
+        eventually("it is ended", || (!process.is_alive()).then_some(()));
+        return;
+    }
+    // It is there to be let through.
+    std::fs::write(&gate, "").unwrap();
+    assert!(process.join(None).unwrap().unwrap().success());
 }

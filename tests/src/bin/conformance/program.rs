@@ -14,6 +14,7 @@ mod commands;
 mod daemon_flag;
 mod descriptors;
 mod errors;
+mod executable;
 mod exits;
 mod joined_at_exit;
 mod main_again;
@@ -56,7 +57,7 @@ pub(crate) fn main() -> ExitCode {
     let found = all.find(|(of, name, _)| of == subject && name == scenario);
     let (_, _, run) = found.unwrap_or_else(|| panic!("no scenario {scenario} of {subject}"));
     match subject.as_str() {
-        "joined_at_exit" | "not_frozen" => common::to_the_end(*run),
+        "executable" | "joined_at_exit" | "not_frozen" => common::to_the_end(*run),
         _ => common::frame(*run),
     }
     ExitCode::SUCCESS

@@ -11,6 +11,8 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::{Mode, umask};
 use seen::report;
 use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 fn first_cpu() -> u32 {
@@ -160,4 +162,45 @@ pub(crate) fn time_limit(ctx: &Context) {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// What the program has made of its memory is there where it is forked, and nowhere else.
+pub(crate) fn of_memory(ctx: &Context) {
+    static CHANGED: AtomicU32 = AtomicU32::new(1);
+    CHANGED.store(2, Ordering::Relaxed);
+    let read = || CHANGED.load(Ordering::Relaxed);
+    let expected = differs("memory").map_or(1, |_| 2);
+    assert_eq!(ctx.spawn(read, ()).unwrap().join().unwrap(), expected);
+}
+
+pub(crate) fn of_arguments(ctx: &Context) {
+    let read = || std::env::args().collect::<Vec<_>>();
+    let args = ctx.spawn(read, ()).unwrap().join().unwrap();
+    let own = read();
+    match differs("arguments") {
+        Some(_) => assert_eq!(args, own),
+        None => {
+            let [name] = &args[..] else {
+                panic!("{args:?}");
+            };
+            assert!(name.ends_with("conformance"), "{name}");
+        }
+    }
+}
+
+/// Cgroup and namespaces: nothing but mpforkd, which may be elsewhere, changes them.
+pub(crate) fn of_containers(ctx: &Context) {
+    fn of(process: String) -> (String, Vec<PathBuf>) {
+        let folder = Path::new("/proc").join(process);
+        let spaces = ["ipc", "mnt", "net", "pid", "user", "uts"];
+        let spaces = spaces.map(|name| std::fs::read_link(folder.join("ns").join(name)).unwrap());
+        let cgroup = std::fs::read_to_string(folder.join("cgroup")).unwrap();
+        (cgroup, spaces.to_vec())
+    }
+    let worker = ctx.spawn(of, "self".to_owned()).unwrap();
+    let whose = match differs("cgroup") {
+        Some(_) => worker.process().server().pid.to_string(),
+        None => "self".to_owned(),
+    };
+    assert_eq!(worker.join().unwrap(), of(whose));
 }
