@@ -15,8 +15,10 @@ use std::path::PathBuf;
 /// What keeps a worker from being started is [`Error::Server`], whose [`Problem`] has a reason of one
 /// table and the facts by name: see [`Error::reason`]. It is the same error with the same words whichever
 /// server finds it: mpforkd, one of the program's own, or the program itself by start method `fork`.
+///
+/// `Debug` shows the same words as `Display`: they are what a `main` prints that returns it.
 #[allow(clippy::error_impl_error)] // the crate's one error, used as `mpfork::Error`
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// mpforkd is demanded, and was not found.
@@ -152,6 +154,13 @@ pub enum Error {
         #[source]
         error: io::Error,
     },
+}
+
+/// What a `main` shows that returns the error is for people, and so is what `unwrap` shows.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// `EX_OSFILE`: the caller's own system, not the daemon's.
@@ -308,5 +317,15 @@ mod tests {
         for part in parts.into_iter().chain(demand) {
             assert!(text.contains(part), "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_returning_main_shows_is_the_message() {
+        let error = Error::system("opening x", io::Error::other("no luck"));
+        assert_eq!(format!("{error:?}"), "opening x: no luck");
+        assert_eq!(
+            format!("{:?}", Error::StillRunning),
+            Error::StillRunning.to_string()
+        );
     }
 }

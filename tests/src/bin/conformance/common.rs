@@ -185,16 +185,47 @@ pub(crate) fn failure<T: Debug>(result: Result<T, mpfork::Error>) -> Failure {
 
 /// Says what an error is: its variant and its words, with nothing in them that each run has anew.
 pub(crate) fn say_error(error: &mpfork::Error) {
-    let variant = format!("{error:?}");
-    let variant = variant.split(|c: char| !c.is_alphanumeric()).next();
     let reason = error.reason().map(|reason| format!(" {reason:?}"));
     println!(
         "{}{}, exit code {}: {}",
-        variant.unwrap(),
+        variant(error),
         reason.unwrap_or_default(),
         error.exit_code(),
         plain(&error.to_string())
     );
+}
+
+/// Its name: an error shows itself by its words alone.
+fn variant(error: &mpfork::Error) -> &'static str {
+    macro_rules! names {
+        ($($name:ident)*) => {
+            match error {
+                $(mpfork::Error::$name { .. } => stringify!($name),)*
+                _ => panic!("a variant that has no name here: {error}"),
+            }
+        };
+    }
+    names! {
+        NoServer
+        ServerLost
+        Server
+        NotFrozen
+        Worker
+        Encode
+        Decode
+        Unsupported
+        ForeignFunction
+        NoStartMethod
+        BadOverride
+        HasThreads
+        StartMethodFixed
+        ConcreteContext
+        UnknownPreload
+        Daemonic
+        StillRunning
+        BadProgram
+        System
+    }
 }
 
 /// What each machine, each run and each version of the sources has anew is told, but which it is is not
