@@ -8,7 +8,8 @@ use crate::process::{Described, Process};
 use crate::worker::Place;
 use std::ffi::{OsStr, OsString};
 
-/// A process that is not started yet. Made by [`Context::process`].
+/// A process that is not started yet. Made by [`Context::process`]. Mirrors `multiprocessing.Process`, before
+/// its `start()`.
 #[derive(Debug)]
 #[must_use]
 pub struct ProcessBuilder {
@@ -50,7 +51,7 @@ impl ProcessBuilder {
     }
 
     /// Starts it, from async code. Once the request is on its way, dropping the future does not take
-    /// it back.
+    /// it back. Python has no async form.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -66,7 +67,7 @@ impl ProcessBuilder {
 }
 
 /// A command that is not started yet: a program, with its arguments. Made by [`Context::command`]; like
-/// [`std::process::Command`].
+/// [`std::process::Command`]. In Python that is `subprocess.Popen`.
 #[derive(Debug)]
 #[must_use]
 pub struct CommandBuilder {
@@ -88,20 +89,21 @@ impl CommandBuilder {
         }
     }
 
-    /// Adds an argument.
+    /// Adds an argument. Mirrors an element of `args` of `subprocess.Popen`.
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.args.push(arg.as_ref().to_owned());
         self
     }
 
-    /// Adds arguments.
+    /// Adds arguments. Mirrors `args` of `subprocess.Popen`.
     pub fn args<S: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
         self.args
             .extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
         self
     }
 
-    /// Sets the program's name as the program sees it.
+    /// Sets the program's name as the program sees it: with `executable` of `subprocess.Popen` that is the
+    /// first of `args`.
     pub fn arg0(mut self, name: impl AsRef<OsStr>) -> Self {
         self.arg0 = Some(name.as_ref().to_owned());
         self
@@ -109,7 +111,7 @@ impl CommandBuilder {
 
     option_methods!();
 
-    /// Starts it; it returns once the program is being executed.
+    /// Starts it; it returns once the program is being executed. Mirrors making a `subprocess.Popen`.
     ///
     /// # Errors
     /// [`Error::Server`] when the program can't be executed, with the reason
@@ -121,7 +123,7 @@ impl CommandBuilder {
     }
 
     /// Starts it, from async code. Once the request is on its way, dropping the future does not take
-    /// it back.
+    /// it back. Python has no async form.
     ///
     /// # Errors
     /// As [`Self::start`].

@@ -183,7 +183,7 @@ impl Context {
     }
 
     /// A process that runs a function that this program registered under a name with
-    /// [`register!`](crate::register).
+    /// [`register!`](crate::register). Python has no names of functions but those by which it pickles them.
     pub fn process_registered(
         &self,
         name: &str,
@@ -205,7 +205,8 @@ impl Context {
     /// A process that goes on with the program's own `main`, with the name this process was executed
     /// by and these arguments: [`freeze_support`](crate::freeze_support) returns in it, and
     /// [`std::env::args`] gives them; see [`args_os`](crate::args_os) for where it can't. Not by start
-    /// method `fork`, where starting it is [`Error::Unsupported`].
+    /// method `fork`, where starting it is [`Error::Unsupported`]. Python has no such item: its `spawn`
+    /// imports the main module in every process, guarded by `__name__`.
     pub fn process_main<S: AsRef<OsStr>>(
         &self,
         args: impl IntoIterator<Item = S>,

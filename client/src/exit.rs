@@ -7,7 +7,8 @@ use std::time::Duration;
 
 /// How a worker ended, and what is known about its life.
 ///
-/// [`Exit::exitcode`] mirrors the `exitcode` of Python's `multiprocessing.Process`.
+/// [`Exit::exitcode`] mirrors the `exitcode` of Python's `multiprocessing.Process`, which tells nothing else:
+/// the others mirror no item of Python.
 #[derive(Clone, PartialEq)]
 pub struct Exit(v1::Exit);
 

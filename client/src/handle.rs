@@ -33,7 +33,7 @@ impl<T: DeserializeOwned> Handle<T> {
         }
     }
 
-    /// Waits for the result.
+    /// Waits for the result. Mirrors `get` of `AsyncResult`.
     ///
     /// # Errors
     /// [`Error::Worker`] when the function panicked, returned an error, or its worker was killed or
@@ -43,7 +43,7 @@ impl<T: DeserializeOwned> Handle<T> {
     }
 
     /// Waits for the result no longer than `timeout`; `None` when it is not there then. Once it has
-    /// answered, a further call finds no result.
+    /// answered, a further call finds no result. Mirrors `get(timeout)` of `AsyncResult`.
     ///
     /// # Errors
     /// As [`Self::join`].
@@ -54,7 +54,7 @@ impl<T: DeserializeOwned> Handle<T> {
         }
     }
 
-    /// Waits for the result, from async code.
+    /// Waits for the result, from async code. Python has no async form.
     ///
     /// # Errors
     /// As [`Self::join`].
@@ -63,13 +63,13 @@ impl<T: DeserializeOwned> Handle<T> {
         self.result(exit)
     }
 
-    /// The process.
+    /// The process. Python does not tell which one of a pool it is.
     #[must_use]
     pub fn process(&self) -> &Process {
         &self.process
     }
 
-    /// The process, for waiting on it.
+    /// The process, for waiting on it; not in Python.
     pub fn process_mut(&mut self) -> &mut Process {
         &mut self.process
     }

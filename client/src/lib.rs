@@ -141,6 +141,7 @@ pub use settings::set_executable;
 pub use target::{Call, Single, Spread, Target};
 pub use top::{
     command, process, process_main, process_registered, spawn, spawn_async, spawn_registered,
+    spawn_registered_async,
 };
 pub use wrap::{Failing, Typed, Wrapped, fallible, typed};
 

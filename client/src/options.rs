@@ -113,7 +113,8 @@ macro_rules! option_methods {
             self
         }
 
-        /// Sets an environment variable.
+        /// Sets an environment variable. Python has no such option: its processes have the environment of
+        /// who forks them.
         pub fn env(
             mut self,
             name: impl AsRef<std::ffi::OsStr>,
@@ -123,68 +124,69 @@ macro_rules! option_methods {
             self
         }
 
-        /// Removes an environment variable.
+        /// Removes an environment variable; not in Python.
         pub fn env_remove(mut self, name: impl AsRef<std::ffi::OsStr>) -> Self {
             self.options.state.env_remove(name);
             self
         }
 
-        /// Removes all environment variables, also those set before.
+        /// Removes all environment variables, also those set before; not in Python.
         pub fn env_clear(mut self) -> Self {
             self.options.state.env_clear();
             self
         }
 
-        /// Sets the working directory.
+        /// Sets the working directory. Python has no such option.
         pub fn current_dir(mut self, path: impl AsRef<std::path::Path>) -> Self {
             self.options.state.current_dir(path);
             self
         }
 
-        /// Sets the mask of file permissions.
+        /// Sets the mask of file permissions. Python has no such option.
         pub fn umask(mut self, mask: u32) -> Self {
             self.options.state.umask(mask);
             self
         }
 
-        /// Sets standard input.
+        /// Sets standard input. Python has no such option, but in `subprocess`.
         pub fn stdin(mut self, stdio: impl Into<$crate::Stdio>) -> Self {
             self.options.stdio[0] = Some(stdio.into());
             self
         }
 
-        /// Sets standard output.
+        /// Sets standard output. Python has no such option, but in `subprocess`.
         pub fn stdout(mut self, stdio: impl Into<$crate::Stdio>) -> Self {
             self.options.stdio[1] = Some(stdio.into());
             self
         }
 
-        /// Sets standard error.
+        /// Sets standard error. Python has no such option, but in `subprocess`.
         pub fn stderr(mut self, stdio: impl Into<$crate::Stdio>) -> Self {
             self.options.stdio[2] = Some(stdio.into());
             self
         }
 
-        /// Gives it a descriptor under this number.
+        /// Gives it a descriptor under this number. Python has no such option; nearest is `pass_fds` of
+        /// `subprocess`.
         pub fn pass_fd(mut self, descriptor: impl Into<std::os::fd::OwnedFd>, target: u32) -> Self {
             self.options.state.pass_fd(descriptor, target);
             self
         }
 
         /// Sets a resource limit by the system's number of it (`RLIMIT_NOFILE` and so on), in its unit;
-        /// `u64::MAX` is unlimited.
+        /// `u64::MAX` is unlimited. Python has no such option.
         pub fn rlimit(mut self, resource: u32, soft: u64, hard: u64) -> Self {
             self.options.state.rlimit(resource, soft, hard);
             self
         }
 
-        /// Sets the nice value.
+        /// Sets the nice value. Python has no such option.
         pub fn nice(mut self, nice: i32) -> Self {
             self.options.state.nice(nice);
             self
         }
 
-        /// Sets the CPUs it may run on.
+        /// Sets the CPUs it may run on. Python has no such option.
         pub fn affinity(mut self, cpus: impl IntoIterator<Item = u32>) -> Self {
             self.options.state.affinity(cpus);
             self
@@ -192,28 +194,28 @@ macro_rules! option_methods {
 
         /// Limits its wall-clock time: at the end TERM, after [`grace`](Self::grace) KILL. Its exit
         /// then says that it timed out. By start method `fork` nobody could watch the time: starting it
-        /// is [`Error::Unsupported`](crate::Error::Unsupported) then.
+        /// is [`Error::Unsupported`](crate::Error::Unsupported) then. Python has no such option.
         pub fn time_limit(mut self, limit: std::time::Duration) -> Self {
             self.options.time_limit = Some(limit);
             self
         }
 
         /// Sets the time between TERM and KILL, when it is ended because its time is over or its owner
-        /// has died. By start method `fork` it is killed at once.
+        /// has died. By start method `fork` it is killed at once. Python has no such option.
         pub fn grace(mut self, grace: std::time::Duration) -> Self {
             self.options.grace = Some(grace);
             self
         }
 
         /// What happens to it when this program ends before it: it is ended, unless this says that
-        /// it is kept.
+        /// it is kept. Python has no such option: what is not daemonic goes on.
         pub fn on_owner_death(mut self, what: $crate::OnOwnerDeath) -> Self {
             self.options.on_owner_death = what;
             self
         }
 
         /// Starts it without an owner: it lives on when this program ends, and this program does not
-        /// wait for it. Where mpforkd made it, any client may.
+        /// wait for it. Where mpforkd made it, any client may. Python has no such option.
         pub fn detached(mut self) -> Self {
             self.options.detached = true;
             self

@@ -55,27 +55,27 @@ fn open(pid: i32, began: u64) -> Option<OwnedFd> {
 }
 
 impl ParentProcess {
-    /// Its name: `MainProcess` where it is no worker itself.
+    /// Its name: `MainProcess` where it is no worker itself. Mirrors `name`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Its pid. It is 0, as getppid(2) has it, where the process is not seen from here: in another pid
-    /// namespace, or behind a relay of bytes to mpforkd.
+    /// namespace, or behind a relay of bytes to mpforkd. Mirrors `pid`.
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// Whether it still runs. False also where it can't be seen: see [`Self::pid`].
+    /// Whether it still runs. False also where it can't be seen: see [`Self::pid`]. Mirrors `is_alive`.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         !self.join(Some(Duration::ZERO))
     }
 
     /// Waits for its end, no longer than `timeout`; whether it has ended. At once where it can't be
-    /// seen.
+    /// seen. Mirrors `join`.
     #[must_use]
     pub fn join(&self, timeout: Option<Duration>) -> bool {
         self.sentinel()
@@ -83,6 +83,7 @@ impl ParentProcess {
     }
 
     /// A descriptor that becomes readable when it ends; `None` when it has ended, or can't be seen.
+    /// Mirrors `sentinel`.
     #[must_use]
     pub fn sentinel(&self) -> Option<BorrowedFd<'_>> {
         self.pidfd.as_ref().map(|pidfd| pidfd.as_fd())

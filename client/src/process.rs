@@ -159,7 +159,7 @@ impl Process {
         self.inner.worker.pid
     }
 
-    /// Its id, which unlike a pid is never used again.
+    /// Its id, which unlike a pid is never used again. Python has none.
     #[must_use]
     pub fn id(&self) -> WorkerId {
         self.inner.worker.id
@@ -172,13 +172,14 @@ impl Process {
     }
 
     /// Which start method made it: not its context's where that could not be had, which is told by a
-    /// warning then.
+    /// warning then. Python does not tell.
     #[must_use]
     pub fn start_method(&self) -> StartMethod {
         self.inner.worker.method
     }
 
     /// Which server made it; a running mpforkd, a server of this program's own, or this program itself.
+    /// Python does not tell.
     #[must_use]
     pub fn server(&self) -> Server {
         self.inner.worker.server()
@@ -196,7 +197,7 @@ impl Process {
         Ok(exit.cloned())
     }
 
-    /// Waits for its end. May be cancelled and called again.
+    /// Waits for its end. May be cancelled and called again. Python has no async form of `join`.
     ///
     /// # Errors
     /// As [`Self::join`].
@@ -219,7 +220,7 @@ impl Process {
         self.exit().map(Exit::exitcode)
     }
 
-    /// How it ended; `None` only while it runs.
+    /// How it ended; `None` only while it runs. Python tells its `exitcode` alone.
     #[must_use]
     pub fn exit(&self) -> Option<&Exit> {
         let exit = self.inner.worker.exit_now();
@@ -246,7 +247,7 @@ impl Process {
     }
 
     /// Sends it a signal, never to another process that got its pid. Nothing happens when it has
-    /// ended.
+    /// ended. Python has `os.kill` with the pid for that.
     ///
     /// # Errors
     /// When there is no such signal, or the system refuses.
@@ -263,16 +264,17 @@ impl Process {
     }
 
     /// Takes the other end of a piped standard input, which ends when that is dropped.
+    /// Python has none, but in `subprocess`.
     pub fn take_stdin(&mut self) -> Option<PipeWriter> {
         self.pipes.stdin.take()
     }
 
-    /// Takes the other end of a piped standard output.
+    /// Takes the other end of a piped standard output; as [`Self::take_stdin`].
     pub fn take_stdout(&mut self) -> Option<PipeReader> {
         self.pipes.stdout.take()
     }
 
-    /// Takes the other end of a piped standard error.
+    /// Takes the other end of a piped standard error; as [`Self::take_stdin`].
     pub fn take_stderr(&mut self) -> Option<PipeReader> {
         self.pipes.stderr.take()
     }

@@ -51,7 +51,7 @@ impl ServerChoice {
     }
 }
 
-/// What makes a context's processes.
+/// What makes a context's processes. Python does not tell; its forkserver is embedded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServerKind {
@@ -64,7 +64,7 @@ pub enum ServerKind {
     Caller,
 }
 
-/// Which server makes a context's processes, or made one.
+/// Which server makes a context's processes, or made one. Python has no such item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Server {
@@ -193,6 +193,7 @@ impl Context {
     }
 
     /// Which server makes its processes; connects to it, or launches it, unless that was done before.
+    /// Nearest in Python is `multiprocessing.forkserver.ensure_running()`, which tells nothing.
     ///
     /// ```standalone_crate
     /// # fn main() -> Result<(), mpfork::Error> {

@@ -57,7 +57,7 @@ impl Context {
     }
 
     /// As [`Self::spawn`], from async code. Once the request is on its way, dropping the future does
-    /// not take it back.
+    /// not take it back. Python has no async form.
     ///
     /// # Errors
     /// As [`Self::spawn`].
@@ -89,6 +89,8 @@ impl Context {
     /// Calls a function that this program registered under a name with
     /// [`register!`](crate::register), for its result.
     ///
+    /// Python has no names of functions but those by which it pickles them.
+    ///
     /// # Errors
     /// As [`Self::spawn`].
     pub fn spawn_registered<T: DeserializeOwned>(
@@ -96,10 +98,32 @@ impl Context {
         name: &str,
         arguments: &(impl Serialize + ?Sized),
     ) -> Result<Handle<T>, Error> {
+        let (described, channel) = self.called_by_name(name, arguments)?;
+        Ok(Handle::new(described.start_blocking()?, channel, false))
+    }
+
+    /// As [`Self::spawn_registered`], from async code. Once the request is on its way, dropping the
+    /// future does not take it back. Python has no async form.
+    ///
+    /// # Errors
+    /// As [`Self::spawn`].
+    pub async fn spawn_registered_async<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        arguments: &(impl Serialize + ?Sized),
+    ) -> Result<Handle<T>, Error> {
+        let (described, channel) = self.called_by_name(name, arguments)?;
+        Ok(Handle::new(described.start().await?, channel, false))
+    }
+
+    fn called_by_name(
+        &self,
+        name: &str,
+        arguments: &(impl Serialize + ?Sized),
+    ) -> Result<(Described, UnixStream), Error> {
         freeze::check_for(self.start_method())?;
         let function = Function::Name(name.to_owned());
-        let (described, channel) = self.described(function, shown_name(name), arguments)?;
-        Ok(Handle::new(described.start_blocking()?, channel, false))
+        self.described(function, shown_name(name), arguments)
     }
 
     fn described(

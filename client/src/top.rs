@@ -37,7 +37,7 @@ where
 }
 
 /// A process of the default context that runs a registered function:
-/// [`Context::process_registered`](crate::Context::process_registered).
+/// [`Context::process_registered`](crate::Context::process_registered). Python has no such item.
 pub fn process_registered(name: &str, arguments: &(impl Serialize + ?Sized)) -> ProcessBuilder {
     match get_context(None) {
         Ok(context) => context.process_registered(name, arguments),
@@ -46,7 +46,7 @@ pub fn process_registered(name: &str, arguments: &(impl Serialize + ?Sized)) -> 
 }
 
 /// A process of the default context that goes on with the program's own `main`:
-/// [`Context::process_main`](crate::Context::process_main).
+/// [`Context::process_main`](crate::Context::process_main). Python has no such item.
 pub fn process_main<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> ProcessBuilder {
     match get_context(None) {
         Ok(context) => context.process_main(args),
@@ -54,13 +54,15 @@ pub fn process_main<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Proce
     }
 }
 
-/// A command of the default context: [`Context::command`](crate::Context::command).
+/// A command of the default context: [`Context::command`](crate::Context::command). In Python that is
+/// `subprocess.Popen`.
 pub fn command(program: impl AsRef<OsStr>) -> CommandBuilder {
     CommandBuilder::new(get_context(None), program.as_ref().to_owned())
 }
 
 /// Calls a function in a worker of the default context, for its result:
-/// [`Context::spawn`](crate::Context::spawn).
+/// [`Context::spawn`](crate::Context::spawn). Mirrors `apply_async` of `multiprocessing.Pool`, with a process
+/// for this call alone.
 ///
 /// ```standalone_crate
 /// # fn main() -> Result<(), mpfork::Error> {
@@ -80,7 +82,8 @@ where
     get_context(None)?.spawn(function, arguments)
 }
 
-/// As [`spawn`], from async code: [`Context::spawn_async`](crate::Context::spawn_async).
+/// As [`spawn`], from async code: [`Context::spawn_async`](crate::Context::spawn_async). Python has no async
+/// form.
 ///
 /// # Errors
 /// As [`spawn`].
@@ -94,7 +97,7 @@ where
 }
 
 /// Calls a registered function in a worker of the default context, for its result:
-/// [`Context::spawn_registered`](crate::Context::spawn_registered).
+/// [`Context::spawn_registered`](crate::Context::spawn_registered). Mirrors `apply_async` as [`spawn`] does.
 ///
 /// # Errors
 /// As [`spawn`].
@@ -103,4 +106,17 @@ pub fn spawn_registered<T: DeserializeOwned>(
     arguments: &(impl Serialize + ?Sized),
 ) -> Result<Handle<T>, Error> {
     get_context(None)?.spawn_registered(name, arguments)
+}
+
+/// As [`spawn_registered`], from async code:
+/// [`Context::spawn_registered_async`](crate::Context::spawn_registered_async). Python has no async form.
+///
+/// # Errors
+/// As [`spawn`].
+pub async fn spawn_registered_async<T: DeserializeOwned>(
+    name: &str,
+    arguments: &(impl Serialize + ?Sized),
+) -> Result<Handle<T>, Error> {
+    let context = get_context(None)?;
+    context.spawn_registered_async(name, arguments).await
 }

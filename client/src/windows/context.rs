@@ -191,6 +191,19 @@ impl Context {
         let builder = ProcessBuilder::new(task(named(name), arguments)).named(shown_name(name));
         Ok(Handle::new(builder.start()?, false))
     }
+
+    /// As [`Self::spawn_registered`], from async code: it blocks the thread until the worker has begun.
+    ///
+    /// # Errors
+    /// As [`Self::spawn`].
+    #[allow(clippy::unused_async)] // as on other platforms
+    pub async fn spawn_registered_async<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        arguments: &(impl Serialize + ?Sized),
+    ) -> Result<Handle<T>, Error> {
+        self.spawn_registered(name, arguments)
+    }
 }
 
 fn place_of(record: &'static Record) -> Result<assigned_task::function::Target, Error> {

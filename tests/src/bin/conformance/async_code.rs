@@ -19,6 +19,9 @@ async fn calls(ctx: &Context) -> Result<(), Error> {
     for (n, call) in (0_u64..).zip(started) {
         assert_eq!(call.await.unwrap()?, n * n);
     }
+    let words = (vec!["a", "b"], "-");
+    let named = ctx.spawn_registered_async::<String>("join-words", &words);
+    assert_eq!(named.await?.join_async().await?, "a-b");
     let mut process = ctx.process(|| (), ()).start_async().await?;
     assert!(process.join_async().await?.success());
     assert!(process.join_async().await?.success());
