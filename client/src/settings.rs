@@ -143,7 +143,9 @@ pub(crate) fn executable_path() -> Option<PathBuf> {
 /// The program that is executed for the processes of this one, looked at.
 pub(crate) fn executable() -> Result<Program, Error> {
     let Some(path) = executable_path() else {
-        return Program::own();
+        let own = Program::own()?;
+        own.expect_own_marked()?;
+        return Ok(own);
     };
     let bad = |why: String| Error::BadProgram {
         program: path.clone(),

@@ -27,6 +27,7 @@ pub(crate) fn main() -> ExitCode {
         ["killed-while-forking"] => zygotes::killed_while_forking(),
         ["given-up-at-any-time"] => zygotes::given_up_at_any_time(),
         ["deleted"] => files::deleted(),
+        ["loaded"] => files::loaded(),
         ["set-id"] => files::set_id(),
         ["given-up-while-stopped"] => zygotes::given_up_while_stopped(),
         ["slow-but-alive"] => zygotes::slow_but_alive(),

@@ -3,6 +3,8 @@
 use super::context;
 use super::preloads::{BROKEN, loaded};
 use mpfork::{Error, OnPreloadError, Reason, set_executable, set_forkserver_preload};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Which of `numbers`, `total` and the one without a name a worker finds loaded, and its worker.
@@ -97,6 +99,13 @@ fn refused(result: Result<PathBuf, Error>, path: &Path, what: &str) {
 pub(crate) fn executable(folder: &Path, other: &str) {
     let copy = folder.join("copy");
     let file = folder.join("file");
+    let written = |name: &str, content: &[u8]| {
+        let path = folder.join(name);
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    let whole = std::fs::read(&copy).unwrap();
     // The same build is the same template, wherever it lies: the first one is what is executed.
     set_executable(&copy);
     assert_eq!(spawned().unwrap(), copy);
@@ -105,6 +114,10 @@ pub(crate) fn executable(folder: &Path, other: &str) {
         (file, "not executable"),
         (folder.to_owned(), "no regular file"),
         (PathBuf::from("/bin/sh"), "freeze_support()"),
+        (written("script", b"#!/bin/sh\nexit 0\n"), "no ELF program"),
+        (written("empty", b""), "no ELF program"),
+        (written("cut", &whole[..100]), "no ELF program"),
+        (written("half", &whole[..8192]), "no ELF program"),
         (PathBuf::from(other), "another program"),
     ] {
         set_executable(&path);
