@@ -126,6 +126,12 @@ pub(crate) fn executable(folder: &Path, other: &str) {
     // What is found by name, or is its main, may be another program's.
     let named = context().spawn_registered::<Option<String>>("value", &());
     assert_eq!(named.unwrap().join().unwrap().as_deref(), Some(""));
+    // Who is asked for it is named, not who asks.
+    let unknown = context().spawn_registered::<()>("nonesuch", &());
+    let error = unknown.unwrap_err().to_string();
+    let name = Path::new(other).file_name().unwrap().to_str().unwrap();
+    let expected = format!(" {name} has registered no function \"nonesuch\"");
+    assert!(error.contains(&expected), "{error}");
     set_executable(&copy);
     assert_eq!(spawned().unwrap(), copy);
     let mut main = context().process_main(["in-main-panic"]).start().unwrap();
