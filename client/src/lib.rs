@@ -71,6 +71,7 @@ cfg_if::cfg_if! {
     if #[cfg(unix)] {
         mod assign;
         mod call;
+        mod driven;
         mod embedded;
         mod fd;
         mod held;

@@ -21,6 +21,7 @@ macro_rules! scenarios {
                 with_blocking_calls
                 abandoned_and_taken_up
                 without_a_runtime
+                on_a_runtime_that_can_not
             }
             children {
                 are_listed
@@ -80,6 +81,7 @@ macro_rules! scenarios {
                 with_arguments
             }
             names {
+                as_ps_shows_them
                 given_and_made
                 too_long
             }
