@@ -13,6 +13,7 @@ use crate::server::Server;
 use crate::worker::{Place, Start, Worker};
 use mpfork_proto::v1::WorkerId;
 use rustix::process::Signal;
+use std::fmt;
 use std::io::{PipeReader, PipeWriter};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
@@ -26,10 +27,15 @@ use std::time::Duration;
 /// function has returned, it waits for the processes it started: daemonic ones
 /// ([`ProcessBuilder::daemon`](crate::ProcessBuilder::daemon)) it asks to end first. Not for
 /// [commands](crate::Context::command), nor for those that were started to outlive it.
-#[derive(Debug)]
 pub struct Process {
     inner: Arc<Inner>,
     pipes: Pipes,
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.show(f, "Process")
+    }
 }
 
 /// What all objects of one process share.
@@ -139,6 +145,15 @@ impl Process {
             inner,
             pipes: Pipes::default(),
         }
+    }
+
+    /// For people, under this name of a type.
+    pub(crate) fn show(&self, f: &mut fmt::Formatter<'_>, kind: &str) -> fmt::Result {
+        f.debug_struct(kind)
+            .field("name", &self.name())
+            .field("pid", &self.pid())
+            .field("start_method", &self.start_method())
+            .finish_non_exhaustive()
     }
 
     /// Its end is known.

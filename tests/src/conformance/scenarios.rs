@@ -81,6 +81,7 @@ macro_rules! scenarios {
                 with_arguments
             }
             names {
+                as_they_are_printed
                 as_ps_shows_them
                 given_and_made
                 too_long

@@ -46,3 +46,18 @@ pub(crate) fn as_ps_shows_them(ctx: &Context) {
     assert_eq!(line.split('\0').next(), Some(program.as_str()), "{line}");
     assert!(!line.contains("(room"), "{line}");
 }
+
+/// Whoever prints a process or a call sees which it is, and nothing of what is behind it.
+pub(crate) fn as_they_are_printed(ctx: &Context) {
+    let call = ctx.spawn(|| (), ()).unwrap();
+    let own = call.process();
+    let expected = format!(
+        "{{ name: {:?}, pid: {}, start_method: {:?}, .. }}",
+        own.name(),
+        own.pid(),
+        own.start_method()
+    );
+    assert_eq!(format!("{own:?}"), format!("Process {expected}"));
+    assert_eq!(format!("{call:?}"), format!("Handle {expected}"));
+    call.join().unwrap();
+}

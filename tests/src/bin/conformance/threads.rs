@@ -14,11 +14,7 @@ pub(crate) fn start_at_once(ctx: &Context) {
         let threads: Vec<_> = (0..8_u64)
             .map(|thread| {
                 let builder = std::thread::Builder::new().name(format!("starter-{thread}"));
-                let work = move || {
-                    (0..12)
-                        .map(|n| call(100 * thread + n))
-                        .collect::<Vec<_>>()
-                };
+                let work = move || (0..12).map(|n| call(100 * thread + n)).collect::<Vec<_>>();
                 builder.spawn_scoped(scope, work).unwrap()
             })
             .collect();
