@@ -88,7 +88,7 @@ cfg_if::cfg_if! {
 
         pub use fd::Fd;
         pub use mpfork_sys::fork::DespiteThreads;
-        pub use server::{Server, ServerChoice, ServerKind};
+        pub use server::{Server, ServerChoice, ServerKind, server};
         pub use settings::{OnPreloadError, set_forkserver_preload};
         pub use state::{StartState, Stdio};
     } else {

@@ -1,6 +1,7 @@
 //! What holds for all contexts of the process: the program that is executed, and what its zygotes load.
 
 use crate::api::Program;
+use crate::context::Context;
 use crate::error::Error;
 use crate::overrides;
 use mpfork_proto::v1;
@@ -118,6 +119,26 @@ pub fn set_forkserver_preload(
     let names = (chosen.len() < declared.len()).then_some(chosen);
     settings().preloads = Some(Preloads { names, on_error });
     Ok(())
+}
+
+impl Context {
+    /// As [`set_executable`](crate::set_executable), which holds for all contexts of the process.
+    pub fn set_executable(&self, path: impl Into<PathBuf>) {
+        set_executable(path);
+    }
+
+    /// As [`set_forkserver_preload`](crate::set_forkserver_preload), which holds for all contexts of the
+    /// process.
+    ///
+    /// # Errors
+    /// [`Error::UnknownPreload`]; nothing is changed then.
+    pub fn set_forkserver_preload(
+        &self,
+        names: impl IntoIterator<Item = impl Into<String>>,
+        on_error: OnPreloadError,
+    ) -> Result<(), Error> {
+        set_forkserver_preload(names, on_error)
+    }
 }
 
 /// Which preloads this program's zygotes load.
