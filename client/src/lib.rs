@@ -85,6 +85,7 @@ cfg_if::cfg_if! {
         mod spawn;
         mod standard;
         mod state;
+        mod untold;
 
         pub use fd::Fd;
         pub use mpfork_sys::fork::DespiteThreads;

@@ -228,13 +228,14 @@ impl Process {
     }
 
     /// Its exit code: the code, or minus the signal's number; 255 when the status was lost. `None`
-    /// only while it runs. Mirrors `exitcode`.
+    /// as [`Self::exit`] is. Mirrors `exitcode`.
     #[must_use]
     pub fn exitcode(&self) -> Option<i32> {
         self.exit().map(Exit::exitcode)
     }
 
-    /// How it ended; `None` only while it runs.
+    /// How it ended; `None` while it runs. It is `None`, too, when it has ended and who made it, which is
+    /// stopped, say, has not told within seconds how: ask again.
     #[must_use]
     pub fn exit(&self) -> Option<&Exit> {
         let exit = self.inner.worker.exit_now();

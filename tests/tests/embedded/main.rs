@@ -78,6 +78,11 @@ fn starts_that_are_given_up_harm_no_others() {
 }
 
 #[test]
+fn an_exit_that_is_told_late_is_not_lost() {
+    succeeds(&["told-late"], &[]);
+}
+
+#[test]
 fn many_starts_at_once_may_take_longer_than_one() {
     succeeds(&["slow-but-alive"], &[("EMBEDDED_HOOK_MS", "200")]);
 }

@@ -30,6 +30,7 @@ pub(crate) fn main() -> ExitCode {
         ["loaded"] => files::loaded(),
         ["set-id"] => files::set_id(),
         ["given-up-while-stopped"] => zygotes::given_up_while_stopped(),
+        ["told-late"] => zygotes::told_late(),
         ["slow-but-alive"] => zygotes::slow_but_alive(),
         ["no-descriptors"] => descriptors::none_are_left(),
         ["few-in-the-zygote"] => descriptors::few_in_the_zygote(),
