@@ -1,5 +1,6 @@
 //! The door of a program that starts workers, and the same for tests.
 
+use crate::context::Context;
 use crate::error::Error;
 use crate::method::StartMethod;
 use mpfork_proto::link::{LINK_ENV, WORKER_ENV};
@@ -35,6 +36,14 @@ pub fn freeze_support() {
         // There is no caller who could do anything: mpforkd has started this process to be a zygote.
         #[allow(clippy::exit)]
         std::process::exit(1);
+    }
+}
+
+impl Context {
+    /// As [`freeze_support`](crate::freeze_support), which holds for all contexts of the process. It is to
+    /// be called first thing in `main`: nothing may come before but the making of the context.
+    pub fn freeze_support(&self) {
+        freeze_support();
     }
 }
 

@@ -6,6 +6,7 @@ use crate::process::Process;
 use crate::runtime::block_on;
 use crate::{call, parcel};
 use serde::de::DeserializeOwned;
+use std::fmt;
 use std::marker::PhantomData;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -15,12 +16,17 @@ use std::time::Duration;
 ///
 /// Mirrors `multiprocessing.pool.AsyncResult`. Dropping it leaves the worker running; its result is then
 /// lost.
-#[derive(Debug)]
 pub struct Handle<T> {
     process: Process,
     channel: UnixStream,
     typed: bool,
     value: PhantomData<fn() -> T>,
+}
+
+impl<T> fmt::Debug for Handle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.process.show(f, "Handle")
+    }
 }
 
 impl<T: DeserializeOwned> Handle<T> {

@@ -71,6 +71,7 @@ cfg_if::cfg_if! {
     if #[cfg(unix)] {
         mod assign;
         mod call;
+        mod driven;
         mod embedded;
         mod fd;
         mod held;
@@ -84,10 +85,11 @@ cfg_if::cfg_if! {
         mod spawn;
         mod standard;
         mod state;
+        mod untold;
 
         pub use fd::Fd;
         pub use mpfork_sys::fork::DespiteThreads;
-        pub use server::{Server, ServerChoice, ServerKind};
+        pub use server::{Server, ServerChoice, ServerKind, server};
         pub use settings::{OnPreloadError, set_forkserver_preload};
         pub use state::{StartState, Stdio};
     } else {

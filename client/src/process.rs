@@ -13,6 +13,7 @@ use crate::server::Server;
 use crate::worker::{Place, Start, Worker};
 use mpfork_proto::v1::WorkerId;
 use rustix::process::Signal;
+use std::fmt;
 use std::io::{PipeReader, PipeWriter};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
@@ -26,10 +27,15 @@ use std::time::Duration;
 /// function has returned, it waits for the processes it started: daemonic ones
 /// ([`ProcessBuilder::daemon`](crate::ProcessBuilder::daemon)) it asks to end first. Not for
 /// [commands](crate::Context::command), nor for those that were started to outlive it.
-#[derive(Debug)]
 pub struct Process {
     inner: Arc<Inner>,
     pipes: Pipes,
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.show(f, "Process")
+    }
 }
 
 /// What all objects of one process share.
@@ -141,6 +147,15 @@ impl Process {
         }
     }
 
+    /// For people, under this name of a type.
+    pub(crate) fn show(&self, f: &mut fmt::Formatter<'_>, kind: &str) -> fmt::Result {
+        f.debug_struct(kind)
+            .field("name", &self.name())
+            .field("pid", &self.pid())
+            .field("start_method", &self.start_method())
+            .finish_non_exhaustive()
+    }
+
     /// Its end is known.
     fn ended(&self) {
         children::forget(&self.inner);
@@ -214,13 +229,14 @@ impl Process {
     }
 
     /// Its exit code: the code, or minus the signal's number; 255 when the status was lost. `None`
-    /// only while it runs. Mirrors `exitcode`.
+    /// as [`Self::exit`] is. Mirrors `exitcode`.
     #[must_use]
     pub fn exitcode(&self) -> Option<i32> {
         self.exit().map(Exit::exitcode)
     }
 
-    /// How it ended; `None` only while it runs. Python tells its `exitcode` alone.
+    /// How it ended; `None` while it runs. It is `None`, too, when it has ended and who made it, which is
+    /// stopped, say, has not told within seconds how: ask again. Python tells its `exitcode` alone.
     #[must_use]
     pub fn exit(&self) -> Option<&Exit> {
         let exit = self.inner.worker.exit_now();

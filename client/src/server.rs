@@ -3,6 +3,7 @@
 
 use crate::api::Client;
 use crate::context::Context;
+use crate::default::get_context;
 use crate::embedded;
 use crate::error::Error;
 use crate::method::StartMethod;
@@ -226,6 +227,15 @@ impl Context {
             embedded::server(embedded::Kind::of(method)?).await
         })
     }
+}
+
+/// Which server makes the processes of the default context:
+/// [`Context::server`](crate::Context::server). Like it, this connects to the server or launches it.
+///
+/// # Errors
+/// As [`get_context`](crate::get_context) and [`Context::server`](crate::Context::server).
+pub fn server() -> Result<Server, Error> {
+    get_context(None)?.server()
 }
 
 /// Who demands mpforkd, where it is not there.

@@ -1,6 +1,7 @@
 //! A connection that is kept, with what was registered on it. One for each runtime and socket.
 
 use crate::api::{Client, Function, Task, TemplateRequest};
+use crate::driven::drives;
 use crate::error::Error;
 use crate::freeze;
 use crate::runtime::State;
@@ -57,12 +58,21 @@ impl Recipe {
 
 /// The runtime that is driving the caller.
 pub(crate) fn current_runtime() -> Result<Id, Error> {
-    Handle::try_current()
-        .map(|handle| handle.id())
-        .map_err(|_| Error::Unsupported {
-            what: "an async call outside of a tokio runtime".to_owned(),
-            why: "use the blocking form, or await it within a runtime that has I/O and time enabled",
-        })
+    const WHY: &str =
+        "use the blocking form, or await it within a runtime that has I/O and time enabled";
+    let unsupported = |what: &str| Error::Unsupported {
+        what: what.to_owned(),
+        why: WHY,
+    };
+    let Ok(handle) = Handle::try_current() else {
+        return Err(unsupported("an async call outside of a tokio runtime"));
+    };
+    match drives(handle.id()) {
+        true => Ok(handle.id()),
+        false => Err(unsupported(
+            "an async call on a tokio runtime that has I/O or time disabled",
+        )),
+    }
 }
 
 impl Session {

@@ -1,6 +1,7 @@
 //! What holds for all contexts of the process: the program that is executed, and what its zygotes load.
 
 use crate::api::Program;
+use crate::context::Context;
 use crate::error::Error;
 use crate::overrides;
 use mpfork_proto::v1;
@@ -120,6 +121,26 @@ pub fn set_forkserver_preload(
     Ok(())
 }
 
+impl Context {
+    /// As [`set_executable`](crate::set_executable), which holds for all contexts of the process.
+    pub fn set_executable(&self, path: impl Into<PathBuf>) {
+        set_executable(path);
+    }
+
+    /// As [`set_forkserver_preload`](crate::set_forkserver_preload), which holds for all contexts of the
+    /// process.
+    ///
+    /// # Errors
+    /// [`Error::UnknownPreload`]; nothing is changed then.
+    pub fn set_forkserver_preload(
+        &self,
+        names: impl IntoIterator<Item = impl Into<String>>,
+        on_error: OnPreloadError,
+    ) -> Result<(), Error> {
+        set_forkserver_preload(names, on_error)
+    }
+}
+
 /// Which preloads this program's zygotes load.
 pub(crate) fn preloads() -> Preloads {
     if let Some(set) = settings().preloads.clone() {
@@ -143,7 +164,9 @@ pub(crate) fn executable_path() -> Option<PathBuf> {
 /// The program that is executed for the processes of this one, looked at.
 pub(crate) fn executable() -> Result<Program, Error> {
     let Some(path) = executable_path() else {
-        return Program::own();
+        let own = Program::own()?;
+        own.expect_own_marked()?;
+        return Ok(own);
     };
     let bad = |why: String| Error::BadProgram {
         program: path.clone(),

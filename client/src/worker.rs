@@ -12,7 +12,7 @@ use crate::remote::{self, Remote};
 use crate::runtime::block_on;
 use crate::server::{Found, Server};
 use crate::session::current_runtime;
-use crate::standard;
+use crate::{standard, untold};
 use mpfork_proto::v1::WorkerId;
 use mpfork_sys::sentinel;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -190,8 +190,8 @@ impl Worker {
         }
     }
 
-    /// The exit of a process that may have ended: `None` only while it runs. What whoever made it does
-    /// not tell in time, the system may.
+    /// The exit of a process that may have ended: `None` while it runs, or may be told yet. What whoever
+    /// made it does not tell in time, the system may.
     pub(crate) fn exit_now(&self) -> Option<&Exit> {
         if let Some(exit) = self.exit.get() {
             return Some(exit);
@@ -199,14 +199,17 @@ impl Worker {
         if self.is_alive() {
             return None;
         }
-        if let Ok(Some(exit)) = block_on(self.exited_within(Some(TELL_LIMIT))) {
-            return Some(exit);
-        }
-        let exit = || match self.pidfd().and_then(reaped_status) {
-            Some(status) => Exit::from_raw(status),
-            None => Exit::unknown("mpforkd is gone"),
+        let why = match block_on(self.exited_within(Some(TELL_LIMIT))) {
+            Ok(Some(exit)) => return Some(exit),
+            Ok(None) => None,
+            Err(error) => untold::why(&error),
         };
-        Some(self.exit.get_or_init(exit))
+        let exit = match (self.pidfd().and_then(reaped_status), why) {
+            (Some(status), _) => Exit::from_raw(status),
+            (None, Some(why)) => Exit::unknown(why),
+            (None, None) => return None,
+        };
+        Some(self.exit.get_or_init(|| exit))
     }
 
     fn pidfd(&self) -> Option<BorrowedFd<'_>> {

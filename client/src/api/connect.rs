@@ -41,8 +41,10 @@ impl Client {
     /// [`mpfork_transport::search`].
     ///
     /// # Errors
-    /// [`Error::NoServer`] when there is none; what the handshake says.
+    /// [`Error::NoServer`] when there is none; what the handshake says; [`Error::Unsupported`] outside of
+    /// a tokio runtime that has I/O and time enabled.
     pub async fn connect(socket: Option<&Path>) -> Result<Self, Error> {
+        crate::session::current_runtime()?;
         let _held = standard::hold();
         let mut tried = Vec::new();
         for place in search::candidates(socket) {

@@ -19,7 +19,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// An open program. What is executed is what was opened, whatever has its path by then.
 #[derive(Debug, Clone)]
@@ -100,7 +100,29 @@ impl Program {
     pub(crate) fn expect_marked(&self) -> Result<(), Error> {
         match self.notes()? {
             Some(notes) if !notes.marked => Err(self.refused(marker::MISSING)),
+            None if marker::EXPECTED => Err(self.refused(marker::NO_PROGRAM)),
             _ => Ok(()),
+        }
+    }
+
+    /// As [`Self::expect_marked`], of the program that is running: what it was executed from stays what it
+    /// is. Its code knows the protocol, its file may be a loader's.
+    pub(crate) fn expect_own_marked(&self) -> Result<(), Error> {
+        static MARKED: OnceLock<bool> = OnceLock::new();
+        let marked = match MARKED.get() {
+            Some(marked) => *marked,
+            None => {
+                let notes = self.notes()?;
+                let marked = notes.map_or(!marker::EXPECTED, |notes| notes.marked);
+                *MARKED.get_or_init(|| marked)
+            }
+        };
+        match marked {
+            true => Ok(()),
+            false => Err(self.refused(
+                "it has only loaded the program that is running, as /lib64/ld-linux-x86-64.so.2 does: \
+                 execute that program itself",
+            )),
         }
     }
 

@@ -53,6 +53,15 @@ pub(crate) fn program_name() -> String {
     name.to_string_lossy().into_owned()
 }
 
+/// What people call the program that is executed for this one's processes.
+pub(super) fn executed_name() -> String {
+    let path = settings::executable_path();
+    match path.as_ref().and_then(|path| path.file_name()) {
+        Some(name) => name.to_string_lossy().into_owned(),
+        None => program_name(),
+    }
+}
+
 /// A zygote that is not ready yet; killed and waited for when dropped.
 struct Candidate {
     pid: i32,
@@ -73,7 +82,7 @@ impl Drop for Candidate {
 
 /// Launches a server and waits until it is ready to make workers.
 pub(super) async fn launch(kind: &Kind) -> Result<Arc<Own>, Error> {
-    let name = program_name();
+    let name = executed_name();
     children::watch_end();
     let (mut candidate, inside, outside) = execute(name)?;
     let welcome = candidate.greet(inside, outside.as_fd()).await?;
@@ -344,5 +353,5 @@ pub(super) async fn hear(link: &Link) -> Result<Option<(Welcome, Ready)>, Error>
 pub(super) fn silent() -> Error {
     let limit = humantime::format_duration(HELLO_LIMIT);
     let what = format!("it did not answer within {limit}: is it stopped, or in a hook?");
-    failed::zygote(&program_name(), what, "").into()
+    failed::zygote(&executed_name(), what, "").into()
 }

@@ -390,7 +390,7 @@ pub(super) async fn through_door(kind: &Kind) -> Result<Option<Arc<Own>>, Error>
     if kind.executable.is_some() && !settings::executable()?.is_same(&Program::own()?)? {
         return Ok(None);
     }
-    let name = super::launch::program_name();
+    let name = super::launch::executed_name();
     let link = Arc::new(link);
     Ok(Some(Arc::new(Own::new(name, None, link, welcome, ready))))
 }

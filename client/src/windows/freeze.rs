@@ -1,5 +1,6 @@
 //! The door of a program that starts workers.
 
+use crate::context::Context;
 use crate::error::Error;
 
 /// To be called first thing in `main`, by every program that starts workers.
@@ -14,6 +15,14 @@ pub fn freeze_support() {
         eprintln!("mpfork: {error}");
         #[allow(clippy::exit)] // there is no caller who could do anything
         std::process::exit(1);
+    }
+}
+
+impl Context {
+    /// As [`freeze_support`](crate::freeze_support), which holds for all contexts of the process. It is to
+    /// be called first thing in `main`: nothing may come before but the making of the context.
+    pub fn freeze_support(&self) {
+        freeze_support();
     }
 }
 

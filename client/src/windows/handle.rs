@@ -5,6 +5,7 @@ use crate::error::{Error, WorkerError};
 use crate::exit::{Exit, FailureKind};
 use crate::process::Process;
 use serde::de::DeserializeOwned;
+use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -12,11 +13,16 @@ use std::time::Duration;
 /// [`std::thread::JoinHandle`], with a process.
 ///
 /// Dropping it leaves the worker running; its result is then lost.
-#[derive(Debug)]
 pub struct Handle<T> {
     process: Process,
     typed: bool,
     value: PhantomData<fn() -> T>,
+}
+
+impl<T> fmt::Debug for Handle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.process.show(f, "Handle")
+    }
 }
 
 impl<T: DeserializeOwned> Handle<T> {

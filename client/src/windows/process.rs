@@ -9,6 +9,7 @@ use crate::options::{Options, Pipes};
 use crate::parent;
 use crate::worker::{Task, Worker};
 use mpfork_proto::v1::WorkerId;
+use std::fmt;
 use std::io::{PipeReader, PipeWriter};
 use std::os::windows::io::{AsHandle, BorrowedHandle};
 use std::sync::Arc;
@@ -25,10 +26,15 @@ const PERIOD: Duration = Duration::from_millis(10);
 /// ([`ProcessBuilder::daemon`](crate::ProcessBuilder::daemon)) it ends first. By
 /// [`std::process::exit`] it ends at once, and they with it unless they are to be
 /// [kept](OnOwnerDeath::Keep).
-#[derive(Debug)]
 pub struct Process {
     inner: Arc<Inner>,
     pipes: Pipes,
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.show(f, "Process")
+    }
 }
 
 /// What all objects of one process share.
@@ -70,6 +76,15 @@ impl Process {
             inner,
             pipes: Pipes::default(),
         }
+    }
+
+    /// For people, under this name of a type.
+    pub(crate) fn show(&self, f: &mut fmt::Formatter<'_>, kind: &str) -> fmt::Result {
+        f.debug_struct(kind)
+            .field("name", &self.name())
+            .field("pid", &self.pid())
+            .field("start_method", &self.start_method())
+            .finish_non_exhaustive()
     }
 
     /// Its end is known.

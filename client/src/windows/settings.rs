@@ -1,5 +1,6 @@
 //! What holds for all contexts of the process: the program that is executed.
 
+use crate::context::Context;
 use crate::error::Error;
 use crate::overrides;
 use std::path::PathBuf;
@@ -18,6 +19,13 @@ static EXECUTABLE: Mutex<Option<PathBuf>> = Mutex::new(None);
 /// Mirrors `multiprocessing.set_executable(path)`.
 pub fn set_executable(path: impl Into<PathBuf>) {
     *EXECUTABLE.lock().unwrap_or_else(PoisonError::into_inner) = Some(path.into());
+}
+
+impl Context {
+    /// As [`set_executable`](crate::set_executable), which holds for all contexts of the process.
+    pub fn set_executable(&self, path: impl Into<PathBuf>) {
+        set_executable(path);
+    }
 }
 
 /// The program to execute.

@@ -121,10 +121,12 @@ fn read(program: &File) -> Result<Identity, String> {
     if !native || !matches!(image.kind(), ObjectKind::Executable | ObjectKind::Dynamic) {
         return Err(format!("it is no {FORMAT} program"));
     }
-    // One of the other byte order, say, is refused by the system.
     let notes = marker::read(program).map_err(|error| format!("it can't be read: {error}"))?;
-    if notes.as_ref().is_some_and(|notes| !notes.marked) {
-        return Err(marker::MISSING.to_owned());
+    match &notes {
+        Some(notes) if !notes.marked => return Err(marker::MISSING.to_owned()),
+        // One of the other byte order, say, or whose end is missing.
+        None if marker::EXPECTED => return Err(marker::NO_PROGRAM.to_owned()),
+        _ => {}
     }
     let takes_room = notes.is_some_and(|notes| notes.takes_room);
     let identity = |text| Identity { text, takes_room };
@@ -242,9 +244,11 @@ mod tests {
             path
         };
         let elf = std::fs::read("/bin/sh").unwrap();
+        let own = std::fs::read("/proc/self/exe").unwrap();
         for (path, expected) in [
             (file("script", b"#!/bin/sh\n", 0o755), "no ELF"),
             (file("cut", &elf[..100], 0o755), "no ELF"),
+            (file("half", &own[..8192], 0o755), "no ELF"),
             (file("plain", &elf, 0o644), "not executable"),
             (file("setuid", &elf, 0o4755), "set-user-id"),
             (directory.path().to_owned(), "regular"),

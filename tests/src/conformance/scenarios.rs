@@ -22,6 +22,7 @@ macro_rules! scenarios {
                 abandoned_and_taken_up
                 whose_runtime_is_dropped
                 without_a_runtime
+                on_a_runtime_that_can_not
             }
             children {
                 are_listed
@@ -84,6 +85,8 @@ macro_rules! scenarios {
                 with_arguments
             }
             names {
+                as_they_are_printed
+                as_ps_shows_them
                 given_and_made
                 too_long
             }

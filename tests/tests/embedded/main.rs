@@ -65,8 +65,21 @@ fn a_set_id_program_has_no_server() {
 }
 
 #[test]
+fn a_programs_loader_is_not_executed_in_its_place() {
+    match run::loader() {
+        Some(loader) => run::succeeds_by(&loader, &["loaded"]),
+        None => eprintln!("skipped: needs a program that is linked dynamically"),
+    }
+}
+
+#[test]
 fn starts_that_are_given_up_harm_no_others() {
     succeeds(&["given-up-while-stopped"], &[]);
+}
+
+#[test]
+fn an_exit_that_is_told_late_is_not_lost() {
+    succeeds(&["told-late"], &[]);
 }
 
 #[test]

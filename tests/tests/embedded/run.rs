@@ -5,7 +5,7 @@ use mpfork_tests::harness::{self, Folder};
 use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 
 /// A descriptor that the program inherits beside its standard streams.
@@ -57,6 +57,29 @@ pub(crate) fn succeeds_copied(words: &[&str], mode: u32) {
     std::fs::copy(program("test-embedded"), &copy).unwrap();
     std::fs::set_permissions(&copy, Permissions::from_mode(mode)).unwrap();
     let told = run_in(&folder, &copy, words, &[], |_, input| input);
+    expect_success(&told);
+}
+
+/// What loads the libraries of this machine's programs, this one's among them.
+pub(crate) fn loader() -> Option<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let mut paths = maps.lines().filter_map(|line| line.split_once('/'));
+    paths.find_map(|(_, path)| {
+        let path = Path::new("/").join(path);
+        let name = path.file_name()?.to_str()?;
+        name.starts_with("ld-").then_some(path)
+    })
+}
+
+/// Has another program run the program, which must succeed and leave nothing.
+pub(crate) fn succeeds_by(other: &Path, words: &[&str]) {
+    let program = program("test-embedded");
+    let words: Vec<_> = [program.to_str().unwrap()]
+        .iter()
+        .chain(words)
+        .copied()
+        .collect();
+    let told = run_in(&Folder::new(), other, &words, &[], |_, input| input);
     expect_success(&told);
 }
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // A test may panic.
 
+mod contexts;
 mod crates;
 mod deploy;
 mod generated;

@@ -40,6 +40,36 @@ pub(crate) fn main_sleeps() -> bool {
         .unwrap_or(false)
 }
 
+/// The numbers of the threads besides the calling one that sleep, and are not about to end.
+pub(crate) fn sleepers() -> Vec<u64> {
+    let own = own_number();
+    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
+        return Vec::new();
+    };
+    tasks
+        .filter_map(Result::ok)
+        .filter_map(|task| {
+            let number = task.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+            (number != own && sleeps(&stat)).then_some(number)
+        })
+        .collect()
+}
+
+/// Whether a thread sleeps that has not begun to end.
+fn sleeps(stat: &str) -> bool {
+    /// `PF_EXITING` of the kernel.
+    const EXITING: u32 = 4;
+    // The name is in parentheses and may contain some.
+    let Some((_, rest)) = stat.rsplit_once(") ") else {
+        return false;
+    };
+    let mut fields = rest.split(' ');
+    let state = fields.next();
+    let flags = fields.nth(5).and_then(|flags| flags.parse::<u32>().ok());
+    state == Some("S") && flags.is_some_and(|flags| flags & EXITING == 0)
+}
+
 /// The names of the threads besides the calling one.
 pub(crate) fn others() -> Vec<String> {
     let own = rustix::thread::gettid().as_raw_nonzero().to_string();
@@ -54,4 +84,22 @@ pub(crate) fn others() -> Vec<String> {
                 .map_or_else(|_| "(ended)".to_owned(), |name| name.trim_end().to_owned())
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_sleeps_is_told_from_one_that_ends() {
+        assert!(sleeps("7 (a) b) S 1 7 7 0 -1 64 0 0"));
+        for stat in [
+            "7 (a) R 1 7 7 0 -1 64 0 0",
+            "7 (a) S 1 7 7 0 -1 68 0 0",
+            "7 (a) Z 1 7 7 0 -1 64 0 0",
+            "7 (S",
+        ] {
+            assert!(!sleeps(stat), "{stat}");
+        }
+    }
 }

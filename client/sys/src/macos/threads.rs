@@ -40,6 +40,20 @@ pub(crate) fn others() -> Vec<String> {
         .collect()
 }
 
+/// The numbers of the threads besides the calling one that wait.
+pub(crate) fn sleepers() -> Vec<u64> {
+    let own = own_number();
+    let threads = Threads::all();
+    let ports = threads.ports().iter();
+    ports
+        .filter(|port| {
+            extended(**port).is_some_and(|info| info.pth_run_state == libc::TH_STATE_WAITING)
+        })
+        .map(|port| u64::from(*port))
+        .filter(|number| *number != own)
+        .collect()
+}
+
 /// Whether the main thread, which is not the calling one, waits.
 pub(crate) fn main_sleeps() -> bool {
     // The list begins with the first thread.

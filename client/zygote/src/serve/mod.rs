@@ -64,8 +64,7 @@ pub(crate) fn serve(link: OwnedFd, tasks: Tasks) -> Born {
     panics::install();
     // What the program was started with is not the zygote's, which may outlive it.
     mpfork_sys::descriptors::close_inherited();
-    name_process();
-    mpfork_sys::title::hide_room();
+    show_as_program();
     let link = Link::new(link);
     match Zygote::start(link, tasks).and_then(Zygote::run) {
         Ok(Some(born)) => born,
@@ -78,8 +77,10 @@ pub(crate) fn serve(link: OwnedFd, tasks: Tasks) -> Born {
     }
 }
 
-/// Executed by descriptor, the process is named after a number: it gets its program's name.
-fn name_process() {
+/// Has ps(1) show this process as if its program had been executed as usual. Executed by descriptor it is
+/// named after a number, and gets its program's name; room for workers' arguments is not shown.
+pub(crate) fn show_as_program() {
+    mpfork_sys::title::hide_room();
     let Some(program) = std::env::args_os().next() else {
         return;
     };

@@ -16,7 +16,7 @@ mod state;
 
 use crate::panics;
 use crate::registry::hook::{self, Hooks};
-use crate::serve::Tasks;
+use crate::serve::{self, Tasks};
 use assignment::Task;
 use mpfork_sys::descriptors::adopt_datagram_socket;
 use mpfork_sys::exit::exit_now;
@@ -109,6 +109,7 @@ pub(crate) fn prepare() {
 pub(crate) fn executed(control: OwnedFd, tasks: Tasks) -> Born {
     // What a filter refuses here is as it was inherited.
     let _ = mpfork_sys::signals::reset_internal();
+    serve::show_as_program();
     prepare();
     let hooks = hook::all().unwrap_or_else(|error| {
         report::start_failed(&control, StartError::bad("hooks", error.to_string()));

@@ -126,3 +126,23 @@ pub(crate) fn whose_runtime_is_dropped(ctx: &Context) {
     std::fs::write(&gate, "").unwrap();
     assert!(process.join(None).unwrap().unwrap().success());
 }
+
+/// What the runtime of an async call must drive, it does not.
+pub(crate) fn on_a_runtime_that_can_not(ctx: &Context) {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.build().unwrap();
+    for _ in 0..2 {
+        let error = runtime.block_on(ctx.spawn_async(square, 1)).unwrap_err();
+        say_error(&error);
+    }
+    let error = runtime.block_on(ctx.process(|| (), ()).start_async());
+    say_error(&error.unwrap_err());
+    let mut process = ctx.process(|| (), ()).start().unwrap();
+    say_error(&runtime.block_on(process.join_async()).unwrap_err());
+    assert!(process.join(None).unwrap().unwrap().success());
+    // The blocking forms have a runtime of their own.
+    let call = runtime.block_on(async { ctx.spawn(square, 3)?.join() });
+    if differs("threads").is_none() {
+        assert_eq!(call.unwrap(), 9);
+    }
+}

@@ -31,3 +31,33 @@ pub(crate) fn too_long(ctx: &Context) {
     let long = ctx.process(|| (), ()).name("n".repeat(257)).start();
     say_error(&long.unwrap_err());
 }
+
+/// For workers: what the system shows of this process.
+fn shown(file: &str) -> String {
+    std::fs::read_to_string(format!("/proc/self/{file}")).unwrap()
+}
+
+/// As the system has them, of a program that was executed as usual.
+pub(crate) fn as_ps_shows_them(ctx: &Context) {
+    let shown = || ["comm", "cmdline"].map(shown);
+    let [comm, line] = ctx.spawn(shown, ()).unwrap().join().unwrap();
+    assert_eq!(comm, "conformance\n");
+    let program = std::env::args().next().unwrap();
+    assert_eq!(line.split('\0').next(), Some(program.as_str()), "{line}");
+    assert!(!line.contains("(room"), "{line}");
+}
+
+/// Whoever prints a process or a call sees which it is, and nothing of what is behind it.
+pub(crate) fn as_they_are_printed(ctx: &Context) {
+    let call = ctx.spawn(|| (), ()).unwrap();
+    let own = call.process();
+    let expected = format!(
+        "{{ name: {:?}, pid: {}, start_method: {:?}, .. }}",
+        own.name(),
+        own.pid(),
+        own.start_method()
+    );
+    assert_eq!(format!("{own:?}"), format!("Process {expected}"));
+    assert_eq!(format!("{call:?}"), format!("Handle {expected}"));
+    call.join().unwrap();
+}

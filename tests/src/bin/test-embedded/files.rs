@@ -35,3 +35,14 @@ pub(crate) fn set_id() {
     }
     assert!(context().server().is_err());
 }
+
+/// It was not executed, but loaded by another program, which is what would be executed again.
+pub(crate) fn loaded() {
+    for ctx in contexts() {
+        for _ in 0..2 {
+            let error = ctx.process(hold, ".".to_owned()).start().unwrap_err();
+            assert!(matches!(error, Error::BadProgram { .. }), "{error}");
+            assert!(error.to_string().contains("has only loaded"), "{error}");
+        }
+    }
+}

@@ -193,6 +193,19 @@ pub(crate) fn given_up_while_stopped() {
     assert_eq!(left, 0);
 }
 
+/// How a process ended is known once its zygote tells, and nothing is said before.
+pub(crate) fn told_late() {
+    let ctx = context();
+    let process = ctx.process(hold, "never".to_owned()).start().unwrap();
+    let zygote = ctx.server().unwrap().pid;
+    seen::stop(zygote);
+    process.kill().unwrap();
+    eventually("it has ended", || !process.is_alive());
+    assert_eq!(process.exit(), None);
+    seen::resume(zygote);
+    assert_eq!(process.exitcode(), Some(-9));
+}
+
 mpfork::before_fork!(slowly);
 
 fn slowly() -> std::io::Result<()> {

@@ -3,6 +3,8 @@
 use super::context;
 use super::preloads::{BROKEN, loaded};
 use mpfork::{Error, OnPreloadError, Reason, set_executable, set_forkserver_preload};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Which of `numbers`, `total` and the one without a name a worker finds loaded, and its worker.
@@ -97,6 +99,13 @@ fn refused(result: Result<PathBuf, Error>, path: &Path, what: &str) {
 pub(crate) fn executable(folder: &Path, other: &str) {
     let copy = folder.join("copy");
     let file = folder.join("file");
+    let written = |name: &str, content: &[u8]| {
+        let path = folder.join(name);
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        path
+    };
+    let whole = std::fs::read(&copy).unwrap();
     // The same build is the same template, wherever it lies: the first one is what is executed.
     set_executable(&copy);
     assert_eq!(spawned().unwrap(), copy);
@@ -105,6 +114,10 @@ pub(crate) fn executable(folder: &Path, other: &str) {
         (file, "not executable"),
         (folder.to_owned(), "no regular file"),
         (PathBuf::from("/bin/sh"), "freeze_support()"),
+        (written("script", b"#!/bin/sh\nexit 0\n"), "no ELF program"),
+        (written("empty", b""), "no ELF program"),
+        (written("cut", &whole[..100]), "no ELF program"),
+        (written("half", &whole[..8192]), "no ELF program"),
         (PathBuf::from(other), "another program"),
     ] {
         set_executable(&path);
@@ -113,6 +126,12 @@ pub(crate) fn executable(folder: &Path, other: &str) {
     // What is found by name, or is its main, may be another program's.
     let named = context().spawn_registered::<Option<String>>("value", &());
     assert_eq!(named.unwrap().join().unwrap().as_deref(), Some(""));
+    // Who is asked for it is named, not who asks.
+    let unknown = context().spawn_registered::<()>("nonesuch", &());
+    let error = unknown.unwrap_err().to_string();
+    let name = Path::new(other).file_name().unwrap().to_str().unwrap();
+    let expected = format!(" {name} has registered no function \"nonesuch\"");
+    assert!(error.contains(&expected), "{error}");
     set_executable(&copy);
     assert_eq!(spawned().unwrap(), copy);
     let mut main = context().process_main(["in-main-panic"]).start().unwrap();
