@@ -1,12 +1,12 @@
 //! Zygotes that are replaced, stopped, or slow.
 
 use super::common::{LONG, context, eventually, file, hold, limit_descriptors, make, runtime};
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all};
 use mpfork::{Error, OnPreloadError, Reason};
 use mpfork_tests::harness::process as seen;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn own() -> i32 {
     std::process::id().cast_signed()
@@ -149,11 +149,19 @@ pub(crate) fn given_up_at_any_time() {
     for round in 0..300 {
         let start = ctx.process(hold, "never".to_owned()).start_async();
         let time = Duration::from_micros(round * 5);
-        match runtime.block_on(async { tokio::time::timeout(time, start).await }) {
-            Ok(started) => {
+        // A timer knows whole milliseconds, in which a start may be through.
+        let begun = Instant::now();
+        let impatience = async {
+            while begun.elapsed() < time {
+                tokio::task::yield_now().await;
+            }
+        };
+        let either = futures_util::future::select(Box::pin(start), Box::pin(impatience));
+        match runtime.block_on(either) {
+            Either::Left((started, _)) => {
                 started.unwrap().kill().unwrap();
             }
-            Err(_) => given_up += 1,
+            Either::Right(_) => given_up += 1,
         }
     }
     assert!(given_up > 10);
