@@ -30,12 +30,13 @@ static HANDLER: AtomicPtr<()> = AtomicPtr::new(std::ptr::null_mut());
 
 extern "C" fn call_handler(code: libc::c_int, _argument: *mut libc::c_void) {
     let handler = HANDLER.load(Ordering::Acquire);
+    // A place may be reserved that nobody has taken.
     if !handler.is_null() {
-        // SAFETY: only `on_exit` stores to HANDLER, and only a `Handler`.
+        // SAFETY: only `set` stores to HANDLER, and only a `Handler`.
         let handler = unsafe { std::mem::transmute::<*mut (), Handler>(handler) };
         handler(code);
+        exit_now(code);
     }
-    exit_now(code);
 }
 
 /// Has `handler` called with the exit code when the process ends by `exit`, after the handlers
@@ -44,8 +45,30 @@ extern "C" fn call_handler(code: libc::c_int, _argument: *mut libc::c_void) {
 /// Returns false where the C library offers no such thing; the handlers registered before then run,
 /// and `handler` does not.
 pub fn on_exit(handler: Handler) -> bool {
-    HANDLER.store(handler as *mut (), Ordering::Release);
+    set(handler);
     register()
+}
+
+fn set(handler: Handler) {
+    HANDLER.store(handler as *mut (), Ordering::Release);
+}
+
+/// The place that a handler has among those of a process and its children.
+#[derive(Debug, Clone, Copy)]
+pub struct Reserved(());
+
+/// Reserves the place that [`on_exit`] would have now, for children: registering costs each of them
+/// several pages. Until somebody takes it nothing happens there. `None` where the C library offers no
+/// such thing.
+pub fn reserve() -> Option<Reserved> {
+    register().then_some(Reserved(()))
+}
+
+impl Reserved {
+    /// As [`on_exit`], as if called when the place was reserved.
+    pub fn take(self, handler: Handler) {
+        set(handler);
+    }
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

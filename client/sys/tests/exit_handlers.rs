@@ -1,8 +1,8 @@
 //! A forked child's end: handlers registered before the fork do not run in it, those registered after
-//! do, its code stays, and C's buffers are written once. A program of its own, for it forks and must
-//! have one thread.
+//! do, its code stays, and C's buffers are written once; so too where the place of its handler was reserved
+//! before the fork. A program of its own, for it forks and must have one thread.
 
-use mpfork_sys::exit::{exit_now, flush_c_stdio, on_exit};
+use mpfork_sys::exit::{exit_now, flush_c_stdio, on_exit, reserve};
 use mpfork_sys::fork::{Forked, fork};
 use std::process::{Command, ExitCode};
 
@@ -30,17 +30,26 @@ fn at_exit(function: extern "C" fn()) {
 }
 
 #[allow(clippy::exit)]
-fn forks() -> ExitCode {
+fn forks(reserved: bool) -> ExitCode {
     at_exit(of_the_parent);
+    let place = if reserved { reserve() } else { None };
+    if reserved != place.is_some() {
+        eprintln!("the C library reserves no place");
+        return ExitCode::FAILURE;
+    }
     print(c"before the fork");
     flush_c_stdio();
     match fork() {
         Ok(Forked::Child) => {
-            on_exit(|code| {
+            let handler = |code| {
                 print(c"instead of the parent's");
                 flush_c_stdio();
                 exit_now(code);
-            });
+            };
+            match place {
+                Some(place) => place.take(handler),
+                None => drop(on_exit(handler)),
+            }
             at_exit(of_the_child);
             print(c"in the child");
             std::process::exit(7)
@@ -66,8 +75,8 @@ fn forks() -> ExitCode {
 }
 
 fn main() -> ExitCode {
-    if std::env::var_os("MPFORK_SYS_FORKS").is_some() {
-        return forks();
+    if let Some(reserved) = std::env::var_os("MPFORK_SYS_FORKS") {
+        return forks(reserved == "reserved");
     }
     // As the test harness answers it.
     if std::env::args().any(|arg| arg == "--list") {
@@ -75,19 +84,26 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let program = std::env::current_exe().expect("this program has a path");
-    let output = Command::new(program)
-        .env("MPFORK_SYS_FORKS", "1")
-        .output()
-        .expect("this program runs again");
-    assert_eq!(
-        String::from_utf8_lossy(&output.stdout),
-        "before the fork\n\
-         in the child\n\
-         handler of the child\n\
-         instead of the parent's\n\
-         status 1792\n\
-         handler of the parent\n",
-        "{output:?}"
-    );
+    // Elsewhere the C library offers neither.
+    let ways: &[&str] = match cfg!(all(target_os = "linux", target_env = "gnu")) {
+        true => &["registered", "reserved"],
+        false => &[],
+    };
+    for way in ways {
+        let output = Command::new(&program)
+            .env("MPFORK_SYS_FORKS", way)
+            .output()
+            .expect("this program runs again");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "before the fork\n\
+             in the child\n\
+             handler of the child\n\
+             instead of the parent's\n\
+             status 1792\n\
+             handler of the parent\n",
+            "{way}: {output:?}"
+        );
+    }
     ExitCode::SUCCESS
 }

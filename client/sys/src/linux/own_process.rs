@@ -1,5 +1,6 @@
 //! The calling process, as /proc and prctl(2) have it.
 
+use nix::sys::signal::{SigSet, SigmaskHow};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
 use rustix::thread::CpuSet;
@@ -21,8 +22,23 @@ pub(crate) fn has_capabilities(file: BorrowedFd<'_>) -> bool {
     rustix::fs::fgetxattr(file, "security.capability", &mut capability[..]).is_ok()
 }
 
-/// umask(2) can't read the mask without setting it, for all threads. The kernel tells it elsewhere.
+/// umask(2) can't read the mask without setting it, for all threads. Where there is one, and no handler of
+/// a signal comes between, nobody sees it. The kernel tells it elsewhere too, which takes much longer.
 pub(crate) fn umask() -> Option<u32> {
+    if super::threads::is_single()
+        && let Ok(blocked) = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)
+    {
+        // Should there be somebody after all, what it makes meanwhile is open to nobody.
+        let mask = rustix::process::umask(Mode::RWXU | Mode::RWXG | Mode::RWXO);
+        rustix::process::umask(mask);
+        // Fails for no mask that was there.
+        let _ = blocked.thread_set_mask();
+        return Some(mask.bits());
+    }
+    told_umask()
+}
+
+fn told_umask() -> Option<u32> {
     let mut text = [0; 128];
     let status = rustix::fs::open(
         "/proc/self/status",

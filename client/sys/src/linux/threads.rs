@@ -1,8 +1,15 @@
 //! Threads, as /proc tells them.
 
+use nix::sched::{CloneFlags, unshare};
 use std::os::unix::fs::MetadataExt as _;
 
 pub(crate) fn is_single() -> bool {
+    // Whoever shares nothing with another thread may stop sharing, which then changes nothing. A process
+    // just forked has no entry in /proc yet; to have one made for the question takes ten times as long.
+    // A filter may refuse it, and what is refused to a process with threads needs no haste.
+    if unshare(CloneFlags::CLONE_THREAD).is_ok() {
+        return true;
+    }
     // The link count of this directory is the number of threads plus two: one system call instead of
     // reading the directory. Where it is not so (another kernel), the directory tells.
     match std::fs::metadata("/proc/self/task") {

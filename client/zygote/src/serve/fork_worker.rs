@@ -166,7 +166,9 @@ impl Zygote {
         }
         let begun = Instant::now();
         let forked = fork();
-        self.fork_time = begun.elapsed();
+        if !matches!(forked, Ok(Side::Child)) {
+            self.fork_time = begun.elapsed();
+        }
         forked.map_err(|error| match error {
             ForkError::Threads(threads::ManyThreads { names }) => ForkFailed {
                 message: format!(

@@ -28,6 +28,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use std::collections::VecDeque;
 use std::ffi::CString;
 use std::io::{self, Write as _};
+use std::mem::ManuallyDrop;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -66,7 +67,10 @@ pub(crate) fn serve(link: OwnedFd, tasks: Tasks) -> Born {
     mpfork_sys::descriptors::close_inherited();
     show_as_program();
     let link = Link::new(link);
-    match Zygote::start(link, tasks).and_then(Zygote::run) {
+    // Never dropped: the zygote leaves by `exit`, and a worker, which closes what is not its own by number,
+    // would copy pages only to free what is on them.
+    let served = Zygote::start(link, tasks).and_then(|zygote| ManuallyDrop::new(zygote).run());
+    match served {
         Ok(Some(born)) => born,
         Ok(None) => leave(0),
         Err(fatal) => {
@@ -148,7 +152,7 @@ impl Zygote {
             leave(0);
         };
         let hooks = hook::all().map_err(|error| Fatal::Preload(error.to_string()))?;
-        crate::worker::prepare();
+        crate::worker::prepare(hooks);
         link.do_not_block()
             .map_err(|error| Fatal::System("ioctl", error))?;
         let handshake::Greeting {
@@ -174,7 +178,7 @@ impl Zygote {
     }
 
     /// Serves until there is nothing left to do, or returns in a worker.
-    fn run(mut self) -> Result<Option<Born>, Fatal> {
+    fn run(&mut self) -> Result<Option<Born>, Fatal> {
         let mut left_alone = false;
         loop {
             let room = self.reserve();

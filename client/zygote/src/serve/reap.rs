@@ -190,7 +190,11 @@ impl Reaper {
         };
         // Until it is reaped here its number is its own. That it is not there, which is an error, somebody
         // else has seen to, and the number may be another's.
-        let ended = wait::has_ended(pid);
+        let ended = match self.embedded || self.end_groups {
+            true => wait::has_ended(pid),
+            // Reaping asks as well.
+            false => Ok(true),
+        };
         if matches!(ended, Ok(false)) {
             return Ok(());
         }

@@ -3,7 +3,7 @@
 use super::{current, report};
 use crate::panics;
 use crate::registry::hook::{self, Hooks};
-use mpfork_sys::exit::{exit_now, flush_c_stdio, on_exit};
+use mpfork_sys::exit::{Reserved, exit_now, flush_c_stdio, on_exit, reserve};
 use std::io::Write as _;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,12 +15,34 @@ static ENDING: AtomicBool = AtomicBool::new(false);
 /// The code with which a Rust program ends whose main thread panicked.
 const PANICKED: i32 = 101;
 
-/// Takes the process's end over from its zygote, whose exit handlers are not for its workers.
-pub(super) fn take_over(hooks: &'static Hooks) {
+/// In a zygote, the place of its workers' handler.
+static PLACE: OnceLock<Reserved> = OnceLock::new();
+
+/// In a zygote, when its preloads have registered their handlers: all that its workers will have in
+/// common, so that each of them has less to do.
+pub(super) fn prepare(hooks: &'static Hooks) {
+    let _ = HOOKS.set(hooks);
+    // What a hook registers before a fork would run in the worker before its own end.
+    if hooks.before_fork.is_empty()
+        && let Some(place) = reserve()
+    {
+        let _ = PLACE.set(place);
+    }
+}
+
+/// Takes the process's end over from the one it was forked from, whose exit handlers are not its own; in
+/// the place that was reserved, when that was its zygote.
+pub(super) fn take_over(hooks: &'static Hooks, by_zygote: bool) {
     // The same in a worker that a worker forks.
     let _ = HOOKS.set(hooks);
-    ENDING.store(false, Ordering::Release);
-    on_exit(at_exit);
+    // Written only where it changes: the page is shared with the zygote.
+    if ENDING.load(Ordering::Acquire) {
+        ENDING.store(false, Ordering::Release);
+    }
+    match PLACE.get() {
+        Some(reserved) if by_zygote => reserved.take(at_exit),
+        _ => drop(on_exit(at_exit)),
+    }
 }
 
 /// Has `before` called when this process, as a worker, ends in order, before the hooks. Only the first
@@ -62,8 +84,7 @@ pub(super) fn end(mut code: i32) -> ! {
 
 /// Writes out what Rust's and C's standard streams have buffered.
 pub(crate) fn flush() {
-    // Lost with the stream, as at any program's end.
+    // Lost with the stream, as at any program's end. Rust's standard error has no buffer.
     let _ = std::io::stdout().flush();
-    let _ = std::io::stderr().flush();
     flush_c_stdio();
 }

@@ -96,7 +96,12 @@ struct Own {
 const NOT_STARTED: i32 = 126;
 
 /// Does once, in the zygote, what each of its workers would have to do on its own.
-pub(crate) fn prepare() {
+pub(crate) fn prepare(hooks: &'static Hooks) {
+    exit::prepare(hooks);
+    prepare_any();
+}
+
+fn prepare_any() {
     limits::remember();
     mpfork_sys::entry::prepare();
     // The thread's place for panics has a destructor, which is registered on first use: the loader
@@ -110,7 +115,7 @@ pub(crate) fn executed(control: OwnedFd, tasks: Tasks) -> Born {
     // What a filter refuses here is as it was inherited.
     let _ = mpfork_sys::signals::reset_internal();
     serve::show_as_program();
-    prepare();
+    prepare_any();
     let hooks = hook::all().unwrap_or_else(|error| {
         report::start_failed(&control, StartError::bad("hooks", error.to_string()));
         exit_now(NOT_STARTED)
@@ -153,12 +158,19 @@ pub(crate) fn refuse(control: BorrowedFd<'_>, threads: &ManyThreads) {
 pub(crate) fn become_worker(born: Born) {
     // The zygote does so too; whoever comes first.
     let _ = rustix::process::setpgid(None, None);
-    exit::take_over(born.hooks);
+    let by_zygote = matches!(born.kept, Kept::These(_));
+    exit::take_over(born.hooks, by_zygote);
     let hooks = born.hooks;
     let mut own = Own {
         control: born.control,
         door: born.door,
     };
+    if let Kept::These(kept) = &born.kept
+        && let Err(error) = descriptors::close_others(kept, &own)
+    {
+        report::start_failed(&own.control, StartError::system("descriptors", error));
+        exit_now(NOT_STARTED);
+    }
     let place = state::Place {
         kept: born.kept,
         zygote_group: born.zygote_group,
