@@ -20,6 +20,13 @@ fn signals_are_ignored_as_they_should_be() {
 }
 
 #[test]
+fn a_worker_that_waits_has_little_memory_of_its_own() {
+    check(|server| {
+        run(server, &["idle-memory"]);
+    });
+}
+
+#[test]
 fn nothing_else_is_open() {
     check(|server| {
         let kept = server.folder.join("kept").canonicalize_new();

@@ -109,6 +109,7 @@ pub(crate) fn main() -> ExitCode {
         ["removed-directory", folder] => start_state::removed_directory(folder.as_ref()),
         ["commands-state", folder] => start_state::of_commands(folder.as_ref()),
         ["dispositions"] => start_state::dispositions(),
+        ["idle-memory"] => start_state::idle_memory(),
         ["descriptors", kept] => descriptors::nothing_else_is_open(kept),
         ["closed-stdin"] => descriptors::closed_stdin(),
         ["buffered"] => stdio::buffered(),

@@ -145,3 +145,32 @@ pub(crate) fn dispositions() {
     command.join(None).unwrap();
     assert_eq!(command.exitcode(), Some(-13));
 }
+
+/// What a worker that waits has for itself, in KiB: what it has written since it was forked.
+pub(crate) fn idle_memory() {
+    let wait = || {
+        println!("here");
+        loop {
+            std::thread::park();
+        }
+    };
+    let mut process = context()
+        .process(wait, ())
+        .stdout(mpfork::Stdio::piped())
+        .start()
+        .unwrap();
+    let mut here = [0; 5];
+    let mut stdout = process.take_stdout().unwrap();
+    stdout.read_exact(&mut here).unwrap();
+    let path = format!("/proc/{}/smaps_rollup", process.pid());
+    let memory = std::fs::read_to_string(path).unwrap();
+    let private = memory.lines().filter(|line| line.starts_with("Private_"));
+    let kibibytes = private.map(|line| -> u64 {
+        let value = line.split_whitespace().nth(1);
+        value.unwrap().parse().unwrap()
+    });
+    let kibibytes: u64 = kibibytes.sum();
+    assert!((1..300).contains(&kibibytes), "{kibibytes} KiB: {memory}");
+    process.kill().unwrap();
+    process.join(None).unwrap();
+}
