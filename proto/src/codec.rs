@@ -5,10 +5,12 @@ use std::marker::PhantomData;
 use tonic::codec::BufferSettings;
 use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 
-/// Most messages are smaller, and each call has such a buffer for each direction. Memory of this size
-/// is at hand, where that of the stock 8 KiB must be searched and put together again: that took some
-/// tenth of a call.
-const BUFFER_BYTES: usize = 1 << 10;
+/// Most messages are smaller than these, and each call has a buffer for each direction. Memory of such
+/// sizes is at hand, where that of the stock 8 KiB must be searched and put together again: that took some
+/// tenth of a call. What is sent has its size known, and the buffer stays as long as the call, which for a
+/// worker may be long.
+const RECEIVED_BYTES: usize = 1 << 10;
+const SENT_BYTES: usize = 1 << 7;
 /// How much is put together before it is passed on.
 const TOGETHER_BYTES: usize = 32 << 10;
 
@@ -22,8 +24,8 @@ impl<T, U> Default for Codec<T, U> {
     }
 }
 
-fn buffers() -> BufferSettings {
-    BufferSettings::new(BUFFER_BYTES, TOGETHER_BYTES)
+fn buffers(bytes: usize) -> BufferSettings {
+    BufferSettings::new(bytes, TOGETHER_BYTES)
 }
 
 impl<T, U> tonic::codec::Codec for Codec<T, U>
@@ -37,10 +39,10 @@ where
     type Decoder = ProstDecoder<U>;
 
     fn encoder(&mut self) -> Self::Encoder {
-        ProstCodec::<T, U>::raw_encoder(buffers())
+        ProstCodec::<T, U>::raw_encoder(buffers(SENT_BYTES))
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        ProstCodec::<T, U>::raw_decoder(buffers())
+        ProstCodec::<T, U>::raw_decoder(buffers(RECEIVED_BYTES))
     }
 }

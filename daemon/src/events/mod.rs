@@ -12,8 +12,8 @@ pub(crate) use record::{Asked, Record};
 use crate::config::Limits;
 use mpfork_proto::v1::{Event, Gap};
 use repeats::Repeats;
-use ring::Ring;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use ring::{Encoded, Ring};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 use tokio::sync::watch;
 
@@ -35,7 +35,7 @@ pub(crate) struct Events {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) gap: Option<Gap>,
-    pub(crate) events: Vec<Arc<Event>>,
+    pub(crate) events: Vec<Event>,
 }
 
 impl Events {
@@ -110,8 +110,10 @@ impl Events {
             first_missed: wanted,
             last_missed: Some(first - 1),
         });
-        let events = ring.from(wanted.max(first)).take(BATCH).cloned().collect();
+        let events = ring.from(wanted.max(first)).take(BATCH).cloned();
+        let events: Vec<_> = events.collect();
         drop(ring);
+        let events = events.iter().map(Encoded::decode).collect();
         Found { gap, events }
     }
 

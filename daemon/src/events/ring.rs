@@ -5,12 +5,31 @@ use mpfork_proto::v1::Event;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// What an event takes beside its texts.
-const OVERHEAD: usize = size_of::<Event>();
+/// An event as it is sent, which takes a fraction of what it takes to work with.
+#[derive(Debug, Clone)]
+pub(super) struct Encoded(Arc<[u8]>);
+
+impl Encoded {
+    fn new(event: &Event) -> Self {
+        Self(event.encode_to_vec().into())
+    }
+
+    fn bytes(&self) -> usize {
+        self.0.len() + OVERHEAD
+    }
+
+    pub(super) fn decode(&self) -> Event {
+        // It was encoded here.
+        Event::decode(&*self.0).unwrap_or_default()
+    }
+}
+
+/// What an event takes beside its bytes: their counts, and its place.
+const OVERHEAD: usize = size_of::<Encoded>() + 2 * size_of::<usize>();
 
 #[derive(Debug)]
 pub(super) struct Ring {
-    events: VecDeque<(Arc<Event>, usize)>,
+    events: VecDeque<Encoded>,
     bytes: usize,
     /// The number of the next event.
     next: u64,
@@ -34,9 +53,9 @@ impl Ring {
         let sequence = self.next;
         self.next += 1;
         event.sequence = sequence;
-        let bytes = OVERHEAD + event.encoded_len();
-        self.events.push_back((Arc::new(event), bytes));
-        self.bytes += bytes;
+        let event = Encoded::new(&event);
+        self.bytes += event.bytes();
+        self.events.push_back(event);
         self.make_room();
         sequence
     }
@@ -50,10 +69,10 @@ impl Ring {
 
     fn make_room(&mut self) {
         while self.events.len() > self.most || self.bytes > self.most_bytes {
-            let Some((_, bytes)) = self.events.pop_front() else {
+            let Some(event) = self.events.pop_front() else {
                 break;
             };
-            self.bytes -= bytes;
+            self.bytes -= event.bytes();
         }
     }
 
@@ -63,11 +82,11 @@ impl Ring {
     }
 
     /// Those from this number on.
-    pub(super) fn from(&self, sequence: u64) -> impl Iterator<Item = &Arc<Event>> {
+    pub(super) fn from(&self, sequence: u64) -> impl Iterator<Item = &Encoded> {
         let skipped = sequence.saturating_sub(self.first());
         let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
         let from = skipped.min(self.events.len());
-        self.events.range(from..).map(|(event, _)| event)
+        self.events.range(from..)
     }
 }
 
@@ -91,7 +110,11 @@ mod tests {
             assert_eq!(ring.push(event(0)), expected);
         }
         assert_eq!(ring.first(), 3);
-        let seen = |from| ring.from(from).map(|e| e.sequence).collect::<Vec<_>>();
+        let seen = |from| {
+            ring.from(from)
+                .map(|e| e.decode().sequence)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(seen(0), [3, 4, 5]);
         assert_eq!(seen(5), [5]);
         assert_eq!(seen(6), [0; 0]);
@@ -114,12 +137,12 @@ mod tests {
                 ring.push(event(*size));
                 let kept: Vec<_> = ring.from(0).collect();
                 prop_assert!(kept.len() <= most);
-                let bytes: usize = kept.iter().map(|e| OVERHEAD + e.encoded_len()).sum();
+                let bytes: usize = kept.iter().map(|e| OVERHEAD + e.0.len()).sum();
                 prop_assert!(bytes <= most_bytes);
                 prop_assert_eq!(bytes, ring.bytes);
                 let last = count as u64 + 1;
                 prop_assert_eq!(ring.first() + kept.len() as u64, last + 1);
-                prop_assert!(kept.iter().map(|e| e.sequence).eq(ring.first()..=last));
+                prop_assert!(kept.iter().map(|e| e.decode().sequence).eq(ring.first()..=last));
             }
         }
     }

@@ -82,19 +82,17 @@ impl Follower {
                 self.seen = gap.last_missed.unwrap_or(self.seen);
                 self.told.push_back(What::Gap(gap));
             }
-            for event in &found.events {
+            let none = found.events.is_empty();
+            for event in found.events {
                 if self.until.is_some_and(|until| event.sequence > until) {
                     break;
                 }
                 self.seen = event.sequence;
-                if self.filter.wants(event) {
-                    self.told.push_back(What::Event(Event::clone(event)));
+                if self.filter.wants(&event) {
+                    self.told.push_back(What::Event(event));
                 }
             }
-            if found.events.is_empty()
-                && self.told.is_empty()
-                && !self.daemon.events.more(self.seen).await
-            {
+            if none && self.told.is_empty() && !self.daemon.events.more(self.seen).await {
                 return None;
             }
         }

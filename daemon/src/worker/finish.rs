@@ -98,7 +98,7 @@ fn conclude(daemon: &Daemon, worker: &Worker, exit: Exit, place: Option<Place>) 
     if !worker.is_provisional() {
         daemon.events.publish(Record::worker_exited(worker, &exit));
     }
-    worker.exit.send_replace(Some(Arc::new(exit)));
+    worker.set_exit(exit);
 }
 
 /// The status of a worker that somebody else reaped, where the system tells it.

@@ -22,11 +22,11 @@ use mpfork_driver::control::{Control, FirstReports};
 use mpfork_proto::v1::{self, Exit, OnOwnerDeath, StartWay, WorkerId};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use streams::Streams;
 use table::Place;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// The client connection a worker was started on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +98,9 @@ pub(crate) struct Worker {
     /// to anybody until it has.
     provisional: AtomicBool,
     state: Mutex<State>,
-    exit: watch::Sender<Option<Arc<Exit>>>,
+    exit: OnceLock<Arc<Exit>>,
+    /// Wakes those who wait for the exit.
+    exited: Notify,
 }
 
 #[derive(Debug)]
@@ -149,27 +151,37 @@ impl Worker {
                 ending: false,
                 deferred: None,
             }),
-            exit: watch::Sender::new(None),
+            exit: OnceLock::new(),
+            exited: Notify::new(),
         }
     }
 
     /// How it ended, if it has.
     pub(crate) fn exit(&self) -> Option<Arc<Exit>> {
-        self.exit.borrow().clone()
+        self.exit.get().cloned()
+    }
+
+    /// It has ended so.
+    fn set_exit(&self, exit: Exit) {
+        // It ends once.
+        let _ = self.exit.set(Arc::new(exit));
+        self.exited.notify_waiters();
     }
 
     /// Waits until it has ended.
     pub(crate) async fn ended(&self) -> Arc<Exit> {
-        let mut receiver = self.exit.subscribe();
-        // The sender lives in `self`, so the wait can't fail.
-        match receiver.wait_for(Option::is_some).await {
-            Ok(exit) => exit.clone().unwrap_or_default(),
-            Err(_) => Arc::default(),
+        loop {
+            let exited = self.exited.notified();
+            // After beginning to wait, so that it can't end unnoticed in between.
+            if let Some(exit) = self.exit.get() {
+                return Arc::clone(exit);
+            }
+            exited.await;
         }
     }
 
     pub(crate) fn is_running(&self) -> bool {
-        self.exit.borrow().is_none()
+        self.exit.get().is_none()
     }
 
     /// Its pidfd; `None` when it ended some while ago.

@@ -47,16 +47,8 @@ pub(crate) async fn start(
         .workers
         .request(&request.request_id, request.fingerprint, owner);
     match known.inspect_err(|problem| refused(daemon, request.asked(), problem))? {
-        Request::Known(outcome) => {
-            let worker = wait(outcome).await?;
-            if let Some(owner) = owner
-                && worker.is_running()
-            {
-                daemon.peers.own(daemon, owner, &worker);
-            }
-            let pidfd = worker.pidfd();
-            Ok((worker, pidfd))
-        }
+        Request::UnderWay(outcome) => Ok(repeated(daemon, wait(outcome).await?, owner)),
+        Request::Started(worker) => Ok(repeated(daemon, worker, owner)),
         Request::New(sender, claim) => {
             let daemon = Arc::clone(daemon);
             let mut request = request;
@@ -69,7 +61,10 @@ pub(crate) async fn start(
                     daemon.workers.forget_request(&request_id);
                 }
                 let (outcome, started) = match result {
-                    Ok((worker, pidfd)) => (Ok(Arc::clone(&worker)), Ok((worker, Some(pidfd)))),
+                    Ok((worker, pidfd)) => {
+                        daemon.workers.request_started(&worker);
+                        (Ok(Arc::clone(&worker)), Ok((worker, Some(pidfd))))
+                    }
                     Err(problem) => (Err(problem.clone()), Err(problem)),
                 };
                 sender.send_replace(Some(outcome));
@@ -78,6 +73,17 @@ pub(crate) async fn start(
             started.await.unwrap_or_else(|_| Err(interrupted()))
         }
     }
+}
+
+/// The worker of a request that was made again, by whom it is owned now.
+fn repeated(daemon: &Arc<Daemon>, worker: Arc<Worker>, owner: Option<Owner>) -> StartedWorker {
+    if let Some(owner) = owner
+        && worker.is_running()
+    {
+        daemon.peers.own(daemon, owner, &worker);
+    }
+    let pidfd = worker.pidfd();
+    (worker, pidfd)
 }
 
 /// Tells and counts a start that was refused before anything was begun.

@@ -73,8 +73,14 @@ impl Table {
 #[derive(Debug)]
 struct KnownRequest {
     fingerprint: u64,
-    claim: Claim,
-    outcome: watch::Receiver<Outcome>,
+    state: RequestState,
+}
+
+/// How far a request has come. One that gave no worker is forgotten.
+#[derive(Debug)]
+enum RequestState {
+    UnderWay(Claim, watch::Receiver<Outcome>),
+    Started(Arc<Worker>),
 }
 
 /// A place among the running workers, given back when dropped.
@@ -110,7 +116,9 @@ pub(crate) enum Request {
     /// New: the worker is to be started, and the outcome told.
     New(watch::Sender<Outcome>, Claim),
     /// Known: the outcome is to be waited for.
-    Known(watch::Receiver<Outcome>),
+    UnderWay(watch::Receiver<Outcome>),
+    /// Known: it has given this worker.
+    Started(Arc<Worker>),
 }
 
 impl Workers {
@@ -193,21 +201,32 @@ impl Workers {
                     "it was used for another start; choose a new one for each",
                 ));
             }
-            if let Some(owner) = owner {
-                known.claim.hand_over(owner);
-            }
-            return Ok(Request::Known(known.outcome.clone()));
+            return Ok(match &known.state {
+                RequestState::UnderWay(claim, outcome) => {
+                    if let Some(owner) = owner {
+                        claim.hand_over(owner);
+                    }
+                    Request::UnderWay(outcome.clone())
+                }
+                RequestState::Started(worker) => Request::Started(Arc::clone(worker)),
+            });
         }
         let (sender, outcome) = watch::channel(None);
         let claim = Claim::new(owner);
         let known = KnownRequest {
             fingerprint,
-            claim: claim.clone(),
-            outcome,
+            state: RequestState::UnderWay(claim.clone(), outcome),
         };
         table.requests.insert(id.to_vec(), known);
         drop(table);
         Ok(Request::New(sender, claim))
+    }
+
+    /// A request has given this worker.
+    pub(crate) fn request_started(&self, worker: &Arc<Worker>) {
+        if let Some(known) = self.table().requests.get_mut(&worker.request_id) {
+            known.state = RequestState::Started(Arc::clone(worker));
+        }
     }
 
     /// Forgets a request that gave no worker, so that it may be tried again.
