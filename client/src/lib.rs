@@ -2,6 +2,7 @@
 #![doc = include_str!("front/methods.md")]
 #![doc = include_str!("front/freeze.md")]
 #![doc = include_str!("front/preloads.md")]
+#![doc = include_str!("front/shared.md")]
 #![doc = include_str!("front/contexts.md")]
 #![doc = include_str!("front/servers.md")]
 #![doc = include_str!("front/processes.md")]

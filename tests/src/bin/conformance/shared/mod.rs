@@ -1,16 +1,20 @@
 //! Memory that is shared.
 
+mod limits;
+mod mapped;
+
+pub(crate) use limits::beyond_limits;
+
 use super::common::{
-    context, differs, ended, eventually, fifo, hang_at, lives, say_error, wait_for, worker_error,
+    context, differs, ended, eventually, fifo, hang_at, lives, say_error, wait_for,
 };
+use mapped::{Mapped, all_mapped, mapped};
 use mpfork::{Context, Error, Shared, SharedBuilder, SharedError, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::process::Command;
@@ -42,52 +46,6 @@ fn own() -> Shared<u64> {
 
 fn table() -> &'static Shared<u64> {
     TABLE.as_ref().unwrap()
-}
-
-/// Where some memory is mapped from, and how much of it this process has taken up.
-#[derive(Debug, Serialize, Deserialize, PartialEq)]
-struct Mapped {
-    /// Which file: device and number.
-    file: (String, u64),
-    /// In KiB, by the names of `/proc/PID/smaps`.
-    kib: BTreeMap<String, u64>,
-}
-
-/// All that a process has of these files.
-fn all_mapped(pid: u32) -> Vec<(u64, Mapped)> {
-    let smaps = std::fs::read_to_string(format!("/proc/{pid}/smaps")).unwrap();
-    let mut all = Vec::new();
-    let mut within = false;
-    for line in smaps.lines() {
-        let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        match words[..] {
-            [range, _, _, device, number, ..] if range.contains('-') => {
-                within = line.contains("memfd:mpfork-shared");
-                let (start, _) = range.split_once('-').unwrap();
-                if within {
-                    let mapped = Mapped {
-                        file: (device.to_owned(), number.parse().unwrap()),
-                        kib: BTreeMap::new(),
-                    };
-                    all.push((u64::from_str_radix(start, 16).unwrap(), mapped));
-                }
-            }
-            [name, kib, "kB"] if within => {
-                let name = name.trim_end_matches(':').to_owned();
-                let (_, mapped) = all.last_mut().unwrap();
-                mapped.kib.insert(name, kib.parse().unwrap());
-            }
-            _ => {}
-        }
-    }
-    all
-}
-
-/// What this memory is mapped from.
-fn mapped<T>(memory: &[T]) -> Mapped {
-    let start = memory.as_ptr().addr() as u64;
-    let mut all = all_mapped(std::process::id()).into_iter();
-    all.find(|(at, _)| *at == start).unwrap().1
 }
 
 fn sum(numbers: &[u64]) -> u64 {
@@ -339,66 +297,6 @@ pub(crate) fn in_commands(ctx: &Context) {
         listed.contains(" 1 -> ") && !listed.contains("memfd"),
         "{listed}"
     );
-}
-
-fn tell(error: impl std::fmt::Display) {
-    println!("{error}");
-    std::io::stdout().flush().unwrap();
-}
-
-fn fill(bytes: usize) -> Result<Shared<u8>, SharedError> {
-    let mut builder = Shared::builder();
-    for _ in 0..bytes >> 10 {
-        builder.extend_from_slice(&[1; 1 << 10])?;
-    }
-    builder.seal()
-}
-
-fn limit(resource: Resource, soft: u64) {
-    let limit = rustix::process::getrlimit(resource);
-    let limit = Rlimit {
-        current: Some(soft),
-        ..limit
-    };
-    setrlimit(resource, limit).unwrap();
-}
-
-/// In a process that may have little: what it may not is an error, and ends nobody.
-fn fill_too_much() {
-    tell(SharedBuilder::<u16>::with_capacity(1 << 20).unwrap_err());
-    let mut builder = Shared::builder();
-    let error = (0..1_000_000u64).try_for_each(|n| builder.push(n));
-    tell(error.unwrap_err());
-    tell(builder.seal().unwrap_err());
-    tell(fill(2 << 20).unwrap_err());
-    assert_eq!(fill(1 << 20).unwrap().len(), 1 << 20);
-    // What is executed later is limited, too; here it is no more.
-    limit(Resource::Fsize, 1 << 30);
-    let mut filled = Shared::<u8>::builder();
-    for _ in 0..1 << 10 {
-        filled.write_all(&[1; 1 << 16]).unwrap();
-    }
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: u64 = statm.split(' ').next().unwrap().parse().unwrap();
-    limit(Resource::As, pages * 4096 + (32 << 20));
-    tell(filled.seal().unwrap_err());
-    limit(Resource::Nofile, 0);
-    tell(fill(1 << 20).unwrap_err());
-}
-
-pub(crate) fn beyond_limits(ctx: &Context) {
-    let (most, fsize) = (1 << 20, Resource::Fsize as u32);
-    let process = ctx.process(fill_too_much, ()).rlimit(fsize, most, 1 << 30);
-    let (exit, out, err) = ended(process);
-    assert!(exit.success(), "{exit} {err}");
-    print!("{out}");
-    // In arguments and results it is the same memory that goes with them, when they are large.
-    limit(Resource::Fsize, 1 << 16);
-    let large = "x".repeat(1 << 17);
-    say_error(&ctx.spawn(|text: String| text.len(), large).unwrap_err());
-    let call = ctx.spawn(|count: u64| vec![1u8; count as usize], 1u64 << 17);
-    let error = worker_error(call.unwrap().join());
-    println!("{}: {error}", error.exit.exitcode());
 }
 
 fn outlive(gate: PathBuf) -> Result<(), std::io::Error> {
