@@ -28,6 +28,8 @@ use std::io::{self, Read, Write};
 /// ```
 ///
 /// It belongs to the process that made it: one that is forked meanwhile can't go on.
+///
+/// Python has nothing of the kind: what it shares is filled in place, by anybody.
 #[must_use = "it is shared once it is sealed"]
 pub struct SharedBuilder<T: Pod> {
     /// The last ones, which are not where they stay yet.

@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// Why a [`Shared`](crate::Shared) is not made.
+/// Why a [`Shared`](crate::Shared) is not made. Python has an `OSError`, or a signal.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SharedError {
