@@ -1,6 +1,6 @@
-//! More than is allowed.
+//! More shared memory than is allowed.
 
-use super::super::common::{ended, say_error, worker_error};
+use super::common::{ended, say_error, worker_error};
 use mpfork::{Context, Shared, SharedBuilder, SharedError};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use std::io::Write as _;

@@ -1,14 +1,11 @@
 //! Memory that is shared.
 
-mod limits;
-mod mapped;
-
-pub(crate) use limits::beyond_limits;
+pub(crate) use super::limits::beyond_limits;
 
 use super::common::{
     context, differs, ended, eventually, fifo, hang_at, lives, say_error, wait_for,
 };
-use mapped::{Mapped, all_mapped, mapped};
+use super::mapped::{Mapped, all_mapped, mapped};
 use mpfork::{Context, Error, Shared, SharedBuilder, SharedError, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
