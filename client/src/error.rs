@@ -2,6 +2,7 @@
 
 use crate::exit::{Exit, Failure};
 use crate::method::{StartMethod, UnknownStartMethod};
+use crate::shared::SharedError;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_transport::search::Candidate;
@@ -145,6 +146,9 @@ pub enum Error {
         /// What it did instead.
         why: String,
     },
+    /// State that processes share can't be made.
+    #[error("shared memory: {0}")]
+    Shared(#[from] SharedError),
     /// The system refused something.
     #[error("{doing}: {error}")]
     System {
@@ -206,7 +210,7 @@ impl Error {
             Self::Worker(error) => error.exit.shell_code(),
             Self::Encode(_) | Self::Decode(_) => of(Reason::DescriptorMissing),
             Self::StillRunning => of(Reason::TemplateBusy),
-            Self::System { .. } => HERE,
+            Self::Shared(_) | Self::System { .. } => HERE,
         }
     }
 }

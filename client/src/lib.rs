@@ -2,6 +2,7 @@
 #![doc = include_str!("front/methods.md")]
 #![doc = include_str!("front/freeze.md")]
 #![doc = include_str!("front/preloads.md")]
+#![doc = include_str!("front/shared.md")]
 #![doc = include_str!("front/contexts.md")]
 #![doc = include_str!("front/servers.md")]
 #![doc = include_str!("front/processes.md")]
@@ -61,6 +62,7 @@ mod process;
 mod sentinel;
 #[cfg_attr(windows, path = "windows/settings.rs")]
 mod settings;
+mod shared;
 mod target;
 mod top;
 #[cfg_attr(windows, path = "windows/worker.rs")]
@@ -140,6 +142,7 @@ pub use outcome::{Fallible, Outcome, Plain};
 pub use parent::{ParentProcess, parent_process};
 pub use process::Process;
 pub use settings::set_executable;
+pub use shared::{Shared, SharedBuilder, SharedError};
 pub use target::{Call, Single, Spread, Target};
 pub use top::{
     command, process, process_main, process_registered, spawn, spawn_async, spawn_registered,

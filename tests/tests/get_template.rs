@@ -75,6 +75,18 @@ fn a_template_is_described_cold_warm_and_used() {
 }
 
 #[test]
+fn shared_memory_of_a_preload_is_one_descriptor_that_is_kept() {
+    check(Setup::new(), async |daemon| {
+        let client = daemon.connect().await;
+        let digest = client.test_template(&[("TEST_FAULT", "shared")]).await;
+        client.warm(&digest).await.unwrap();
+        let kept = client.template(&digest).await.kept_descriptors;
+        let kept: Vec<_> = kept.into_iter().map(|kept| kept.what).collect();
+        assert_eq!(kept, ["/memfd:mpfork-shared (deleted)"]);
+    });
+}
+
+#[test]
 fn the_beginning_of_a_digest_names_a_template() {
     check(Setup::new(), async |daemon| {
         let client = daemon.connect().await;

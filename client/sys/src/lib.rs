@@ -33,6 +33,7 @@ cfg_if::cfg_if! {
         pub mod fork;
         pub mod latch;
         pub mod limits;
+        pub mod mapping;
         pub mod marker;
         pub mod memory_file;
         mod notes;

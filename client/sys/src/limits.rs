@@ -3,7 +3,7 @@
 use crate::platform::limits::{self as platform, NAMES};
 use std::io;
 
-pub use crate::platform::limits::{NOFILE, NPROC, RESOURCES};
+pub use crate::platform::limits::{FSIZE, NOFILE, NPROC, RESOURCES};
 
 /// One resource's limits; `u64::MAX` is unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -34,6 +34,8 @@ pub fn run(way: Way, built: Built, subject: &str, scenario: &str) -> Told {
     let run = |daemon: Option<&Daemon>| {
         let mut kept = Kept::new(&program);
         kept.args([subject, scenario])
+            // For preloads that are no other scenario's.
+            .env("CONFORMANCE_SUBJECT", subject)
             .envs(way.environment().iter().copied());
         if let Some(daemon) = daemon {
             kept.env("MPFORKD_SOCKET", daemon.socket());

@@ -129,6 +129,16 @@ macro_rules! scenarios {
                 polled_together
                 of_the_killed
             }
+            shared {
+                beyond_limits
+                in_arguments
+                in_commands
+                in_one_memory
+                in_preloads
+                in_results
+                that_nobody_writes
+                when_the_zygote_ends
+            }
             signals {
                 end_a_process
                 sent_by_itself

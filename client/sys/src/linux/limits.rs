@@ -26,6 +26,8 @@ pub(crate) const NAMES: &[(&str, u32)] = &[
     ("stack", libc::RLIMIT_STACK),
 ];
 
+/// The number of the limit of file sizes.
+pub const FSIZE: u32 = libc::RLIMIT_FSIZE;
 /// The number of the limit of open files.
 pub const NOFILE: u32 = libc::RLIMIT_NOFILE;
 /// The number of the limit of processes of one user.

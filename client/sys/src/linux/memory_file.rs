@@ -1,13 +1,18 @@
 //! Sealed memory files.
 
-use rustix::fs::{MemfdFlags, SealFlags};
+use rustix::fs::{FsWord, MemfdFlags, Mode, OFlags, SealFlags};
+use rustix::io::Errno;
 use std::fs::File;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
-pub(crate) fn create() -> io::Result<OwnedFd> {
+pub(crate) fn create(name: &str) -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    Ok(rustix::fs::memfd_create("mpfork-payload", flags)?)
+    match rustix::fs::memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
+        // Before Linux 6.3. From then on an administrator can demand it.
+        Err(Errno::INVAL) => Ok(rustix::fs::memfd_create(name, flags)?),
+        made => Ok(made?),
+    }
 }
 
 pub(crate) fn seal(file: &File) -> io::Result<()> {
@@ -18,4 +23,50 @@ pub(crate) fn seal(file: &File) -> io::Result<()> {
 pub(crate) fn is_fixed(file: BorrowedFd<'_>) -> bool {
     rustix::fs::fcntl_get_seals(file)
         .is_ok_and(|seals| seals.contains(SealFlags::SHRINK | SealFlags::WRITE))
+}
+
+/// Another descriptor of the file, which can't write. Before Linux 6.7 a sealed file is not mapped, as
+/// shared memory, by one that could, and memory mapped by this one can't be made writable.
+pub(crate) fn to_be_read(file: File) -> OwnedFd {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    // Without /proc, or without a free descriptor, the file's own does on newer systems.
+    rustix::fs::open(path, flags, Mode::empty()).unwrap_or_else(|_| file.into())
+}
+
+/// Others can rely on a sealed file, so they may have it.
+#[allow(clippy::unnecessary_wraps)] // elsewhere they can't
+pub(crate) fn kept(file: OwnedFd) -> Option<OwnedFd> {
+    Some(file)
+}
+
+/// Whether it is a file in memory, of ordinary pages, that can change no more.
+pub(crate) fn expect_sealed(file: BorrowedFd<'_>) -> io::Result<()> {
+    const TMPFS: FsWord = 0x0102_1994;
+    let why = if !is_fixed(file) {
+        "it is not sealed: whoever sent it could still change it"
+    } else if rustix::fs::fstatfs(file)?.f_type != TMPFS {
+        // Of huge pages there may be too few by the time they are read.
+        "it is not a file of ordinary memory"
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidData, why))
+}
+
+/// Asks for huge pages, which the system gives to shared memory where its administrator allows it
+/// (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`): whoever reads all of it then has 512 times fewer
+/// page faults. Where it does not this costs two calls.
+pub(crate) fn advise(mapped: &[u8]) {
+    // From Linux 6.1 on.
+    const MADV_COLLAPSE: libc::c_int = 25;
+    for advice in [libc::MADV_HUGEPAGE, MADV_COLLAPSE] {
+        let start = mapped.as_ptr().cast_mut().cast();
+        // SAFETY: the range is one that is mapped, and the advice changes by which pages it is, not what is
+        // in them.
+        let result = unsafe { libc::madvise(start, mapped.len(), advice) };
+        if result != 0 {
+            break;
+        }
+    }
 }

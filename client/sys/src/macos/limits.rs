@@ -21,12 +21,15 @@ pub(crate) const NAMES: &[(&str, u32)] = &[
 ];
 
 const AS: u32 = 5;
+/// The number of the limit of file sizes.
+pub const FSIZE: u32 = 1;
 /// The number of the limit of open files.
 pub const NOFILE: u32 = 8;
 /// The number of the limit of processes of one user.
 pub const NPROC: u32 = 7;
 
 const _: () = assert!(libc::RLIMIT_AS == 5 && libc::RLIMIT_NPROC == 7 && libc::RLIMIT_NOFILE == 8);
+const _: () = assert!(libc::RLIMIT_FSIZE == 1);
 
 pub(crate) fn get(resource: u32) -> io::Result<Rlimit> {
     let mut limit = libc::rlimit {

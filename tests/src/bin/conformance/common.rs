@@ -224,6 +224,7 @@ fn variant(error: &mpfork::Error) -> &'static str {
         Daemonic
         StillRunning
         BadProgram
+        Shared
         System
     }
 }

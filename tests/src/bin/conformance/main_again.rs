@@ -7,6 +7,10 @@ use std::process::ExitCode;
 /// What `main` does in them.
 pub(crate) fn in_main(args: &[String]) -> ExitCode {
     match args {
+        [how] if how == "shared" => {
+            super::shared::in_main();
+            ExitCode::SUCCESS
+        }
         [code] => ExitCode::from(code.parse::<u8>().unwrap()),
         [how, ..] if how == "panic" => panic!("main panics"),
         rest => {

@@ -17,7 +17,9 @@ mod errors;
 mod executable;
 mod exits;
 mod joined_at_exit;
+mod limits;
 mod main_again;
+mod mapped;
 mod names;
 mod nested;
 mod not_frozen;
@@ -26,6 +28,7 @@ mod panics;
 mod preloads;
 mod results;
 mod sentinels;
+mod shared;
 mod signals;
 mod state;
 mod stdio;
@@ -58,6 +61,10 @@ pub(crate) fn main() -> ExitCode {
     let (_, _, run) = found.unwrap_or_else(|| panic!("no scenario {scenario} of {subject}"));
     match subject.as_str() {
         "executable" | "joined_at_exit" | "not_frozen" => common::to_the_end(*run),
+        // What the program preloads itself stays, and another zygote is another child.
+        "shared" if ["in_preloads", "when_the_zygote_ends"].contains(&scenario.as_str()) => {
+            common::to_the_end(*run);
+        }
         _ => common::frame(*run),
     }
     ExitCode::SUCCESS

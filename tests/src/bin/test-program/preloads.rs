@@ -83,6 +83,9 @@ fn load_faulty(progress: &Progress) -> Result<Option<File>, BoxError> {
             let pieces: Vec<Vec<u8>> = (0..100_000).map(|_| vec![1; 1000]).collect();
             std::mem::forget(pieces);
         }
+        Some("shared") => {
+            Box::leak(Box::new(mpfork::Shared::from_slice(&[7; 100])?));
+        }
         Some("descriptor") => return Ok(Some(File::open("/etc/passwd")?)),
         Some("progress") => tell_progress(progress)?,
         // Once it has worked: to fail a reload.
