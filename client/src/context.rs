@@ -3,13 +3,10 @@
 use crate::api::{Function, Task};
 use crate::builder::{CommandBuilder, ProcessBuilder};
 use crate::call;
-use crate::current::CurrentProcess;
 use crate::default::Chosen;
 use crate::ending::Ending;
 use crate::error::Error;
-use crate::method::StartMethod;
-use crate::parent::{self, ParentProcess};
-use crate::process::Process;
+use crate::parent;
 use crate::server::ServerChoice;
 use crate::target::{Target, exit_record};
 use mpfork_sys::fork::DespiteThreads;
@@ -25,7 +22,7 @@ use std::sync::Arc;
 /// Mirrors what `multiprocessing.get_context(method)` returns.
 #[derive(Debug, Clone)]
 pub struct Context {
-    chosen: Chosen,
+    pub(crate) chosen: Chosen,
     socket: Option<Arc<Path>>,
     server: Option<ServerChoice>,
     despite_threads: Option<DespiteThreads>,
@@ -74,80 +71,6 @@ impl Context {
 
     pub(crate) fn despite_threads(&self) -> Option<DespiteThreads> {
         self.despite_threads
-    }
-
-    /// Its start method. Mirrors `get_start_method` of a context.
-    #[must_use]
-    pub fn start_method(&self) -> StartMethod {
-        self.chosen.method
-    }
-
-    /// Whether somebody asked for its start method, the program by its name or the operator by
-    /// `MPFORK_START_METHOD`: such a method is never replaced with another one. The platform's own
-    /// default may be, where it can't be had.
-    #[must_use]
-    pub fn asked_by_name(&self) -> bool {
-        self.chosen.by_name
-    }
-
-    /// Its start method, whatever `allow_none` says: a context always has one. Mirrors
-    /// `get_start_method(allow_none)` of a context.
-    #[must_use]
-    pub fn get_start_method(&self, _allow_none: bool) -> Option<StartMethod> {
-        Some(self.start_method())
-    }
-
-    /// Always an error: a context stays bound to its start method. Mirrors
-    /// `set_start_method(method, force)` of a context.
-    ///
-    /// # Errors
-    /// [`Error::ConcreteContext`].
-    pub fn set_start_method(
-        &self,
-        _method: impl Into<Option<StartMethod>>,
-        _force: bool,
-    ) -> Result<(), Error> {
-        Err(Error::ConcreteContext {
-            method: self.start_method(),
-        })
-    }
-
-    /// The context of a start method, as [`get_context`](crate::get_context) gives it; with `None`
-    /// this context itself. Mirrors `get_context(method)` of a context.
-    ///
-    /// # Errors
-    /// [`Error::NoStartMethod`] when the platform lacks the method.
-    pub fn get_context(&self, method: impl Into<Option<StartMethod>>) -> Result<Self, Error> {
-        match method.into() {
-            Some(method) => crate::get_context(method),
-            None => Ok(self.clone()),
-        }
-    }
-
-    /// As [`active_children`](crate::active_children): those of all contexts.
-    #[must_use]
-    pub fn active_children(&self) -> Vec<Process> {
-        crate::active_children()
-    }
-
-    /// As [`current_process`](crate::current_process).
-    #[must_use]
-    pub fn current_process(&self) -> CurrentProcess {
-        crate::current_process()
-    }
-
-    /// As [`parent_process`](crate::parent_process).
-    #[must_use]
-    pub fn parent_process(&self) -> Option<ParentProcess> {
-        crate::parent_process()
-    }
-
-    /// As [`cpu_count`](crate::cpu_count).
-    ///
-    /// # Errors
-    /// When the system does not tell.
-    pub fn cpu_count(&self) -> Result<usize, Error> {
-        crate::cpu_count()
     }
 
     /// The socket of the mpforkd to use, when it is known which: the one that was named, or the one that
@@ -243,6 +166,7 @@ impl Context {
 mod tests {
     use super::*;
     use crate::get_context;
+    use crate::method::StartMethod;
 
     #[test]
     fn contexts_are_shared_freely() {

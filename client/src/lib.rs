@@ -30,6 +30,7 @@
 
 #[cfg_attr(windows, path = "windows/api.rs")]
 pub mod api;
+mod bound;
 #[cfg_attr(windows, path = "windows/builder.rs")]
 mod builder;
 mod children;

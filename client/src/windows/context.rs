@@ -2,14 +2,10 @@
 
 use crate::builder::{CommandBuilder, ProcessBuilder};
 use crate::codec;
-use crate::current::CurrentProcess;
 use crate::default::Chosen;
 use crate::ending::Ending;
 use crate::error::Error;
 use crate::handle::Handle;
-use crate::method::StartMethod;
-use crate::parent::ParentProcess;
-use crate::process::Process;
 use crate::target::{Call, Target, call_record, exit_record};
 use crate::worker::Task;
 use mpfork_proto::link::assigned_task;
@@ -27,85 +23,12 @@ const LONGEST_NAME: usize = 256;
 /// Mirrors what `multiprocessing.get_context(method)` returns.
 #[derive(Debug, Clone)]
 pub struct Context {
-    chosen: Chosen,
+    pub(crate) chosen: Chosen,
 }
 
 impl Context {
     pub(crate) fn new(chosen: Chosen) -> Self {
         Self { chosen }
-    }
-
-    /// Its start method. Mirrors `get_start_method` of a context.
-    #[must_use]
-    pub fn start_method(&self) -> StartMethod {
-        self.chosen.method
-    }
-
-    /// Whether somebody asked for its start method, the program by its name or the operator by
-    /// `MPFORK_START_METHOD`.
-    #[must_use]
-    pub fn asked_by_name(&self) -> bool {
-        self.chosen.by_name
-    }
-
-    /// Its start method, whatever `allow_none` says: a context always has one. Mirrors
-    /// `get_start_method(allow_none)` of a context.
-    #[must_use]
-    pub fn get_start_method(&self, _allow_none: bool) -> Option<StartMethod> {
-        Some(self.start_method())
-    }
-
-    /// Always an error: a context stays bound to its start method. Mirrors
-    /// `set_start_method(method, force)` of a context.
-    ///
-    /// # Errors
-    /// [`Error::ConcreteContext`].
-    pub fn set_start_method(
-        &self,
-        _method: impl Into<Option<StartMethod>>,
-        _force: bool,
-    ) -> Result<(), Error> {
-        Err(Error::ConcreteContext {
-            method: self.start_method(),
-        })
-    }
-
-    /// The context of a start method, as [`get_context`](crate::get_context) gives it; with `None`
-    /// this context itself. Mirrors `get_context(method)` of a context.
-    ///
-    /// # Errors
-    /// [`Error::NoStartMethod`] when the platform lacks the method.
-    pub fn get_context(&self, method: impl Into<Option<StartMethod>>) -> Result<Self, Error> {
-        match method.into() {
-            Some(method) => crate::get_context(method),
-            None => Ok(self.clone()),
-        }
-    }
-
-    /// As [`active_children`](crate::active_children): those of all contexts.
-    #[must_use]
-    pub fn active_children(&self) -> Vec<Process> {
-        crate::active_children()
-    }
-
-    /// As [`current_process`](crate::current_process).
-    #[must_use]
-    pub fn current_process(&self) -> CurrentProcess {
-        crate::current_process()
-    }
-
-    /// As [`parent_process`](crate::parent_process).
-    #[must_use]
-    pub fn parent_process(&self) -> Option<ParentProcess> {
-        crate::parent_process()
-    }
-
-    /// As [`cpu_count`](crate::cpu_count).
-    ///
-    /// # Errors
-    /// When the system does not tell.
-    pub fn cpu_count(&self) -> Result<usize, Error> {
-        crate::cpu_count()
     }
 
     /// A process that runs a function, to be described further and started. Mirrors
