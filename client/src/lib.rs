@@ -93,7 +93,7 @@ cfg_if::cfg_if! {
         pub use fd::Fd;
         pub use mpfork_sys::fork::DespiteThreads;
         pub use server::{Server, ServerChoice, ServerKind, server};
-        pub use settings::{OnPreloadError, set_forkserver_preload};
+        pub use settings::{OnPreloadError, set_forkserver_compaction, set_forkserver_preload};
         pub use state::{StartState, Stdio};
     } else {
         pub use options::Stdio;
@@ -137,7 +137,8 @@ pub use mpfork_proto::problem::Problem;
 pub use mpfork_proto::reason::Reason;
 pub use mpfork_proto::v1::WorkerId;
 pub use mpfork_zygote::{
-    Preload, PreloadError, Progress, after_fork, args_os, at_worker_exit, before_fork, preload,
+    Preload, PreloadError, Progress, after_fork, after_preload, args_os, at_worker_exit,
+    before_fork, preload,
 };
 pub use outcome::{Fallible, Outcome, Plain};
 pub use parent::{ParentProcess, parent_process};

@@ -36,11 +36,14 @@ pub(crate) struct Preloads {
 struct Settings {
     executable: Option<PathBuf>,
     preloads: Option<Preloads>,
+    /// As it is by default when absent.
+    compact: Option<bool>,
 }
 
 static SETTINGS: Mutex<Settings> = Mutex::new(Settings {
     executable: None,
     preloads: None,
+    compact: None,
 });
 
 fn settings() -> MutexGuard<'static, Settings> {
@@ -121,10 +124,38 @@ pub fn set_forkserver_preload(
     Ok(())
 }
 
+/// Whether this program's own server moves what it has preloaded into huge pages, so that a fork copies
+/// little of it. It does by default. Then its `malloc` asks for huge pages from the start, which workers
+/// go on with; each step is left out where the system can't, and none is done for a few megabytes.
+///
+/// It holds for what is started from now on: a server that runs with the other choice goes on to serve
+/// others. How zygotes of mpforkd are made its configuration
+/// says: `[compaction]`.
+///
+/// `multiprocessing` has nothing like it.
+///
+/// ```
+/// mpfork::set_forkserver_compaction(false);
+/// ```
+pub fn set_forkserver_compaction(on: bool) {
+    settings().compact = Some(on);
+}
+
+/// Whether it does.
+pub(crate) fn compacts() -> bool {
+    settings().compact.unwrap_or(true)
+}
+
 impl Context {
     /// As [`set_executable`](crate::set_executable), which holds for all contexts of the process.
     pub fn set_executable(&self, path: impl Into<PathBuf>) {
         set_executable(path);
+    }
+
+    /// As [`set_forkserver_compaction`](crate::set_forkserver_compaction), which holds for all contexts of
+    /// the process.
+    pub fn set_forkserver_compaction(&self, on: bool) {
+        set_forkserver_compaction(on);
     }
 
     /// As [`set_forkserver_preload`](crate::set_forkserver_preload), which holds for all contexts of the

@@ -23,6 +23,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How many workers of a template are forked ahead, where the template does not say.
     pub spares: SparesConfig,
+    /// How zygotes are made such that a fork copies little.
+    pub compaction: CompactionConfig,
     /// Templates by name.
     pub templates: BTreeMap<String, TemplateConfig>,
 }
@@ -247,6 +249,28 @@ pub struct TemplateConfig {
     pub warm: bool,
     /// How many workers to fork ahead; as all others when absent.
     pub spares: Option<SparesConfig>,
+    /// Whether what it preloads is moved into huge pages; as all others when absent.
+    pub compact: Option<bool>,
+}
+
+/// What is preloaded is moved into huge pages, of which a fork copies little.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CompactionConfig {
+    /// Whether it is, where the template does not say.
+    pub enabled: bool,
+    /// How much longer a zygote may take until it is ready.
+    #[serde(with = "humantime_serde")]
+    pub time_limit: Duration,
+}
+
+impl Default for CompactionConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            time_limit: mpfork_proto::link::COMPACTION_LIMIT,
+        }
+    }
 }
 
 /// How many workers of a template are forked ahead of their starts. Between the two numbers it follows

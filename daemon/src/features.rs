@@ -1,7 +1,7 @@
 //! What the kernel offers, found out by trying, and what is done without it.
 
 use mpfork_sys::fork::{Forked, fork};
-use mpfork_sys::sentinel;
+use mpfork_sys::{memory, sentinel};
 use std::io;
 use std::os::fd::AsFd as _;
 
@@ -16,10 +16,12 @@ pub enum Feature {
     GroupSignal,
     /// A socket tells its peer's pidfd (Linux 6.5).
     PeerPidfd,
+    /// `MADV_COLLAPSE` moves memory into huge pages (Linux 6.1).
+    Collapse,
 }
 
 /// All of them, with what is done without.
-pub const FEATURES: [(Feature, &str, &str); 4] = [
+pub const FEATURES: [(Feature, &str, &str); 5] = [
     (
         Feature::Fork,
         "fork",
@@ -39,6 +41,11 @@ pub const FEATURES: [(Feature, &str, &str); 4] = [
         Feature::PeerPidfd,
         "peer-pidfd",
         "without it a client's pidfd is opened by the pid its socket tells",
+    ),
+    (
+        Feature::Collapse,
+        "collapse",
+        "without it only what malloc asks for is in huge pages, and what writing has split stays so",
     ),
 ];
 
@@ -61,6 +68,7 @@ impl Features {
                 Feature::ExitInfo => probe_exit_info(),
                 Feature::GroupSignal => probe_group_signal(),
                 Feature::PeerPidfd => probe_peer_pidfd(),
+                Feature::Collapse => memory::probe_collapse(),
             };
             result.map_err(|error| error.to_string())
         });

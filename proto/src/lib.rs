@@ -32,6 +32,8 @@ pub mod link {
 
     /// The versions of the link protocol this build speaks, lowest and highest.
     pub const VERSIONS: (u32, u32) = (1, 1);
+    /// How long a zygote compacts its memory at most, where nothing else is said.
+    pub const COMPACTION_LIMIT: std::time::Duration = std::time::Duration::from_secs(30);
     /// The environment variable that tells a program it was started as a zygote: the number of the
     /// descriptor that is the link, a colon, and the socket's inode, by which the program knows it from
     /// another one that has the number.

@@ -96,6 +96,13 @@ pub fn preload_timed_out(name: &str, preload: &str, limit: Duration, output: &st
     .with("output", output)
 }
 
+/// What a zygote did that has loaded everything and is not ready.
+#[must_use]
+pub fn not_ready(limit: Duration) -> String {
+    let limit = humantime::format_duration(limit);
+    format!("it has loaded everything, but was not ready within {limit}: is it in a hook?")
+}
+
 /// A preload failed, or the list of preloads was wrong, or there are threads.
 #[must_use]
 pub fn preload(name: &str, failed: PreloadFailed, output: &str) -> Problem {
@@ -105,7 +112,10 @@ pub fn preload(name: &str, failed: PreloadFailed, output: &str) -> Problem {
     let preload = failed.preload;
     if !failed.threads.is_empty() {
         let threads = failed.threads.join(", ");
-        let message = if preload.is_empty() {
+        let message = if !failed.hook.is_empty() {
+            let hook = failed.hook;
+            format!("after-preload hook {hook} of {name} left threads running: {threads}")
+        } else if preload.is_empty() {
             format!("the zygote of {name} failed: {}: {threads}", failed.message)
         } else {
             format!("preload {preload:?} of {name} left threads running: {threads}")
@@ -114,6 +124,18 @@ pub fn preload(name: &str, failed: PreloadFailed, output: &str) -> Problem {
             .with("template", name)
             .with("preload", preload)
             .with("threads", threads);
+    }
+    if !failed.hook.is_empty() {
+        let (hook, message) = (failed.hook, failed.message);
+        return Problem::new(
+            Reason::HookFailed,
+            format!("after-preload hook {hook} of {name} failed: {message}"),
+        )
+        .with("template", name)
+        .with("hook", hook)
+        .with("message", message)
+        .with("trace", failed.trace)
+        .with("output", output);
     }
     Problem::new(
         Reason::PreloadFailed,

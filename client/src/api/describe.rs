@@ -72,6 +72,7 @@ pub fn describe(program: &Program, args: &[OsString]) -> Result<Description, Err
         variable: LINK_ENV,
         door: None,
         session: true,
+        huge_pages: false,
     })
     .map_err(system)?;
     drop(theirs);

@@ -7,11 +7,14 @@ use crate::children;
 use crate::error::Error;
 use crate::freeze;
 use crate::settings::{self, OnPreloadError, Preloads};
+use mpfork_driver::duration::to_wire;
 use mpfork_driver::exit::ChildStatus;
 use mpfork_driver::failed;
 use mpfork_proto::exit::Ended;
 use mpfork_proto::link::zygote_frame::Frame;
-use mpfork_proto::link::{self as wire, LINK_ENV, Ready, WORKER_ENV, Welcome, supervisor_frame};
+use mpfork_proto::link::{
+    self as wire, COMPACTION_LIMIT, LINK_ENV, Ready, WORKER_ENV, Welcome, supervisor_frame,
+};
 use mpfork_proto::v1;
 use mpfork_sys::spawn::{Launch, spawn};
 use mpfork_sys::{arguments, sentinel, sockets, wait};
@@ -84,16 +87,16 @@ impl Drop for Candidate {
 pub(super) async fn launch(kind: &Kind) -> Result<Arc<Own>, Error> {
     let name = executed_name();
     children::watch_end();
-    let (mut candidate, inside, outside) = execute(name)?;
+    let (mut candidate, inside, outside) = execute(name, kind.compact)?;
     let welcome = candidate.greet(inside, outside.as_fd()).await?;
-    let ready = candidate.preload(&kind.preloads).await?;
+    let ready = candidate.preload(kind).await?;
     let outside = Arc::new(outside);
     let owner = std::process::id();
     *DOOR.lock().unwrap_or_else(PoisonError::into_inner) = Some((owner, Arc::clone(&outside)));
     candidate.into_server(welcome, ready)
 }
 
-fn execute(name: String) -> Result<(Candidate, OwnedFd, OwnedFd), Error> {
+fn execute(name: String, huge_pages: bool) -> Result<(Candidate, OwnedFd, OwnedFd), Error> {
     let system = |error: io::Error| Error::system("launching the embedded server", error);
     let program = settings::executable()?;
     program.expect_unprivileged()?;
@@ -137,6 +140,7 @@ fn execute(name: String) -> Result<(Candidate, OwnedFd, OwnedFd), Error> {
             variable: LINK_ENV,
             door: None,
             session: true,
+            huge_pages,
         })
     };
     let pid = launch(room)
@@ -210,23 +214,37 @@ impl Candidate {
     }
 
     /// From Preload to Ready, each preload within its limit.
-    async fn preload(&mut self, preloads: &Preloads) -> Result<Ready, Error> {
+    async fn preload(&mut self, kind: &Kind) -> Result<Ready, Error> {
+        let preloads = &kind.preloads;
         let request = wire::Preload {
             names: preloads.names.clone().unwrap_or_default(),
             all: preloads.names.is_none(),
             on_error: v1::OnPreloadError::from(preloads.on_error).into(),
+            compact: kind.compact.then(|| wire::Compact {
+                time_limit: Some(to_wire(COMPACTION_LIMIT)),
+                collapse: true,
+            }),
         };
         self.send(supervisor_frame::Frame::Preload(request), &[])
             .await?;
         let mut current = String::new();
         let mut limit = PRELOAD_LIMIT;
         let mut deadline = Instant::now() + limit;
+        let mut loaded = false;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(frame) = tokio::time::timeout(left, self.receive()).await else {
-                return Err(failed::preload_timed_out(&self.name, &current, limit, "").into());
+                return Err(match loaded {
+                    false => failed::preload_timed_out(&self.name, &current, limit, "").into(),
+                    true => self.fail(failed::not_ready(limit)),
+                });
             };
             match frame? {
+                Frame::Progress(progress) if progress.loaded => {
+                    loaded = true;
+                    limit = PRELOAD_LIMIT + COMPACTION_LIMIT;
+                    deadline = Instant::now() + limit;
+                }
                 Frame::Progress(progress) => {
                     if progress.preload != current {
                         current = progress.preload;
@@ -315,13 +333,10 @@ impl Candidate {
         };
         let name = std::mem::take(&mut self.name);
         let link = Arc::clone(&self.link);
-        Ok(Arc::new(Own::new(
-            name,
-            Some(executed),
-            link,
-            welcome,
-            ready,
-        )))
+        let compaction = ready.compaction.clone();
+        let own = Own::new(name, Some(executed), link, welcome, ready);
+        own.compacted(&compaction.unwrap_or_default());
+        Ok(Arc::new(own))
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Kind {
     /// The program that is executed instead of this one.
     executable: Option<PathBuf>,
     preloads: Preloads,
+    /// What it has loaded is moved into huge pages.
+    compact: bool,
     /// The variables that preloads declare, with the values they are loaded with.
     env: Vec<(String, Option<OsString>)>,
 }
@@ -50,6 +52,7 @@ impl Kind {
                     names: Some(Vec::new()),
                     ..Preloads::default()
                 },
+                compact: false,
                 env: Vec::new(),
             });
         }
@@ -59,6 +62,7 @@ impl Kind {
             fresh: false,
             executable,
             preloads: settings::preloads(),
+            compact: settings::compacts(),
             env: declared.into_iter().map(value).collect(),
         })
     }

@@ -12,7 +12,7 @@ use mpfork_driver::failed;
 use mpfork_proto::link::{
     Exited, Fork, ForkFailed, Ready, Shutdown, Welcome, supervisor_frame, zygote_frame,
 };
-use mpfork_proto::v1::{KeptDescriptor, StartWay};
+use mpfork_proto::v1::{Compaction, KeptDescriptor, StartWay};
 use mpfork_sys::reactor::Writable;
 use mpfork_sys::{fdpass, sentinel, wait};
 use rustix::process::Signal;
@@ -222,8 +222,17 @@ impl Own {
                     let _ = slot.set(exited);
                 }
             }
+            zygote_frame::Frame::Compaction(compaction) => self.compacted(&compaction),
             _ => tracing::warn!(zygote = self.pid, "a frame out of turn, ignored"),
         }
+    }
+
+    /// How the zygote's memory is backed.
+    pub(super) fn compacted(&self, told: &Compaction) {
+        let (huge, all) = (told.huge_bytes, told.anonymous_bytes);
+        let steps = &told.steps;
+        let skipped = (!told.skipped.is_empty()).then_some(&told.skipped);
+        tracing::debug!(zygote = self.pid, huge, all, skipped, ?steps, "compacted");
     }
 
     /// Has a worker made with this socket; its answer, and the place of its exit.

@@ -22,6 +22,24 @@ pub fn take(name: &str) -> Result<Option<OsString>, ManyThreads> {
     Ok(Some(value))
 }
 
+/// Sets a variable, or takes it out of the environment.
+///
+/// # Errors
+/// When the process has other threads, which might read the environment meanwhile.
+#[cfg(unix)]
+pub(crate) fn set(name: &str, value: Option<&std::ffi::OsStr>) -> Result<(), ManyThreads> {
+    crate::threads::expect_single()?;
+    // SAFETY: this is the only thread, so nobody reads the environment meanwhile.
+    #[allow(clippy::disallowed_methods)]
+    unsafe {
+        match value {
+            Some(value) => std::env::set_var(name, value),
+            None => std::env::remove_var(name),
+        }
+    }
+    Ok(())
+}
+
 /// Replaces the whole environment by a block of entries `NAME=value`, each ended by a NUL byte. The
 /// block lives as long as the process.
 ///

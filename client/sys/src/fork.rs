@@ -1,7 +1,9 @@
 //! fork, only where it is sound.
 
+use crate::platform::fork as platform;
 use crate::threads::{self, ManyThreads};
 use std::io;
+use std::time::Duration;
 
 /// Which side of the fork this is.
 #[derive(Debug)]
@@ -94,4 +96,15 @@ pub fn fork() -> Result<Forked, ForkError> {
         Ok(nix::unistd::ForkResult::Child) => Ok(Forked::Child),
         Err(errno) => Err(ForkError::System(errno.into())),
     }
+}
+
+/// Forks this process for nothing and tells what the fork itself took: the child ends at once, no handler
+/// of forks runs on either side, and no signal tells of the child's end.
+///
+/// # Errors
+/// When there are other threads, or the system refuses; of kind [`io::ErrorKind::Unsupported`] on a platform
+/// that offers nothing of the kind.
+pub fn try_out() -> Result<Duration, ForkError> {
+    threads::expect_single().map_err(ForkError::Threads)?;
+    platform::try_out().map_err(ForkError::System)
 }

@@ -35,6 +35,8 @@ cfg_if::cfg_if! {
         pub mod limits;
         pub mod mapping;
         pub mod marker;
+        pub mod malloc_tunables;
+        pub mod memory;
         pub mod memory_file;
         mod notes;
         pub mod own_process;

@@ -2,7 +2,7 @@
 //! or a group of its own, with nothing inherited but what is named.
 
 use crate::platform::spawn as platform;
-use crate::{arguments, descriptors};
+use crate::{arguments, descriptors, malloc_tunables};
 use std::ffi::{CStr, CString, c_char};
 use std::io;
 use std::mem::MaybeUninit;
@@ -38,6 +38,9 @@ pub struct Launch<'a> {
     pub door: Option<BorrowedFd<'a>>,
     /// Whether the process leads a session of its own, or a process group in the caller's.
     pub session: bool,
+    /// Whether the program's malloc is told to use huge pages, which the program then takes out of its
+    /// environment: see [`malloc_tunables`].
+    pub huge_pages: bool,
 }
 
 /// Executes the program in a new session or group, with default signal dispositions and no signal blocked;
@@ -78,8 +81,19 @@ pub fn spawn(launch: &Launch<'_>) -> io::Result<i32> {
     let argv = pointers(argv.chain(mark.take(launch.room)));
     let named = descriptors::name(launch.link, LINK_NUMBER)?;
     let named = CString::new(format!("{}={named}", launch.variable))?;
-    let env = launch.env.iter().chain([&named]);
-    let env = pointers(env.map(CString::as_c_str));
+    let tunables = match launch.huge_pages {
+        true => malloc_tunables::with_huge_pages(launch.env),
+        false => None,
+    };
+    let env = launch.env.iter().enumerate().map(|(index, entry)| {
+        let changed = tunables
+            .as_ref()
+            .filter(|changed| changed.index == Some(index));
+        changed.map_or(entry.as_c_str(), |changed| changed.entry.as_c_str())
+    });
+    let added = tunables.as_ref().filter(|added| added.index.is_none());
+    let added = added.map(|added| added.entry.as_c_str());
+    let env = pointers(env.chain(added).chain([named.as_c_str()]));
     let mut pid: libc::pid_t = 0;
     // SAFETY: path, the two arrays (null-terminated, of strings that outlive the call), the actions
     // and the attributes (both initialised) are valid for the whole call; the child shares our memory
@@ -203,6 +217,7 @@ mod tests {
             variable: "LINK",
             door: None,
             session: true,
+            huge_pages: false,
         })
         .unwrap();
         drop(write);
@@ -237,6 +252,7 @@ mod tests {
             variable: "LINK",
             door: None,
             session: true,
+            huge_pages: false,
         })
         .unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EACCES), "{error}");

@@ -67,6 +67,8 @@ fn enter(tasks: serve::Tasks) -> Result<Role, FreezeError> {
         Some(link) => {
             // Whatever it says, it is not for this process.
             let _ = mpfork_sys::env::take(WORKER_ENV);
+            // By now malloc has read it. There is one thread: the link was found.
+            let _ = mpfork_sys::malloc_tunables::restore();
             Some(serve::serve(link, tasks))
         }
         None => {

@@ -38,6 +38,7 @@ pub(crate) fn spawn(socket: BorrowedFd<'_>, door: Option<BorrowedFd<'_>>) -> io:
             variable: WORKER_ENV,
             door,
             session: false,
+            huge_pages: false,
         })
     };
     // Arguments of a worker that goes on with `main` need room; without, `args_os` has them.

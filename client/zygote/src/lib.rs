@@ -25,6 +25,7 @@ mod registry;
 
 cfg_if::cfg_if! {
     if #[cfg(unix)] {
+        mod compact;
         mod freeze;
         mod fresh;
         pub mod groups;

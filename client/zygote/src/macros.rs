@@ -58,6 +58,19 @@ macro_rules! preload {
     };
 }
 
+/// Runs a function in the zygote once: when all preloads are loaded, before the zygote's memory is
+/// compacted and before the first fork. It is the place where a runtime that the program embeds puts what
+/// it has loaded out of its own reach, as Python's does by `gc.collect()` and `gc.freeze()`: what is
+/// written to later, by the zygote or by a worker, is copied by each worker, and makes forks slower. What it
+/// opens is kept for the workers, as what preloads open is.
+///
+/// When it fails, or leaves threads running, so does the zygote, and who asked for it gets the error. Where
+/// nothing is preloaded it does not run. The form is that of [`before_fork!`](crate::before_fork).
+#[macro_export]
+macro_rules! after_preload {
+    ($($hook:tt)*) => { $crate::__hook! { AfterPreload, $($hook)* } };
+}
+
 /// Runs a function in the zygote before each fork. When it fails there is no fork, and who asked for
 /// it gets the error.
 ///

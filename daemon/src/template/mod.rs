@@ -172,6 +172,18 @@ impl Template {
         self.state().spares(daemon)
     }
 
+    /// Whether what it preloads is moved into huge pages. Nothing is where nothing is forked.
+    pub(crate) fn compacts(&self, daemon: &Daemon) -> bool {
+        let own = self.config().and_then(|config| config.compact);
+        daemon.features.has(Feature::Fork)
+            && own.unwrap_or_else(|| daemon.config().compaction.enabled)
+    }
+
+    /// Whether it is mpforkd's own, of plain commands.
+    pub(crate) fn is_builtin(&self) -> bool {
+        self.label == mpfork_proto::BUILTIN_TEMPLATE
+    }
+
     /// Those that wait for an assignment.
     pub(crate) fn idle_spares(&self) -> usize {
         self.state().warm().map_or(0, |zygote| zygote.idle_spares())
@@ -271,6 +283,7 @@ impl Template {
                 Err(problem) => format!("no zygote: {}", problem.message),
             },
             Phase::Warming => match &*self.progress.borrow() {
+                Some(progress) if progress.preload.is_empty() => progress.message.clone(),
                 Some(progress) => format!(
                     "loading {} ({} of {})",
                     progress.preload, progress.index, progress.total
@@ -330,6 +343,9 @@ impl Template {
             build_id: zygote.map_or_else(String::new, |zygote| zygote.build_id.clone()),
             draining_zygotes: wire_count(state.draining.len()),
             way: way.into(),
+            compaction: zygote
+                .filter(|_| forks)
+                .and_then(|zygote| zygote.compaction()),
         }
     }
 }

@@ -360,6 +360,7 @@ mod tests {
             rlimits: BTreeMap::new(),
             warm: false,
             spares: None,
+            compact: None,
         };
         change(&mut config);
         Spec::from_config(&config, &Identities::default()).unwrap()
@@ -370,6 +371,7 @@ mod tests {
         let digest = spec(|_| {}).digest;
         assert!(is_digest(&digest));
         assert_eq!(spec(|c| c.warm = true).digest, digest);
+        assert_eq!(spec(|c| c.compact = Some(false)).digest, digest);
         let several = |names: &[&str]| {
             let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
             spec(|c| c.preloads = Some(names.clone())).digest

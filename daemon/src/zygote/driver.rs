@@ -37,6 +37,7 @@ pub(crate) async fn drive(
                     // Whoever starts the next one has something else to do first.
                     zygote.refill(&daemon, template.spares(&daemon));
                 }
+                Frame::Compaction(compaction) => zygote.compacted(compaction),
                 Frame::Welcome(_)
                 | Frame::Progress(_)
                 | Frame::Ready(_)

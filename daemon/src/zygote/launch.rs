@@ -105,6 +105,8 @@ fn execute<'a>(
     )?;
     let link = Link::new(ours.into())?;
     let argv = spec.argv();
+    // mpforkd's own program preloads nothing.
+    let huge_pages = template.compacts(daemon) && !template.is_builtin();
     let launch = |room| {
         spawn(&Launch {
             program: spec.program.as_fd(),
@@ -117,6 +119,7 @@ fn execute<'a>(
             variable: wire::LINK_ENV,
             door: None,
             session: true,
+            huge_pages,
         })
     };
     let pid = launch(spec.room).or_else(|error| {
@@ -192,6 +195,7 @@ impl Candidate<'_> {
             names: names.unwrap_or_default(),
             all,
             on_error: spec.on_preload_error.into(),
+            compact: self.compact(),
         }))
         .await?;
         let ready = self.preload().await?;
@@ -219,6 +223,15 @@ impl Candidate<'_> {
         })
     }
 
+    /// How its memory is to be compacted, if it is.
+    fn compact(&self) -> Option<wire::Compact> {
+        let time_limit = self.daemon.config().compaction.time_limit;
+        self.template.compacts(self.daemon).then(|| wire::Compact {
+            time_limit: Some(crate::convert::to_wire(time_limit)),
+            collapse: self.daemon.features.has(Feature::Collapse),
+        })
+    }
+
     /// From Preload to Ready, each preload within its limit.
     async fn preload(&mut self) -> Result<wire::Ready, Problem> {
         let begun = Instant::now();
@@ -226,12 +239,27 @@ impl Candidate<'_> {
         let mut current = String::new();
         let mut limit = standard.min(LONGEST);
         let mut deadline = begun + limit;
+        let mut loaded = false;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(frame) = tokio::time::timeout(left, self.receive()).await else {
-                return Err(self.preload_timed_out(&current, limit));
+                return Err(match loaded {
+                    false => self.preload_timed_out(&current, limit),
+                    true => self.fail(failed::not_ready(limit)),
+                });
             };
             match frame? {
+                Frame::Progress(progress) if progress.loaded => {
+                    loaded = true;
+                    let compaction = self.daemon.config().compaction.time_limit;
+                    limit = standard.saturating_add(compaction).min(LONGEST);
+                    deadline = Instant::now() + limit;
+                    self.template.set_progress(Some(WarmProgress {
+                        message: "all is loaded: compacting memory".to_owned(),
+                        elapsed: Some(crate::convert::to_wire(begun.elapsed())),
+                        ..WarmProgress::default()
+                    }));
+                }
                 Frame::Progress(progress) => {
                     if progress.preload != current {
                         current.clone_from(&progress.preload);
@@ -327,6 +355,7 @@ impl Candidate<'_> {
             reports: reports(ready.preloads),
             kept: failed::kept(ready.kept_descriptors),
             build_id: ready.build_id,
+            compaction: std::sync::Mutex::new(ready.compaction),
             functions: functions.into_iter().collect(),
             capture: self.capture,
             state: std::sync::Mutex::default(),

@@ -14,7 +14,7 @@ use capture::Capture;
 use link::{Link, LinkError};
 use mpfork_proto::link as wire;
 use mpfork_proto::problem::Problem;
-use mpfork_proto::v1::{KeptDescriptor, PreloadReport, StartWay};
+use mpfork_proto::v1::{Compaction, KeptDescriptor, PreloadReport, StartWay};
 use spares::{Spare, Spares};
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -60,6 +60,8 @@ pub(crate) struct Zygote {
     pub(crate) reports: Vec<PreloadReport>,
     pub(crate) kept: Vec<KeptDescriptor>,
     pub(crate) build_id: String,
+    /// What it told last of how its memory is backed.
+    compaction: Mutex<Option<Compaction>>,
     /// The names of the functions that the program registered.
     pub(crate) functions: HashSet<String>,
     capture: Capture,
@@ -193,6 +195,17 @@ impl Zygote {
     /// How many spares wait for an assignment.
     pub(crate) fn idle_spares(&self) -> usize {
         self.state().spares.idle()
+    }
+
+    /// How its memory is backed, as it told last.
+    pub(crate) fn compaction(&self) -> Option<Compaction> {
+        let told = self.compaction.lock();
+        told.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn compacted(&self, news: Compaction) {
+        let told = self.compaction.lock();
+        *told.unwrap_or_else(PoisonError::into_inner) = Some(news);
     }
 
     /// Gives up a Fork that is not answered: should its worker come to be, it ends before it begins.

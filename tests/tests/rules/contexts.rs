@@ -13,8 +13,9 @@ const OF_CONTEXTS: [&str; 5] = [
 ];
 
 /// Of the crate alone: of the platform, of functions that are passed, of a worker's own arguments, macros.
-const OF_THE_CRATE: [&str; 9] = [
+const OF_THE_CRATE: [&str; 10] = [
     "after_fork",
+    "after_preload",
     "args_os",
     "at_worker_exit",
     "before_fork",

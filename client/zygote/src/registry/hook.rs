@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 /// When a hook runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HookKind {
+    /// In the zygote, once: when all is preloaded, before the first fork.
+    AfterPreload,
     /// In the zygote, before each fork.
     BeforeFork,
     /// In each worker that goes on in the program, before its task.
@@ -18,7 +20,7 @@ pub enum HookKind {
     AtWorkerExit,
 }
 
-/// A hook. Declared by `before_fork!`, `after_fork!` and `at_worker_exit!`.
+/// A hook. Declared by `after_preload!`, `before_fork!`, `after_fork!` and `at_worker_exit!`.
 #[derive(Debug)]
 pub struct Hook {
     kind: HookKind,
@@ -136,6 +138,8 @@ impl std::error::Error for HookError {}
 /// The program's hooks, each kind in order.
 #[derive(Debug)]
 pub(crate) struct Hooks {
+    #[cfg_attr(not(unix), expect(dead_code, reason = "nothing is preloaded"))]
+    pub(crate) after_preload: Vec<&'static Hook>,
     #[cfg_attr(not(unix), expect(dead_code, reason = "nothing forks"))]
     pub(crate) before_fork: Vec<&'static Hook>,
     pub(crate) after_fork: Vec<&'static Hook>,
@@ -155,6 +159,7 @@ pub(crate) fn all() -> Result<&'static Hooks, OrderError> {
                 )
             };
             Ok(Hooks {
+                after_preload: sorted(HookKind::AfterPreload)?,
                 before_fork: sorted(HookKind::BeforeFork)?,
                 after_fork: sorted(HookKind::AfterFork)?,
                 at_worker_exit: sorted(HookKind::AtWorkerExit)?,

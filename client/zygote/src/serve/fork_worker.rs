@@ -168,6 +168,9 @@ impl Zygote {
         let forked = fork();
         if !matches!(forked, Ok(Side::Child)) {
             self.fork_time = begun.elapsed();
+            if let Some(keeper) = &mut self.keeper {
+                keeper.forked();
+            }
         }
         forked.map_err(|error| match error {
             ForkError::Threads(threads::ManyThreads { names }) => ForkFailed {

@@ -10,6 +10,7 @@ mod preload;
 mod reap;
 mod snapshot;
 
+use crate::compact::Keeper;
 use crate::panics;
 use crate::registry::hook::{self, Hooks};
 use crate::wire::{self, WireError};
@@ -133,6 +134,8 @@ struct Zygote {
     wanted: VecDeque<Wanted>,
     /// What the last fork took.
     fork_time: Duration,
+    /// Where it is worth the while.
+    keeper: Option<Keeper>,
     tasks: Tasks,
     group: Pid,
     closing: bool,
@@ -148,13 +151,18 @@ impl Zygote {
         let Some(greeting) = handshake::handshake(&link, &mut inbox)? else {
             leave(0);
         };
-        let Some((kept, ready)) = preload::preload(&link, &mut inbox)? else {
+        let Some(preloaded) = preload::preload(&link, &mut inbox)? else {
             leave(0);
         };
         let hooks = hook::all().map_err(|error| Fatal::Preload(error.to_string()))?;
         crate::worker::prepare(hooks);
         link.do_not_block()
             .map_err(|error| Fatal::System("ioctl", error))?;
+        let preload::Preloaded {
+            kept,
+            ready,
+            keeper,
+        } = preloaded;
         let handshake::Greeting {
             hello,
             welcome,
@@ -171,6 +179,7 @@ impl Zygote {
             reserved: Vec::new(),
             wanted: VecDeque::new(),
             fork_time: Duration::ZERO,
+            keeper,
             tasks,
             group: nix::unistd::getpgrp(),
             closing: false,
@@ -205,6 +214,7 @@ impl Zygote {
             })?;
             // Out of numbers, what is wanted makes room: each holds one until it is forked.
             let idle = asking.is_nothing() && !ended;
+            self.keep_compact(idle)?;
             let overdue = self.wanted.front().is_some_and(Wanted::is_overdue);
             if (idle || overdue || !room)
                 && let Some(wanted) = self.wanted.pop_front()
@@ -230,7 +240,8 @@ impl Zygote {
                     .map_or(self.lull(), |next| next.min(self.lull())),
             )
         };
-        let timeout = timeout.map(timespec);
+        let tend = self.keeper.as_ref().and_then(|keeper| keeper.next(now));
+        let timeout = timeout.into_iter().chain(tend).min().map(timespec);
         let mut polled = vec![PollFd::new(&self.children, PollFlags::IN)];
         self.peers.polled(&mut polled);
         rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, timeout.as_ref()))
@@ -238,6 +249,20 @@ impl Zygote {
         let mut ready = polled.iter().map(|polled| !polled.revents().is_empty());
         let ended = ready.next() == Some(true);
         Ok((self.peers.ready(ready), ended))
+    }
+
+    /// Puts memory together again that writes have scattered, when there is nothing else to do.
+    fn keep_compact(&mut self, idle: bool) -> Result<(), Fatal> {
+        let Some(keeper) = &mut self.keeper else {
+            return Ok(());
+        };
+        if !idle || !self.wanted.is_empty() {
+            keeper.disturbed();
+        } else if let Some(news) = keeper.tend(!self.reaper.is_idle()) {
+            let news = zygote_frame::Frame::Compaction(news);
+            self.peers.tell(FIRST, news, None)?;
+        }
+        Ok(())
     }
 
     /// Sees to all who ask.

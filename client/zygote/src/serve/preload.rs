@@ -4,19 +4,20 @@ use super::Fatal;
 use super::handshake::receive;
 use super::link::Link;
 use super::snapshot::{self, Snapshot};
+use crate::compact::{self, Keeper};
 use crate::fault::Fault;
 use crate::panics;
 use crate::registry::load::{Listener, Progress};
 use crate::registry::order::{self, Declared as _, OrderError};
 use crate::registry::preload::{self, Declaration, PreloadItem};
-use crate::registry::{self, Loaded, hook};
+use crate::registry::{self, Hook, Loaded, hook};
 use crate::wire::Inbox;
 use crate::worker::flush;
 use mpfork_proto::link::{
     self, PreloadFailed, PreloadReport, Ready, supervisor_frame, zygote_frame,
 };
 use mpfork_proto::v1::OnPreloadError;
-use mpfork_sys::threads;
+use mpfork_sys::threads::{self, ManyThreads};
 use std::cell::Cell;
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, RawFd};
@@ -25,12 +26,19 @@ use std::time::{Duration, Instant};
 /// Progress is told at most this often.
 const BETWEEN_REPORTS: Duration = Duration::from_millis(20);
 
-/// Loads what the supervisor asks for and reports; the numbers of the descriptors the preloads
-/// opened, and the report. `None` when the supervisor has no more use for the zygote.
-pub(super) fn preload(
-    link: &Link,
-    inbox: &mut Inbox,
-) -> Result<Option<(Vec<RawFd>, Ready)>, Fatal> {
+/// What preloading has made of the zygote.
+pub(super) struct Preloaded {
+    /// The numbers of the descriptors the preloads opened.
+    pub(super) kept: Vec<RawFd>,
+    /// What was reported.
+    pub(super) ready: Ready,
+    /// What keeps its memory compact.
+    pub(super) keeper: Option<Keeper>,
+}
+
+/// Loads what the supervisor asks for and reports. `None` when the supervisor has no more use for the
+/// zygote.
+pub(super) fn preload(link: &Link, inbox: &mut Inbox) -> Result<Option<Preloaded>, Fatal> {
     let request = match receive(link, inbox)? {
         Some(supervisor_frame::Frame::Preload(request)) => request,
         Some(supervisor_frame::Frame::Shutdown(_)) | None => return Ok(None),
@@ -51,15 +59,35 @@ pub(super) fn preload(
     };
     let before = Snapshot::take(!chosen.is_empty());
     let on_error = request.on_error();
+    let compact = request.compact;
+    let loads = request.all || !chosen.is_empty();
     registry::set_loaded(Loaded {
         names: request.names,
         all: request.all,
         on_error,
     });
     let preloads = load_all(link, &chosen, on_error)?;
+    let hooks: &[_] = match loads {
+        true => {
+            &hook::all()
+                .map_err(|error| Fatal::Preload(error.to_string()))?
+                .after_preload
+        }
+        false => &[],
+    };
+    if !hooks.is_empty() || compact::is_worth_while(compact.as_ref()) {
+        // From here on other limits hold than a preload's.
+        let loaded = link::Progress {
+            loaded: true,
+            ..link::Progress::default()
+        };
+        link.send(zygote_frame::Frame::Progress(loaded), None)?;
+    }
+    run_hooks(link, hooks)?;
     let after = Snapshot::take(!chosen.is_empty());
     flush();
     let kept = after.opened_since(&before);
+    let (compaction, keeper) = compact::compact(compact.as_ref());
     let ready = Ready {
         preloads,
         kept_descriptors: snapshot::describe(&kept),
@@ -67,11 +95,53 @@ pub(super) fn preload(
         build_id: build_id(),
         rss_bytes: mpfork_sys::own_process::resident_bytes(),
         pid: rustix::process::getpid().as_raw_nonzero().get(),
+        compaction: Some(compaction),
     };
     link.send(zygote_frame::Frame::Ready(ready.clone()), None)?;
     // From here on the link tells of the supervisor's end, and the workers need their zygote.
     let _ = mpfork_sys::own_process::end_with_parent(false);
-    Ok(Some((kept, ready)))
+    Ok(Some(Preloaded {
+        kept,
+        ready,
+        keeper,
+    }))
+}
+
+/// Runs those that come after all preloads.
+fn run_hooks(link: &Link, hooks: &[&'static Hook]) -> Result<(), Fatal> {
+    for hook in hooks {
+        let name = hook.name();
+        let refused = move |fault: &Fault| PreloadFailed {
+            hook: name.to_owned(),
+            message: fault.to_string(),
+            trace: fault.trace(),
+            ..PreloadFailed::default()
+        };
+        tell_of_aborts(link, refused);
+        if let Err(error) = hook::run(hook) {
+            return Err(fail(link, refused(error.fault())));
+        }
+        if let Err(many) = threads::expect_single() {
+            let failed = PreloadFailed {
+                hook: name.to_owned(),
+                ..left_threads(many)
+            };
+            return Err(fail(link, failed));
+        }
+    }
+    panics::tell_nobody();
+    Ok(())
+}
+
+fn left_threads(many: ManyThreads) -> PreloadFailed {
+    PreloadFailed {
+        message: format!(
+            "it left threads running, and a process with threads can't be forked: {}",
+            many.names.join(", ")
+        ),
+        threads: many.names,
+        ..PreloadFailed::default()
+    }
 }
 
 fn build_id() -> String {
@@ -107,7 +177,8 @@ fn load_all(
             ..link::Progress::default()
         };
         link.send(zygote_frame::Frame::Progress(first.clone()), None)?;
-        tell_of_aborts(link, item.name());
+        let name = item.name();
+        tell_of_aborts(link, move |fault| failed(name, fault));
         let mut error = String::new();
         if let Err(failure) = item.preload.load(&Progress::to(listener(link, first))) {
             match on_error {
@@ -128,12 +199,7 @@ fn load_all(
                 link,
                 PreloadFailed {
                     preload: item.name().to_owned(),
-                    message: format!(
-                        "it left threads running, and a process with threads can't be forked: {}",
-                        many.names.join(", ")
-                    ),
-                    threads: many.names,
-                    ..PreloadFailed::default()
+                    ..left_threads(many)
                 },
             ));
         }
@@ -167,13 +233,13 @@ fn listener(link: &Link, first: link::Progress) -> Listener {
 }
 
 /// Under `panic = "abort"` the panic hook is the last of our code to run.
-fn tell_of_aborts(link: &Link, preload: &'static str) {
+fn tell_of_aborts(link: &Link, failed: impl Fn(&Fault) -> PreloadFailed + Send + 'static) {
     if cfg!(panic = "abort")
         && let Ok(socket) = link.socket().try_clone_to_owned()
     {
         panics::tell(move |panic| {
             let fault = Fault::of_panic(panic.clone());
-            super::send_failed(socket.as_fd(), failed(preload, &fault));
+            super::send_failed(socket.as_fd(), failed(&fault));
         });
     }
 }
@@ -188,10 +254,10 @@ fn failed(preload: &str, fault: &Fault) -> PreloadFailed {
 }
 
 fn fail(link: &Link, failed: PreloadFailed) -> Fatal {
-    let text = if failed.preload.is_empty() {
-        failed.message.clone()
-    } else {
-        format!("`{}`: {}", failed.preload, failed.message)
+    let text = match (failed.preload.as_str(), failed.hook.as_str()) {
+        ("", "") => failed.message.clone(),
+        ("", hook) => format!("hook `{hook}`: {}", failed.message),
+        (preload, _) => format!("`{preload}`: {}", failed.message),
     };
     match link.send(zygote_frame::Frame::PreloadFailed(failed), None) {
         Ok(()) => Fatal::Preload(text),

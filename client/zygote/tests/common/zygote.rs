@@ -32,6 +32,11 @@ pub struct Zygote {
 impl Zygote {
     /// Executes a program as a zygote; nothing is said yet.
     pub fn launch(program: &str, env: &[&str]) -> Self {
+        Self::launch_with(program, env, false)
+    }
+
+    /// The same, with malloc told to use huge pages or not.
+    pub fn launch_with(program: &str, env: &[&str], huge_pages: bool) -> Self {
         let file = File::open(program).unwrap();
         let null = File::open("/dev/null").unwrap();
         let (mut output, write) = std::io::pipe().unwrap();
@@ -51,6 +56,7 @@ impl Zygote {
             variable: LINK_ENV,
             door: None,
             session: true,
+            huge_pages,
         })
         .unwrap();
         let output = std::thread::spawn(move || {
@@ -113,8 +119,7 @@ impl Zygote {
     pub fn preload(&mut self, names: &[&str]) -> (Vec<Progress>, Result<Ready, PreloadFailed>) {
         self.preload_with(Preload {
             names: names.iter().map(|name| (*name).to_owned()).collect(),
-            all: false,
-            on_error: 0,
+            ..Preload::default()
         })
     }
 
@@ -126,6 +131,7 @@ impl Zygote {
         let mut progress = Vec::new();
         loop {
             match self.hear() {
+                Some(zygote_frame::Frame::Progress(frame)) if frame.loaded => {}
                 Some(zygote_frame::Frame::Progress(frame)) => progress.push(frame),
                 Some(zygote_frame::Frame::Ready(ready)) => return (progress, Ok(ready)),
                 Some(zygote_frame::Frame::PreloadFailed(failed)) => {

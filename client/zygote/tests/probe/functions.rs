@@ -27,6 +27,7 @@ register_entry!("echo", |argument| Returned::Value(argument.to_vec()));
 register_entry!("order", |_| text(preloads::order()));
 register_entry!("hooks", |_| text(hooks::order()));
 register_entry!("lazy", |_| text(preloads::lazy().to_string()));
+register_entry!("tunables", |_| text(super::memory::TUNABLES.as_str()));
 register_entry!("second", |_| text(preloads::SECOND.as_str()));
 register_entry!("strangers", |_| text(preloads::strangers()));
 register_entry!("twice", |_| Returned::Code(1));

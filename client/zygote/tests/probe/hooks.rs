@@ -30,6 +30,7 @@ fn asked(variable: &str) -> bool {
     std::env::var_os(variable).is_some()
 }
 
+mpfork_zygote::after_preload!(freeze);
 mpfork_zygote::before_fork!(before_each);
 mpfork_zygote::after_fork!(last, name = "last-after", after = ["first-after"]);
 mpfork_zygote::after_fork!(first, name = "first-after");
@@ -40,8 +41,23 @@ mpfork_zygote::at_worker_exit!(
     after = ["at_exit"]
 );
 
+fn freeze() -> Result<(), std::io::Error> {
+    match std::env::var("PROBE_FREEZE").as_deref() {
+        Ok("notes") => ran("freeze"),
+        Ok("fails") => return Err(std::io::Error::other("can't freeze")),
+        Ok("panics") => panic!("frozen"),
+        Ok("threads") => {
+            let thread = std::thread::Builder::new().name("thawed".to_owned());
+            thread.spawn(|| std::thread::sleep(std::time::Duration::from_secs(600)))?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
 fn before_each() -> Result<(), std::io::Error> {
     ran("before");
+    super::memory::scatter();
     if asked("PROBE_BEFORE_FAILS") {
         return Err(std::io::Error::other("not now"));
     }
@@ -117,6 +133,7 @@ fn try_supervise() -> Result<(), Box<dyn std::error::Error>> {
         variable: LINK_ENV,
         door: None,
         session: true,
+        huge_pages: false,
     })?;
     drop(theirs);
     let hello = Hello {
@@ -126,8 +143,7 @@ fn try_supervise() -> Result<(), Box<dyn std::error::Error>> {
     };
     let preload = Preload {
         names: vec!["slow".to_owned()],
-        all: false,
-        on_error: 0,
+        ..Preload::default()
     };
     for frame in [
         supervisor_frame::Frame::Hello(hello),

@@ -2,6 +2,7 @@
 
 mod functions;
 mod hooks;
+mod memory;
 mod preloads;
 
 use mpfork_zygote::Role;
