@@ -122,7 +122,7 @@ pub const TABLE: &[Row] = &[
         Reason::HookFailed,
         code::FAILED_PRECONDITION,
         82,
-        "correct the before-fork hook",
+        "correct the hook",
     ),
     row(
         Reason::ExecFailed,

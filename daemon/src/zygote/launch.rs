@@ -255,7 +255,7 @@ impl Candidate<'_> {
                     limit = standard.saturating_add(compaction).min(LONGEST);
                     deadline = Instant::now() + limit;
                     self.template.set_progress(Some(WarmProgress {
-                        message: "all is loaded: compacting memory".to_owned(),
+                        message: "all is loaded: getting ready to fork".to_owned(),
                         elapsed: Some(crate::convert::to_wire(begun.elapsed())),
                         ..WarmProgress::default()
                     }));

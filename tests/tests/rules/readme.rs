@@ -46,6 +46,7 @@ fn feature_table() -> String {
             mpforkd::features::Feature::ExitInfo => "6.15",
             mpforkd::features::Feature::GroupSignal => "6.9",
             mpforkd::features::Feature::PeerPidfd => "6.5",
+            mpforkd::features::Feature::Collapse => "6.1",
         };
         let without = without.trim_start_matches("without it ");
         table.push_str(&format!("| `{name}` | {since} | {without} |\n"));

@@ -22,11 +22,17 @@ mpfork_zygote::preload! {
                 pieces.push(piece());
             }
         }
+        // Those between are freed here and there, as programs do.
         let mut index = 0;
-        pieces.retain(|_| {
+        let free = pieces.extract_if(.., |_| {
             index += 1;
-            index % 17 != 0
+            index % 17 == 0
         });
+        let mut free: Vec<Option<Piece>> = free.map(Some).collect();
+        for index in 0..free.len() {
+            let place = index * 7919 % free.len();
+            free[place] = None;
+        }
         pieces
     };
     name = "heap",

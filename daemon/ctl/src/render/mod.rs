@@ -2,6 +2,7 @@
 //! write control sequences to the terminal.
 
 mod columns;
+mod compaction;
 mod news;
 mod status;
 mod template;

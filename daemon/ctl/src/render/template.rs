@@ -1,9 +1,9 @@
 //! Templates: as a table, and one with all there is to know.
 
-use super::WIDTH;
 use super::columns::{Align, Columns};
 use super::text::{line, wrap};
 use super::units::{bytes, count, duration, short_age};
+use super::{WIDTH, compaction};
 use crate::views::TemplateView;
 
 const NONE: &str = "-";
@@ -188,6 +188,9 @@ pub(crate) fn template(template: &TemplateView) -> String {
         "a fork takes",
         template.fork_seconds.map_or_else(String::new, duration),
     );
+    for (title, text) in template.compaction.iter().flat_map(compaction::facts) {
+        fact(title, text);
+    }
     let spares = &template.spares;
     fact(
         "spares",

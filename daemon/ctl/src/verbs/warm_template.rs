@@ -100,6 +100,7 @@ impl Progress {
         let mut line = format!("warming {}: ", self.template);
         match &self.latest {
             None => line.push_str("launching"),
+            Some(news) if news.preload.is_empty() => line.push_str(&render::line(&news.message)),
             Some(news) => {
                 let preload = render::line(&news.preload);
                 let _ = write!(line, "{}/{} {preload}", news.index, news.total);

@@ -1,10 +1,12 @@
 //! What is shown, as JSON and as text: made once from the daemon's messages.
 
+mod compaction;
 mod event;
 mod status;
 mod template;
 mod worker;
 
+pub(crate) use compaction::{CompactionView, StepView};
 pub(crate) use event::{EventView, NewsView, kind_name, kinds};
 pub(crate) use status::{ConfigurationView, LogFilterView, StatusView};
 pub(crate) use template::TemplateView;

@@ -194,6 +194,7 @@ pub(crate) mod samples {
                 seconds: 0,
                 nanos: 870_000,
             }),
+            compaction: Some(compaction()),
             spares_idle: 3,
             spares_max: 8,
             kept_descriptors: vec![v1::KeptDescriptor {
@@ -207,6 +208,31 @@ pub(crate) mod samples {
             }],
             way: v1::StartWay::Fork.into(),
             ..v1::Template::default()
+        }
+    }
+
+    fn compaction() -> v1::Compaction {
+        let step = |name: &str, millis, bytes, why: &str| v1::compaction::Step {
+            name: name.to_owned(),
+            time: duration(millis),
+            bytes,
+            why: why.to_owned(),
+        };
+        v1::Compaction {
+            anonymous_bytes: 120 << 20,
+            huge_bytes: 112 << 20,
+            sampled: memory(0, 4).and_then(|memory| memory.sampled),
+            anonymous_bytes_before: 119 << 20,
+            fork_before: duration(12),
+            fork_after: duration(1),
+            time: duration(340),
+            steps: vec![
+                step("trim", 1, 0, ""),
+                step("collapse", 310, 112 << 20, "the time limit has passed"),
+            ],
+            times_again: 2,
+            bytes_again: 8 << 20,
+            ..v1::Compaction::default()
         }
     }
 

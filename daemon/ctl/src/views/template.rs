@@ -1,5 +1,6 @@
 //! A template.
 
+use super::compaction::CompactionView;
 use super::{age, lossy, seconds, some, time, way_name};
 use mpfork_proto::v1::{self, TemplateState};
 use serde::Serialize;
@@ -37,6 +38,8 @@ pub(crate) struct TemplateView {
     pub(crate) start_latency_us_by_way: BTreeMap<&'static str, LatencyView>,
     /// What a fork of the zygote takes, of late.
     pub(crate) fork_seconds: Option<f64>,
+    /// What the zygote does so that a fork takes little.
+    pub(crate) compaction: Option<CompactionView>,
     pub(crate) spares: SparesView,
     pub(crate) last_error: Option<String>,
     /// Where and why a preload failed, and what the zygote printed.
@@ -145,6 +148,9 @@ impl TemplateView {
             start_latency_us: LatencyView::new(template.start_latency.unwrap_or_default()),
             start_latency_us_by_way: by_way,
             fork_seconds: seconds!(template.fork_time),
+            compaction: template
+                .compaction
+                .map(|compaction| CompactionView::new(compaction, now)),
             spares: SparesView {
                 idle: template.spares_idle,
                 min: template.spares_min,
