@@ -128,7 +128,7 @@ fn a_wrong_list_is_a_bad_request() {
     assert_eq!(zygote.greet().preloads.len(), 2);
     let all = Preload {
         all: true,
-        ..Preload::default()..Preload::default()
+        ..Preload::default()
     };
     let failed = zygote.preload_with(all).1.unwrap_err();
     assert!(failed.bad_request);
