@@ -1,5 +1,8 @@
 //! The configuration file.
 
+mod compaction;
+
+pub use compaction::CompactionConfig;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -251,26 +254,6 @@ pub struct TemplateConfig {
     pub spares: Option<SparesConfig>,
     /// Whether what it preloads is moved into huge pages; as all others when absent.
     pub compact: Option<bool>,
-}
-
-/// What is preloaded is moved into huge pages, of which a fork copies little.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CompactionConfig {
-    /// Whether it is, where the template does not say.
-    pub enabled: bool,
-    /// How much longer a zygote may take until it is ready.
-    #[serde(with = "humantime_serde")]
-    pub time_limit: Duration,
-}
-
-impl Default for CompactionConfig {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            time_limit: mpfork_proto::link::COMPACTION_LIMIT,
-        }
-    }
 }
 
 /// How many workers of a template are forked ahead of their starts. Between the two numbers it follows

@@ -54,7 +54,7 @@ _mpforkd() {
                     return 0
                     ;;
                 --without-feature)
-                    COMPREPLY=($(compgen -W "fork exit-info group-signal peer-pidfd" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "fork exit-info group-signal peer-pidfd collapse" -- "${cur}"))
                     return 0
                     ;;
                 *)

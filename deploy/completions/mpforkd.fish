@@ -12,7 +12,8 @@ zsh\t''"
 complete -c mpforkd -l without-feature -d 'Do without a kernel feature that was found, as on a kernel without it. May be repeated' -r -f -a "fork\t'A process can be forked'
 exit-info\t'`PIDFD_GET_INFO` tells a reaped process\'s status (Linux 6.15)'
 group-signal\t'A process group can be signalled through its leader\'s pidfd (Linux 6.9)'
-peer-pidfd\t'A socket tells its peer\'s pidfd (Linux 6.5)'"
+peer-pidfd\t'A socket tells its peer\'s pidfd (Linux 6.5)'
+collapse\t'`MADV_COLLAPSE` moves memory into huge pages (Linux 6.1)'"
 complete -c mpforkd -l check-config -d 'Check the configuration, print what is wrong, and exit'
 complete -c mpforkd -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mpforkd -s V -l version -d 'Print version'
