@@ -32,43 +32,46 @@ async fn gone(what: &str, spares: &[Seen]) {
 #[test]
 fn a_template_that_is_started_often_has_spares_and_they_are_used() {
     // Small pages make forks of it dear.
-    check(Setup::new().config("[compaction]\nenabled = false\n"), async |daemon| {
-        let client = daemon.connect().await;
-        let digest = client.test_template(&[("TEST_FAULT", "heavy")]).await;
-        assert_eq!(
-            client
-                .exit_of(function(&digest, "value", ()))
-                .await
-                .exitcode(),
-            0
-        );
-        assert_eq!(
-            client.template(&digest).await.spares_idle,
-            0,
-            "after one start"
-        );
-        assert_eq!(
-            client
-                .exit_of(function(&digest, "value", ()))
-                .await
-                .exitcode(),
-            0
-        );
-        let waiting = spares(&client, &digest, 1).await;
-        let (mut run, _) = client.run_until_line(function(&digest, "hang", ())).await;
-        assert_eq!(run.started.way(), StartWay::Spare);
-        assert!(waiting.iter().any(|spare| spare.pid == run.pid()));
-        assert_eq!(
-            client.get_worker(run.id()).await.unwrap().way(),
-            StartWay::Spare
-        );
-        client.signal(run.id(), 12, false).await.unwrap();
-        assert_eq!(run.exit().await.exitcode(), -12);
-        let template = client.template(&digest).await;
-        let ways: Vec<_> = template.starts_by_way.iter().map(|s| s.way()).collect();
-        assert_eq!(ways, [StartWay::Fork, StartWay::Spare]);
-        assert_eq!(template.workers_started, 3);
-    });
+    check(
+        Setup::new().config("[compaction]\nenabled = false\n"),
+        async |daemon| {
+            let client = daemon.connect().await;
+            let digest = client.test_template(&[("TEST_FAULT", "heavy")]).await;
+            assert_eq!(
+                client
+                    .exit_of(function(&digest, "value", ()))
+                    .await
+                    .exitcode(),
+                0
+            );
+            assert_eq!(
+                client.template(&digest).await.spares_idle,
+                0,
+                "after one start"
+            );
+            assert_eq!(
+                client
+                    .exit_of(function(&digest, "value", ()))
+                    .await
+                    .exitcode(),
+                0
+            );
+            let waiting = spares(&client, &digest, 1).await;
+            let (mut run, _) = client.run_until_line(function(&digest, "hang", ())).await;
+            assert_eq!(run.started.way(), StartWay::Spare);
+            assert!(waiting.iter().any(|spare| spare.pid == run.pid()));
+            assert_eq!(
+                client.get_worker(run.id()).await.unwrap().way(),
+                StartWay::Spare
+            );
+            client.signal(run.id(), 12, false).await.unwrap();
+            assert_eq!(run.exit().await.exitcode(), -12);
+            let template = client.template(&digest).await;
+            let ways: Vec<_> = template.starts_by_way.iter().map(|s| s.way()).collect();
+            assert_eq!(ways, [StartWay::Fork, StartWay::Spare]);
+            assert_eq!(template.workers_started, 3);
+        },
+    );
 }
 
 /// What a shell sees of the state it was started with.

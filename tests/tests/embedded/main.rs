@@ -55,6 +55,19 @@ fn a_start_that_is_given_up_leaves_no_worker() {
 }
 
 #[test]
+fn what_is_preloaded_is_in_huge_pages_unless_the_program_says_otherwise() {
+    for tunables in ["glibc.malloc.tcache_count=7", "glibc.malloc.hugetlb=0"] {
+        let env = [("EMBEDDED_PIECES", "1"), ("GLIBC_TUNABLES", tunables)];
+        succeeds(&["compaction"], &env);
+    }
+}
+
+#[test]
+fn an_after_preload_hook_that_fails_is_the_starts_error() {
+    succeeds(&["frozen"], &[("EMBEDDED_FREEZE", "1")]);
+}
+
+#[test]
 fn a_program_whose_file_is_replaced_goes_on() {
     run::succeeds_copied(&["deleted"], 0o755);
 }

@@ -1,6 +1,7 @@
 //! What the program does.
 
 mod common;
+mod compaction;
 mod crowds;
 mod descriptors;
 mod files;
@@ -27,6 +28,8 @@ pub(crate) fn main() -> ExitCode {
         ["killed-while-forking"] => zygotes::killed_while_forking(),
         ["given-up-at-any-time"] => zygotes::given_up_at_any_time(),
         ["deleted"] => files::deleted(),
+        ["compaction"] => compaction::both_ways(),
+        ["frozen"] => compaction::frozen(),
         ["loaded"] => files::loaded(),
         ["set-id"] => files::set_id(),
         ["given-up-while-stopped"] => zygotes::given_up_while_stopped(),

@@ -3,9 +3,24 @@
 use super::faults::{fault, hang, note, variable};
 use std::io::{Error, Result};
 
+mpfork::after_preload!(freeze, name = "freeze");
 mpfork::before_fork!(check, name = "check");
 mpfork::after_fork!(reopen, name = "reopen");
 mpfork::at_worker_exit!(say_goodbye, name = "say-goodbye");
+
+fn freeze() -> Result<()> {
+    if fault("freeze-hangs") {
+        hang();
+    }
+    if fault("freeze-thread") {
+        let thread = std::thread::Builder::new().name("thawed".to_owned());
+        thread.spawn(|| hang())?;
+    }
+    if fault("freeze") {
+        return Err(Error::other("can't freeze"));
+    }
+    Ok(())
+}
 
 fn check() -> Result<()> {
     if fault("before-fork") {
