@@ -118,6 +118,15 @@ pub fn trim_heap() -> io::Result<()> {
     platform::trim_heap()
 }
 
+/// Has malloc's heap, as far as it reaches now, never backed by huge pages: where there is little of it, a
+/// huge page would be more than it takes.
+///
+/// # Errors
+/// As [`advise_huge`]; of kind [`io::ErrorKind::Unsupported`] where the heap's place is not known.
+pub fn keep_heap_small() -> io::Result<()> {
+    platform::keep_heap_small()
+}
+
 /// What [`plug_heap`] took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Plugged {

@@ -34,6 +34,10 @@ fn collapses() -> bool {
 
 /// Which memory gets huge pages by itself: `always`, `madvise` or `never`.
 fn by_itself() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    if status.lines().any(|line| line == "THP_enabled:\t0") {
+        return "never".to_owned();
+    }
     let mode = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled");
     let mode = mode.unwrap_or_default();
     let (_, mode) = mode.split_once('[').unwrap_or_default();

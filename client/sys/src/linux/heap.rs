@@ -70,6 +70,23 @@ fn expect_one_piece(top: &Range<usize>) -> io::Result<()> {
     }
 }
 
+pub(crate) fn keep_heap_small() -> io::Result<()> {
+    /// The fields after the program's name, of which this one says where the heap begins.
+    const START: usize = 44;
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields = stat.rsplit_once(") ").map(|(_, fields)| fields);
+    let start = fields.and_then(|fields| fields.split(' ').nth(START)?.parse::<usize>().ok());
+    let page = rustix::param::page_size();
+    let start = start.ok_or(io::ErrorKind::Unsupported)? / page * page;
+    // SAFETY: it moves nothing.
+    let end = unsafe { libc::sbrk(0) }.expose_provenance();
+    match start < end {
+        true => super::memory::advise_small(&(start..end.next_multiple_of(page))),
+        // It has been replaced by another malloc.
+        false => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
 /// While this lasts, what is touched for the first time is no huge page: malloc touches what it cuts off.
 struct SmallPages(bool);
 

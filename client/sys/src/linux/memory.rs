@@ -4,9 +4,9 @@ use std::io;
 use std::ops::Range;
 
 #[cfg(target_env = "gnu")]
-pub(crate) use super::heap::{lay_out_arena, plug_heap, trim_heap};
+pub(crate) use super::heap::{keep_heap_small, lay_out_arena, plug_heap, trim_heap};
 #[cfg(not(target_env = "gnu"))]
-pub(crate) use other_heap::{lay_out_arena, plug_heap, trim_heap};
+pub(crate) use other_heap::{keep_heap_small, lay_out_arena, plug_heap, trim_heap};
 
 pub(crate) use super::smaps::{about_private_bytes, mappings, of_the_machine, totals};
 
@@ -124,6 +124,10 @@ mod other_heap {
     use std::ops::Range;
 
     pub(crate) fn trim_heap() -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn keep_heap_small() -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

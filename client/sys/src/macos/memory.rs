@@ -52,6 +52,10 @@ pub(crate) fn trim_heap() -> io::Result<()> {
     unsupported()
 }
 
+pub(crate) fn keep_heap_small() -> io::Result<()> {
+    unsupported()
+}
+
 pub(crate) fn plug_heap(_is_over: &dyn Fn() -> bool) -> io::Result<Plugged> {
     unsupported()
 }

@@ -16,6 +16,8 @@ const LULL: Duration = Duration::from_millis(20);
 /// Between two looks, the first time and at most: it doubles.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Looking takes at most one part in so many of the time.
+const SELDOM: u32 = 1000;
 /// What is gained by putting together is gained at each fork: with fewer forks since the last time it is
 /// not worth the while.
 const WORTH: u64 = 16;
@@ -95,19 +97,21 @@ impl Keeper {
 
     fn look(&mut self, now: Instant, workers: bool) -> Option<Compaction> {
         self.forks = 0;
-        self.pause_from(now);
         let told = self.report.huge_bytes;
-        let totals = memory::totals().ok()?;
+        let totals = memory::totals();
+        // What could not be compacted takes its time to look at.
+        self.rest(now, now.elapsed() * SELDOM);
+        let totals = totals.ok()?;
         note(&mut self.report, totals);
         self.best = self.best.max(totals.huge_bytes);
         let split = self.best - totals.huge_bytes;
         // What workers share is copied, as long as they share it.
         let room = !workers || has_room(split);
-        let worth = split >= self.ranges.huge_page as u64 && self.forks_since_again >= WORTH;
-        if worth && room {
+        let much = split >= self.ranges.huge_page as u64;
+        if much && room && self.forks_since_again >= WORTH {
             self.under_way = Some((totals.huge_bytes, 0));
-        } else if self.forks_since_again < WORTH && split > 0 {
-            // It is looked at again with the next forks.
+        } else if much {
+            // A few forks more, and it pays.
             self.pause = FIRST_PAUSE;
         }
         (told != totals.huge_bytes).then(|| self.report.clone())
@@ -130,12 +134,12 @@ impl Keeper {
         self.best = self.best.max(totals.huge_bytes);
         self.report.times_again += 1;
         self.report.bytes_again += totals.huge_bytes.saturating_sub(before);
-        self.pause_from(Instant::now());
+        self.rest(Instant::now(), Duration::ZERO);
         Some(self.report.clone())
     }
 
-    fn pause_from(&mut self, now: Instant) {
-        self.not_before = now + self.pause;
+    fn rest(&mut self, now: Instant, least: Duration) {
+        self.not_before = now + self.pause.max(least);
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
     }
 }

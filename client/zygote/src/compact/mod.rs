@@ -71,6 +71,8 @@ pub(crate) fn compact(wishes: Option<&Compact>) -> (Compaction, Option<Keeper>) 
         return skip("switched off");
     };
     if !is_worth_while(Some(wishes)) {
+        // Whatever malloc was told: the first write to a huge page would take more than there is.
+        let _ = memory::keep_heap_small();
         return skip("there is so little memory that it would gain nothing");
     }
     let Some(huge_page) = memory::huge_page_size() else {
