@@ -22,20 +22,17 @@ pub fn take(name: &str) -> Result<Option<OsString>, ManyThreads> {
     Ok(Some(value))
 }
 
-/// Sets a variable, or takes it out of the environment.
+/// Sets a variable.
 ///
 /// # Errors
 /// When the process has other threads, which might read the environment meanwhile.
 #[cfg(unix)]
-pub(crate) fn set(name: &str, value: Option<&std::ffi::OsStr>) -> Result<(), ManyThreads> {
+pub(crate) fn set(name: &str, value: &std::ffi::OsStr) -> Result<(), ManyThreads> {
     crate::threads::expect_single()?;
     // SAFETY: this is the only thread, so nobody reads the environment meanwhile.
     #[allow(clippy::disallowed_methods)]
     unsafe {
-        match value {
-            Some(value) => std::env::set_var(name, value),
-            None => std::env::remove_var(name),
-        }
+        std::env::set_var(name, value);
     }
     Ok(())
 }

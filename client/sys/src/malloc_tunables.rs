@@ -63,7 +63,10 @@ pub fn restore() -> Result<(), ManyThreads> {
     let Some(before) = without_added(&value) else {
         return Ok(());
     };
-    crate::env::set(VARIABLE, before.as_deref())
+    match before {
+        Some(before) => crate::env::set(VARIABLE, &before),
+        None => crate::env::take(VARIABLE).map(drop),
+    }
 }
 
 /// The value without what was added, if something was: nothing when there was no variable.
@@ -77,7 +80,8 @@ fn without_added(value: &OsStr) -> Option<Option<OsString>> {
     }
 }
 
-#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+#[cfg(test)]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod tests {
     use super::*;
 

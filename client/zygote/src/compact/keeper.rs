@@ -119,14 +119,12 @@ impl Keeper {
 
     fn go_on(&mut self, before: u64, from: usize) -> Option<Compaction> {
         let begun = Instant::now();
-        let mut at = from;
-        for page in self.ranges.pages(from) {
+        for (at, page) in (from..).zip(self.ranges.pages(from)) {
             if at > from && begun.elapsed() >= SLICE {
                 self.under_way = Some((before, at));
                 return None;
             }
             again(&self.ranges, &page);
-            at += 1;
         }
         self.forks_since_again = 0;
         let totals = memory::totals().ok()?;
