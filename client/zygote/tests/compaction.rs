@@ -244,6 +244,26 @@ fn what_is_sparse_stays_sparse() {
     assert!(grown < 8 * MEGABYTE, "{grown} {compaction:?}");
 }
 
+/// What a preload has freed goes back to the system, and does not come back.
+#[test]
+fn what_was_freed_is_given_back() {
+    if by_itself() == "always" || cfg!(not(target_env = "gnu")) {
+        eprintln!("not here: nothing is sparse where all memory is in huge pages");
+        return;
+    }
+    for huge_pages in [false, true] {
+        let env = ["PROBE_HOLLOW_MB=128"];
+        let (mut zygote, ready) = launch(&env, huge_pages, &["hollow"], Some(WISHES));
+        let compaction = ready.compaction.unwrap();
+        let freed = step(&compaction, "trim").bytes;
+        assert!(freed > 100 * MEGABYTE, "{compaction:?}");
+        let left = memory_of(zygote.pid).0;
+        let grown = (left + freed).saturating_sub(compaction.anonymous_bytes_before);
+        assert!(grown < 4 * MEGABYTE, "{grown} {compaction:?}");
+        assert_eq!(zygote.text(Start::function("echo", b"x")), "x");
+    }
+}
+
 #[test]
 fn a_hook_runs_once_before_the_first_fork() {
     let mut zygote = Zygote::ready(&["PROBE_FREEZE=notes"], &["first"]);

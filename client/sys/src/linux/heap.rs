@@ -8,6 +8,11 @@ use crate::memory::Plugged;
 use std::io;
 use std::ops::Range;
 
+/// The largest pieces that are looked for: one that is mapped on its own for want of a free one, and given
+/// back, does not change from which size on pieces are.
+const LARGEST: usize = 64 << 20;
+/// From this size on that holds; one of less would change it, and is kept, untouched.
+const LARGE: usize = 32 << 20;
 /// Pieces of up to this size are never mapped on their own, by default.
 const BLOCK: usize = 96 << 10;
 /// Those of the thread's cache are handed out by exact size, from the smallest up to this one...
@@ -114,21 +119,28 @@ fn set_small_pages(only: libc::c_ulong) -> bool {
 }
 
 pub(crate) fn plug_heap(is_over: &dyn Fn() -> bool) -> io::Result<Plugged> {
+    // Each piece's first bytes are touched, which may have been given back.
+    let _small = SmallPages::new();
     let top = top()?;
     let mut plugged = Plugged::default();
-    let halves = std::iter::successors(Some(BLOCK), |size| Some(size / 2));
-    let large = halves.take_while(|size| *size > SMALL);
+    let halves = |from| std::iter::successors(Some(from), |size: &usize| Some(size / 2));
+    let largest = halves(LARGEST).take_while(|size| *size > BLOCK);
+    let large = halves(BLOCK).take_while(|size| *size > SMALL);
     let small = (LEAST..=SMALL).rev().step_by(STEP);
-    for size in large.chain(small) {
+    for size in largest.chain(large).chain(small) {
         loop {
             if plugged.pieces % BETWEEN_LOOKS == 0 && is_over() {
                 return Ok(plugged);
             }
-            let piece = allocate(size)?;
+            let Ok(piece) = allocate(size) else {
+                // There is no room for one more; smaller ones may be free.
+                break;
+            };
             // What is mapped on its own lies elsewhere; in both cases there is no free piece left.
             if piece >= top.start {
                 // A small one would be handed out next, from beside what was loaded.
-                if size > SMALL {
+                let may_be_mapped = size > BLOCK && size < LARGE;
+                if size > SMALL && !may_be_mapped {
                     // SAFETY: just allocated, and not used.
                     unsafe { release(piece) };
                 }

@@ -61,6 +61,24 @@ mpfork_zygote::preload! {
     env = ["GLIBC_TUNABLES"],
 }
 
+mpfork_zygote::preload! {
+    /// `PROBE_HOLLOW_MB` megabytes of small pieces, all but a few of which are freed.
+    static HOLLOW: Vec<Piece> = || {
+        let piece = |_| Box::new([const { AtomicU8::new(1) }; 48]);
+        let mut pieces: Vec<Piece> = (0..number("PROBE_HOLLOW_MB") << 14).map(piece).collect();
+        let mut index = 0;
+        pieces.retain(|_| {
+            index += 1;
+            index % 200_000 == 0
+        });
+        // What comes last keeps the heap's end where it is.
+        pieces.push(piece(0));
+        pieces
+    };
+    name = "hollow",
+    env = ["PROBE_HOLLOW_MB"],
+}
+
 /// Writes to as many places of the heap as `PROBE_SCATTER` says.
 pub(crate) fn scatter() {
     let places = number("PROBE_SCATTER");
@@ -74,5 +92,5 @@ pub(crate) fn scatter() {
 /// Never called: the registry alone loads it.
 #[allow(dead_code)]
 fn others() -> usize {
-    SPARSE.len()
+    SPARSE.len() + HOLLOW.len()
 }
