@@ -355,13 +355,16 @@ impl Candidate<'_> {
             reports: reports(ready.preloads),
             kept: failed::kept(ready.kept_descriptors),
             build_id: ready.build_id,
-            compaction: std::sync::Mutex::new(ready.compaction),
+            compaction: std::sync::Mutex::default(),
             functions: functions.into_iter().collect(),
             capture: self.capture,
             state: std::sync::Mutex::default(),
             gone: tokio::sync::watch::Sender::new(false),
             running: tokio::sync::watch::Sender::new(0),
         });
+        if let Some(compaction) = ready.compaction {
+            zygote.compacted(compaction);
+        }
         tokio::spawn(driver::drive(
             Arc::clone(self.daemon),
             Arc::clone(self.template),

@@ -204,6 +204,16 @@ impl Zygote {
     }
 
     fn compacted(&self, news: Compaction) {
+        let (huge, private, again) = (news.huge_bytes, news.anonymous_bytes, news.times_again);
+        let zygote = self.child.pid;
+        tracing::debug!(
+            zygote,
+            huge,
+            private,
+            again,
+            skipped = news.skipped,
+            "compacted"
+        );
         let told = self.compaction.lock();
         *told.unwrap_or_else(PoisonError::into_inner) = Some(news);
     }
