@@ -140,6 +140,34 @@ fn without_the_feature_or_time_the_rest_is_done() {
 }
 
 #[test]
+fn what_is_put_together_again_is_told() {
+    if !collapses() {
+        return;
+    }
+    let setup = Setup::new().config("[spares]\nmax = 0\n");
+    check(setup, async |daemon| {
+        let client = daemon.connect().await;
+        let digest = client.test_template(&[("TEST_FAULT", "scatter")]).await;
+        let before = warm(&client, &digest).await.compaction.unwrap();
+        let (mut alive, _) = client.run_until_line(function(&digest, "hang", ())).await;
+        for _ in 0..20 {
+            let exit = client.exit_of(function(&digest, "value", ())).await;
+            assert_eq!(exit.exitcode(), 0);
+        }
+        let after = eventually_async("it is put together again", async || {
+            let compaction = client.template(&digest).await.compaction.unwrap();
+            (compaction.times_again > 0).then_some(compaction)
+        })
+        .await;
+        assert!(after.bytes_again >= 16 << 20, "{after:?}");
+        assert!(after.huge_bytes > before.huge_bytes / 10 * 9, "{after:?}");
+        assert_eq!(after.steps, before.steps);
+        client.signal(alive.id(), 9, false).await.unwrap();
+        alive.exit().await;
+    });
+}
+
+#[test]
 fn where_nothing_is_forked_nothing_is_told() {
     check(Setup::new().without_feature("fork"), async |daemon| {
         let client = daemon.connect().await;

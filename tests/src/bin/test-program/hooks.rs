@@ -23,6 +23,7 @@ fn freeze() -> Result<()> {
 }
 
 fn check() -> Result<()> {
+    super::preloads::scatter();
     if fault("before-fork") {
         return Err(Error::other("not now"));
     }

@@ -7,6 +7,7 @@ use std::error::Error;
 use std::fs::File;
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -44,6 +45,17 @@ mpfork::preload! {
     static PARENT: Vec<Child> = load_parent;
     name = "parent",
     after = ["faulty"],
+}
+
+/// With the fault "scatter".
+static PIECES: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+/// Writes to pieces here and there.
+pub(crate) fn scatter() {
+    let mut pieces = PIECES.lock().unwrap_or_else(PoisonError::into_inner);
+    for piece in pieces.iter_mut().step_by(4000) {
+        piece.fill(2);
+    }
 }
 
 #[derive(Debug)]
@@ -85,6 +97,14 @@ fn load_faulty(progress: &Progress) -> Result<Option<File>, BoxError> {
         }
         Some("shared") => {
             Box::leak(Box::new(mpfork::Shared::from_slice(&[7; 100])?));
+        }
+        // The same, to be written to before each fork.
+        Some("scatter") => {
+            let pieces = (0..100_000).map(|_| vec![1; 1000]);
+            PIECES
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend(pieces);
         }
         Some("descriptor") => return Ok(Some(File::open("/etc/passwd")?)),
         Some("progress") => tell_progress(progress)?,
