@@ -214,6 +214,22 @@ impl Template {
         zygote.refill(daemon, bounds);
     }
 
+    /// A worker was started by this zygote: sees to the spares, of which it may have taken one, now and once
+    /// no start has come for a while.
+    pub(crate) fn refill_after_start(self: &Arc<Self>, daemon: &Arc<Daemon>, zygote: &Arc<Zygote>) {
+        let mut lull = zygote.started(daemon, self.spares(daemon));
+        if lull.is_none() {
+            return;
+        }
+        let (template, daemon, zygote) = (Arc::clone(self), Arc::clone(daemon), Arc::clone(zygote));
+        tokio::spawn(async move {
+            while let Some(left) = lull {
+                tokio::time::sleep(left).await;
+                lull = zygote.refill_in_lull(&daemon, template.spares(&daemon));
+            }
+        });
+    }
+
     /// Kept warm when idle.
     pub(crate) fn keep_warm(&self) -> bool {
         let state = self.state();

@@ -10,7 +10,7 @@ use crate::events::{Asked, Record};
 use crate::features::Feature;
 use crate::template::Template;
 use crate::zygote::link::{CONGESTION_PAUSE, is_congested};
-use crate::zygote::spares::Spare;
+use crate::zygote::spares::{Coming, Spare};
 use crate::zygote::{ForkReply, Zygote, driver};
 use mpfork_driver::control::{AssignError, Control};
 use mpfork_driver::failed;
@@ -21,7 +21,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 /// How often a start is tried again with another zygote when one dies under it.
 const TRIES: u32 = 3;
@@ -180,35 +180,43 @@ async fn start_in(
         };
         let id = daemon.workers.next_id();
         let limit = daemon.config().timeouts.fork;
-        let spare = if spares {
+        let assigned = if spares {
             assigned_spare(request, id, &zygote)?
         } else {
-            None
+            Assigned::None
         };
-        let is_spare = spare.is_some();
+        let is_spare = matches!(assigned, Assigned::Waiting(_));
         *way = match (is_spare, daemon.features.has(Feature::Fork)) {
             (true, _) => StartWay::Spare,
             (false, true) => StartWay::Fork,
             (false, false) => StartWay::Spawn,
         };
         let way = *way;
-        let reply = if let Some(spare) = spare {
-            let (number, pid, pidfd, control) = spare.into_parts();
-            let seed = seed(id, StartWay::Spare, control);
-            let (worker, pidfd) = driver::enroll(daemon, seed, pid, pidfd);
-            zygote.enrolled(number, &worker);
-            ForkReply::Forked(worker, pidfd)
-        } else {
-            let (mut control, theirs) =
-                Control::pair().map_err(|error| Problem::limit("open files of mpforkd", error))?;
-            assign(request, id, way, &mut control, limit).await?;
-            let seed = Box::new(seed(id, way, control));
-            fork(daemon, &zygote, seed, theirs).await
+        let reply = match assigned {
+            Assigned::Waiting(spare) => {
+                let (number, pid, pidfd, control) = spare.into_parts();
+                let seed = seed(id, way, control);
+                let (worker, pidfd) = driver::enroll(daemon, seed, pid, pidfd);
+                zygote.enrolled(number, &worker);
+                ForkReply::Forked(worker, pidfd)
+            }
+            Assigned::Coming(number, coming) => {
+                let seed = seed(id, way, coming.into_control());
+                let answer = zygote.promise(number, Box::new(seed));
+                forked(daemon, &zygote, template, number, answer).await
+            }
+            Assigned::None => {
+                let (mut control, theirs) = Control::pair()
+                    .map_err(|error| Problem::limit("open files of mpforkd", error))?;
+                assign(request, id, way, &mut control, limit).await?;
+                let seed = Box::new(seed(id, way, control));
+                fork(daemon, &zygote, template, seed, theirs).await
+            }
         };
         match reply {
             ForkReply::Forked(worker, pidfd) => {
                 if begun(daemon, &worker, is_spare.then_some(limit)).await? {
-                    zygote.started(daemon, template.spares(daemon), is_spare);
+                    template.refill_after_start(daemon, &zygote);
                     return Ok((worker, pidfd));
                 }
                 spares = false;
@@ -291,24 +299,45 @@ fn check_owner(
     }
 }
 
-/// A spare that has its assignment, if there is one. It is nobody's until it is enrolled, and should it
-/// end meanwhile nobody would know: so this does not wait.
+/// A spare that has its assignment.
+enum Assigned {
+    /// It has been waiting for it.
+    Waiting(Spare),
+    /// It is being forked, which takes less than a fork that is yet to begin.
+    Coming(u64, Coming),
+    /// There is none.
+    None,
+}
+
+/// A spare that has its assignment, if there is one. It is nobody's until it is enrolled or promised, and
+/// should it end meanwhile nobody would know: so this does not wait.
 fn assigned_spare(
     request: &StartRequest,
     id: WorkerId,
     zygote: &Zygote,
-) -> Result<Option<Spare>, Problem> {
-    let Some(mut spare) = zygote.take_spare() else {
-        return Ok(None);
+) -> Result<Assigned, Problem> {
+    if let Some(mut spare) = zygote.take_spare() {
+        return match try_assign(request, id, StartWay::Spare, &mut spare.control) {
+            Ok(()) => Ok(Assigned::Waiting(spare)),
+            Err(AssignError::Io(error)) if is_congested(&error) => {
+                zygote.put_back(spare);
+                Ok(Assigned::None)
+            }
+            // It has ended, which shows in its reports.
+            Err(AssignError::Io(error)) if is_hung_up(&error) => Ok(Assigned::Waiting(spare)),
+            Err(error) => Err(not_assigned(error)),
+        };
+    }
+    let Some((number, mut coming)) = zygote.take_coming() else {
+        return Ok(Assigned::None);
     };
-    match try_assign(request, id, StartWay::Spare, &mut spare.control) {
-        Ok(()) => Ok(Some(spare)),
-        Err(AssignError::Io(error)) if is_congested(&error) => {
-            zygote.put_back(spare);
-            Ok(None)
+    match try_assign(request, id, StartWay::Fork, &mut coming.control) {
+        Ok(()) => Ok(Assigned::Coming(number, coming)),
+        // It could not be forked, of which the zygote's answer is on its way.
+        Err(AssignError::Io(error)) if is_congested(&error) || is_hung_up(&error) => {
+            zygote.put_back_coming(number, coming);
+            Ok(Assigned::None)
         }
-        // It has ended, which shows in its reports.
-        Err(AssignError::Io(error)) if is_hung_up(&error) => Ok(Some(spare)),
         Err(error) => Err(not_assigned(error)),
     }
 }
@@ -371,22 +400,32 @@ fn is_hung_up(error: &io::Error) -> bool {
 async fn fork(
     daemon: &Daemon,
     zygote: &Arc<Zygote>,
+    template: &Template,
     seed: Box<Seed>,
     theirs: OwnedFd,
 ) -> ForkReply {
-    let template = Arc::clone(&seed.template);
+    match zygote.fork(seed, theirs) {
+        Ok(Some((number, answer))) => forked(daemon, zygote, template, number, answer).await,
+        Ok(None) => ForkReply::Gone,
+        Err(error) => ForkReply::Failed(Problem::limit("open files of mpforkd", error)),
+    }
+}
+
+/// Waits for the answer to a Fork.
+async fn forked(
+    daemon: &Daemon,
+    zygote: &Zygote,
+    template: &Template,
+    number: u64,
+    mut answer: oneshot::Receiver<ForkReply>,
+) -> ForkReply {
     let limit = daemon.config().timeouts.fork;
-    let (worker, mut answer) = match zygote.fork(seed, theirs) {
-        Ok(Some(asked)) => asked,
-        Ok(None) => return ForkReply::Gone,
-        Err(error) => return ForkReply::Failed(Problem::limit("open files of mpforkd", error)),
-    };
     let reply = loop {
         match tokio::time::timeout(limit, &mut answer).await {
             Ok(reply) => break reply,
             // Others come first.
             Err(_) if zygote.has_answered(limit) => {}
-            Err(_) if zygote.give_up(worker) => {
+            Err(_) if zygote.give_up(number) => {
                 // It answers nobody any more: the next one may. Its workers go on.
                 zygote.child.kill();
                 return ForkReply::Failed(failed::no_fork(

@@ -34,8 +34,7 @@ pub(crate) async fn drive(
                 Frame::ForkFailed(failed) => on_fork_failed(&template, &zygote, failed),
                 Frame::Exited(exited) => {
                     on_exited(&daemon, &zygote, &exited);
-                    // Whoever starts the next one has something else to do first.
-                    zygote.refill(&daemon, template.spares(&daemon));
+                    zygote.ended(&daemon, template.spares(&daemon));
                 }
                 Frame::Compaction(compaction) => zygote.compacted(compaction),
                 Frame::Welcome(_)
@@ -128,8 +127,13 @@ fn on_fork_failed(template: &Template, zygote: &Zygote, failed: ForkFailed) {
         Answered::GivenUp => return,
     };
     zygote.publish(&zygote.state());
-    let problem = mpfork_driver::failed::fork(&template.display, failed);
-    let _ = pending.reply.send(ForkReply::Failed(problem));
+    let reply = if failed.errno == nix::libc::ESHUTDOWN {
+        // A spare that was asked for before the zygote was told to leave, and assigned meanwhile.
+        ForkReply::Gone
+    } else {
+        ForkReply::Failed(mpfork_driver::failed::fork(&template.display, failed))
+    };
+    let _ = pending.reply.send(reply);
 }
 
 fn on_exited(daemon: &Arc<Daemon>, zygote: &Zygote, exited: &Exited) {

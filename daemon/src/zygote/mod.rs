@@ -15,7 +15,7 @@ use link::{Link, LinkError};
 use mpfork_proto::link as wire;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{Compaction, KeptDescriptor, PreloadReport, StartWay};
-use spares::{Spare, Spares};
+use spares::{Coming, Need, Spare, Spares};
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -85,6 +85,8 @@ struct State {
     leaving: bool,
     /// Its end of the link is closed; the driver has yet to see that.
     hung_up: bool,
+    /// Somebody waits for a lull, to have spares forked.
+    awaits_lull: bool,
     /// When it last answered a Fork.
     answered: Option<Instant>,
 }
@@ -146,6 +148,31 @@ impl Zygote {
         self.state().spares.put_back(spare);
     }
 
+    /// A spare that is being forked, to assign, if there is one; what it is called.
+    pub(crate) fn take_coming(&self) -> Option<(u64, Coming)> {
+        let mut state = self.state();
+        if state.takes_no_more() {
+            return None;
+        }
+        state.spares.take_coming()
+    }
+
+    /// One that was taken this very moment, and could not be assigned.
+    pub(crate) fn put_back_coming(&self, number: u64, coming: Coming) {
+        self.state().spares.put_back_coming(number, coming);
+    }
+
+    /// One that was taken this very moment, and assigned, is to be this worker: its Fork is awaited as if
+    /// it had been asked for now.
+    pub(crate) fn promise(&self, number: u64, seed: Box<Seed>) -> oneshot::Receiver<ForkReply> {
+        let (reply, answer) = oneshot::channel();
+        let mut state = self.state();
+        state.pending.insert(number, Pending { seed, reply });
+        self.publish(&state);
+        drop(state);
+        answer
+    }
+
     /// A process that it forked is this worker: from here on its exit is awaited.
     pub(crate) fn enrolled(&self, number: u64, worker: &Arc<Worker>) {
         let mut state = self.state();
@@ -154,26 +181,50 @@ impl Zygote {
         drop(state);
     }
 
-    /// A worker was started, which was a spare or not. Spares are seen to when one ends, if there are any left.
-    pub(crate) fn started(&self, daemon: &Daemon, bounds: SparesConfig, spare: bool) {
+    /// A worker was started. While it runs spares are forked when few are left. Returns how long to wait for
+    /// a lull, in which the others are, when nobody waits for that yet.
+    pub(crate) fn started(&self, daemon: &Daemon, bounds: SparesConfig) -> Option<Duration> {
         let mut state = self.state();
-        state.spares.started(spare);
-        if state.spares.are_used_up() {
-            self.ask_for_spares(&mut state, daemon, bounds);
+        state.spares.started(bounds);
+        self.ask_for_spares(&mut state, daemon, bounds, Need::Next);
+        if state.spares.missing(bounds, Need::All) == 0
+            || std::mem::replace(&mut state.awaits_lull, true)
+        {
+            return None;
         }
+        Some(state.spares.lull().0)
+    }
+
+    /// Has spares forked when this is a lull; otherwise how much longer to wait for it.
+    pub(crate) fn refill_in_lull(&self, daemon: &Daemon, bounds: SparesConfig) -> Option<Duration> {
+        let mut state = self.state();
+        let (_, left) = state.spares.lull();
+        if !left.is_zero() {
+            return Some(left);
+        }
+        state.awaits_lull = false;
+        self.ask_for_spares(&mut state, daemon, bounds, Need::All);
+        None
+    }
+
+    /// A worker has ended. Whoever starts the next one has something else to do first: spares are forked
+    /// meanwhile when there are few.
+    pub(crate) fn ended(&self, daemon: &Daemon, bounds: SparesConfig) {
+        self.ask_for_spares(&mut self.state(), daemon, bounds, Need::Half);
     }
 
     /// Has spares forked, as many as the template is worth.
     pub(crate) fn refill(&self, daemon: &Daemon, bounds: SparesConfig) {
-        self.ask_for_spares(&mut self.state(), daemon, bounds);
+        self.ask_for_spares(&mut self.state(), daemon, bounds, Need::All);
     }
 
-    fn ask_for_spares(&self, state: &mut State, daemon: &Daemon, bounds: SparesConfig) {
-        if state.takes_no_more() || daemon.accepting().is_err() {
+    fn ask_for_spares(&self, state: &mut State, daemon: &Daemon, bounds: SparesConfig, need: Need) {
+        // Those who wait for a fork come first: it forks one after another.
+        if state.takes_no_more() || !state.pending.is_empty() || daemon.accepting().is_err() {
             return;
         }
         let most = daemon.config().limits.spares;
-        for _ in 0..state.spares.missing(bounds) {
+        for _ in 0..state.spares.missing(bounds, need) {
             let number = state.next_number();
             if !state.spares.ask(number, &self.link, &daemon.spares, most) {
                 return;

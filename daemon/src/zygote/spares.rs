@@ -1,14 +1,20 @@
 //! Spares: workers forked ahead of their assignments, one zygote's.
 //!
-//! How many there are follows from the starts: each that finds none makes room for one more, within the
-//! bounds of the configuration. A template that is started rarely has none beyond the least, as each of
-//! them costs memory; nor has one whose forks are cheap: handing an assignment over and forking the next
-//! spare meanwhile takes as long as the fork.
+//! How many there are follows from how fast starts come and how long a fork takes, within the bounds of the
+//! configuration: as many as starts have come, of late, while one after another would have been forked
+//! anew. A template that is started rarely has none beyond the least, as each of them costs memory; nor has
+//! one whose forks are cheap: handing an assignment over takes as long as the fork.
+//!
+//! While starts come, only half of that is kept: when a start has taken one and fewer are left, the next is
+//! forked while that start's worker runs. Forks cost the processors' time, of which starts may need all, and
+//! the zygote tells of no exit meanwhile: a cheap one is left until a worker has ended, unless there is no
+//! spare at all. The rest is made up for once no start has come for a while. A start that finds none takes the
+//! one that is being forked.
 
 use super::{Link, wire};
 use crate::config::SparesConfig;
 use mpfork_driver::control::Control;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,8 +24,15 @@ use std::time::{Duration, Instant};
 const CHEAP: Duration = Duration::from_micros(200);
 /// A template that was not started twice within this time is started rarely.
 const RARE: Duration = Duration::from_secs(10);
+/// What it takes, beside the fork, until a spare that was taken has a successor.
+const REACTION: Duration = Duration::from_micros(100);
+/// The bounds of what counts as a lull: a timer tells no shorter time, and nobody notices a longer one.
+const SHORTEST_LULL: Duration = Duration::from_millis(2);
+const LONGEST_LULL: Duration = Duration::from_millis(50);
 /// How long none is asked for after one could not be had.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How many starts at a time are told from more.
+const MOST_COUNTED: u32 = 1024;
 /// No fork is taken to last longer, whatever its zygote says.
 const LONGEST_FORK: Duration = Duration::from_secs(60);
 
@@ -85,12 +98,30 @@ impl Spare {
     }
 }
 
-/// One that was asked for.
+/// One that was asked for. It can be assigned: it finds that when it is there.
 #[derive(Debug)]
-struct Coming {
-    control: Control,
+pub(crate) struct Coming {
+    pub(crate) control: Control,
     counted: Counted,
     asked: Instant,
+}
+
+impl Coming {
+    /// Its socket: it is to be a worker.
+    pub(crate) fn into_control(self) -> Control {
+        self.control
+    }
+}
+
+/// How many of the spares that a template is worth are needed now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// While the worker just started runs.
+    Next,
+    /// While starts come.
+    Half,
+    /// In a lull.
+    All,
 }
 
 /// The spares of one zygote.
@@ -98,7 +129,8 @@ struct Coming {
 pub(super) struct Spares {
     /// The one forked first is assigned first.
     idle: VecDeque<Spare>,
-    coming: HashMap<u64, Coming>,
+    /// By number: the one asked for first is forked first.
+    coming: BTreeMap<u64, Coming>,
     demand: Demand,
     /// Until then none is asked for.
     pause: Option<Instant>,
@@ -114,28 +146,49 @@ impl Spares {
         self.idle.push_front(spare);
     }
 
+    /// The one that is there next.
+    pub(super) fn take_coming(&mut self) -> Option<(u64, Coming)> {
+        self.coming.pop_first()
+    }
+
+    /// One that was taken, and got no assignment.
+    pub(super) fn put_back_coming(&mut self, number: u64, coming: Coming) {
+        self.coming.insert(number, coming);
+    }
+
     pub(super) fn idle(&self) -> usize {
         self.idle.len()
     }
 
-    /// The template was started, by a spare or not.
-    pub(super) fn started(&mut self, spare: bool) {
-        self.demand.started(Instant::now(), spare);
+    /// The template was started.
+    pub(super) fn started(&mut self, bounds: SparesConfig) {
+        self.demand.started(Instant::now(), bounds.max);
     }
 
-    /// How many to ask for now.
-    pub(super) fn missing(&self, bounds: SparesConfig) -> usize {
+    /// How many to ask for now, when nobody starts anything and when somebody does.
+    pub(super) fn missing(&self, bounds: SparesConfig, need: Need) -> usize {
         let now = Instant::now();
         if self.pause.is_some_and(|until| now < until) {
             return 0;
         }
-        let target = self.demand.target(now, bounds);
+        let target = match (self.demand.target(now, bounds), need) {
+            (target, Need::All) => target,
+            (target, Need::Half) => target.div_ceil(2),
+            (target, Need::Next) if self.demand.is_cheap() => target.min(1),
+            (target, Need::Next) => target.div_ceil(2),
+        };
         target.saturating_sub(self.idle.len() + self.coming.len())
     }
 
-    /// Whether there are none, and none are coming.
-    pub(super) fn are_used_up(&self) -> bool {
-        self.idle.is_empty() && self.coming.is_empty()
+    /// How long no start must have come for it to be a lull, and for how much longer none must come now.
+    pub(super) fn lull(&self) -> (Duration, Duration) {
+        let lull =
+            (self.demand.fork_time.unwrap_or_default() * 2).clamp(SHORTEST_LULL, LONGEST_LULL);
+        let since = self
+            .demand
+            .last
+            .map_or(Duration::MAX, |last| last.elapsed());
+        (lull, lull.saturating_sub(since))
     }
 
     /// A fork, of whatever, took so long.
@@ -251,33 +304,55 @@ struct Demand {
     last: Option<Instant>,
     /// The start before the last was not long before.
     often: bool,
-    /// How many starts have found none since they came often.
-    missed: usize,
+    /// When a zygote would have replaced all that were taken, one fork after another.
+    replaced: Option<Instant>,
+    /// The most that were to be replaced at a time, and when that was.
+    peak: usize,
+    peaked: Option<Instant>,
     /// What a fork takes, of late.
     fork_time: Option<Duration>,
 }
 
 impl Demand {
-    /// The template was started, by a spare or not.
-    fn started(&mut self, now: Instant, spare: bool) {
-        self.often = self.last.is_some_and(|last| now - last < RARE);
+    /// The template was started; there may be so many spares.
+    fn started(&mut self, now: Instant, most: usize) {
+        self.often = is_recent(self.last, now);
         self.last = Some(now);
-        if !self.often {
-            self.missed = 0;
-        } else if !spare {
-            self.missed = self.missed.saturating_add(1);
+        // What varies, and the rest of the machine, get their share of the time.
+        let fork = self.fork_time.unwrap_or_default();
+        let refill = fork + fork / 4 + REACTION;
+        // It would never be over under a load that takes more forks than there can be.
+        let longest = refill
+            * u32::try_from(most)
+                .unwrap_or(u32::MAX)
+                .clamp(1, MOST_COUNTED);
+        let begun = self.replaced.map_or(now, |replaced| replaced.max(now));
+        let replaced = (begun + refill).min(now + longest);
+        self.replaced = Some(replaced);
+        let missing = (replaced - now).as_nanos().div_ceil(refill.as_nanos());
+        let missing = usize::try_from(missing).unwrap_or(usize::MAX);
+        if missing >= self.peak || !is_recent(self.peaked, now) {
+            self.peak = missing;
+            self.peaked = Some(now);
         }
     }
 
     fn target(&self, now: Instant, bounds: SparesConfig) -> usize {
-        let is_recent = self.last.is_some_and(|last| now - last < RARE);
-        let is_cheap = self.fork_time.is_none_or(|fork| fork < CHEAP);
-        if self.often && is_recent && !is_cheap {
-            self.missed.clamp(bounds.min, bounds.max)
+        if self.often && is_recent(self.last, now) && !self.is_cheap() {
+            self.peak.clamp(bounds.min, bounds.max)
         } else {
             bounds.min
         }
     }
+
+    fn is_cheap(&self) -> bool {
+        self.fork_time.is_none_or(|fork| fork < CHEAP)
+    }
+}
+
+/// Whether that was not long before.
+fn is_recent(then: Option<Instant>, now: Instant) -> bool {
+    then.is_some_and(|then| now.saturating_duration_since(then) < RARE)
 }
 
 #[cfg(test)]
@@ -286,7 +361,7 @@ mod tests {
 
     const BOUNDS: SparesConfig = SparesConfig { min: 0, max: 8 };
 
-    fn after(starts: u32, gap: Duration, spare: bool) -> (Demand, Instant) {
+    fn after(starts: u32, gap: Duration) -> (Demand, Instant) {
         let mut demand = Demand {
             fork_time: Some(CHEAP),
             ..Demand::default()
@@ -294,31 +369,52 @@ mod tests {
         let mut now = Instant::now();
         for _ in 0..starts {
             now += gap;
-            demand.started(now, spare);
+            demand.started(now, BOUNDS.max);
         }
         (demand, now)
     }
 
     #[test]
     fn rare_starts_are_worth_none() {
-        let (demand, now) = after(1, Duration::ZERO, false);
+        let (demand, now) = after(1, Duration::ZERO);
         assert_eq!(demand.target(now, BOUNDS), 0);
-        let (demand, now) = after(10, RARE, false);
+        let (demand, now) = after(10, RARE);
         assert_eq!(demand.target(now, BOUNDS), 0);
-        let (demand, now) = after(10, RARE / 2, false);
-        assert_eq!(demand.target(now, BOUNDS), 8);
+        let (demand, now) = after(10, RARE / 2);
+        assert_eq!(demand.target(now, BOUNDS), 1);
         assert_eq!(demand.target(now + RARE, BOUNDS), 0);
     }
 
     #[test]
-    fn each_start_that_finds_none_is_worth_one() {
-        let gap = Duration::from_millis(1);
-        let (mut demand, now) = after(4, gap, false);
-        assert_eq!(demand.target(now, BOUNDS), 3, "the first knew of no other");
-        demand.started(now, true);
-        assert_eq!(demand.target(now, BOUNDS), 3);
-        let (demand, now) = after(1000, gap, false);
-        assert_eq!(demand.target(now, BOUNDS), 8);
+    fn as_many_as_come_while_one_is_forked() {
+        let (demand, now) = after(100, CHEAP * 4);
+        assert_eq!(
+            demand.target(now, BOUNDS),
+            1,
+            "each is replaced before the next"
+        );
+        let (mut demand, mut now) = after(5, Duration::ZERO);
+        assert_eq!(demand.target(now, BOUNDS), 5, "at once");
+        for _ in 0..5 {
+            now += RARE / 6;
+            demand.started(now, BOUNDS.max);
+        }
+        assert_eq!(demand.target(now, BOUNDS), 5, "not forgotten at once");
+        for _ in 0..2 {
+            now += RARE / 6;
+            demand.started(now, BOUNDS.max);
+        }
+        assert_eq!(demand.target(now, BOUNDS), 1);
+        let (mut demand, now) = after(1000, CHEAP / 10);
+        assert_eq!(demand.target(now, BOUNDS), 8, "faster than they are forked");
+        let now = now + CHEAP * 16;
+        demand.peak = 0;
+        demand.started(now, BOUNDS.max);
+        assert_eq!(
+            demand.target(now, BOUNDS),
+            1,
+            "what was too much is not owed"
+        );
         assert_eq!(demand.target(now, SparesConfig { min: 0, max: 0 }), 0);
         let (demand, now) = (Demand::default(), Instant::now());
         assert_eq!(demand.target(now, SparesConfig { min: 3, max: 8 }), 3);
@@ -326,10 +422,17 @@ mod tests {
 
     #[test]
     fn cheap_forks_are_worth_none() {
-        let (mut demand, now) = after(100, Duration::from_millis(1), false);
+        let (mut demand, now) = after(100, Duration::ZERO);
         demand.fork_time = Some(CHEAP / 2);
         assert_eq!(demand.target(now, BOUNDS), 0);
-        assert_eq!(demand.target(now, SparesConfig { min: 3, max: 8 }), 3);
+        let some = SparesConfig { min: 3, max: 8 };
+        assert_eq!(demand.target(now, some), 3);
+        let spares = Spares {
+            demand,
+            ..Spares::default()
+        };
+        let needs = [Need::Next, Need::Half, Need::All];
+        assert_eq!(needs.map(|need| spares.missing(some, need)), [1, 2, 3]);
     }
 
     #[test]
@@ -337,8 +440,9 @@ mod tests {
         let mut spares = Spares::default();
         for _ in 0..10 {
             spares.fork_took(Duration::MAX);
-            spares.started(false);
+            spares.started(BOUNDS);
         }
-        assert_eq!(spares.missing(BOUNDS), 8);
+        assert_eq!(spares.missing(BOUNDS, Need::All), 8);
+        assert_eq!(spares.missing(BOUNDS, Need::Half), 4);
     }
 }

@@ -17,12 +17,9 @@ use std::time::{Duration, Instant};
 /// One for the worker's socket, which would be lost, and the link with it, and one for its pidfd.
 const RESERVED: usize = 2;
 
-/// A fork that takes less holds nobody up.
-const CHEAP: Duration = Duration::from_micros(100);
-/// The longest time that nothing happens before a spare is forked.
-const LULL: Duration = Duration::from_millis(50);
-/// A spare for which no such time has come is forked in between.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// A spare is forked in between when there has been something else to do for so long: somebody may be
+/// waiting for it by now.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A worker that is asked for.
 #[derive(Debug)]
@@ -74,16 +71,6 @@ impl Zygote {
             }
         }
         true
-    }
-
-    /// How long nothing must have happened before a spare is forked. While a fork lasts no worker is
-    /// forked that somebody waits for, and no exit told: where that is long, a burst is let pass first.
-    pub(super) fn lull(&self) -> Duration {
-        if self.fork_time < CHEAP {
-            Duration::ZERO
-        } else {
-            (self.fork_time * 2).min(LULL)
-        }
     }
 
     /// Makes a worker with this socket. Returns the new worker in itself, nothing in the zygote.

@@ -212,9 +212,10 @@ impl Zygote {
             self.reaper.reap(Instant::now(), &mut |peer, exited| {
                 self.peers.tell_exit(peer, exited)
             })?;
-            // Out of numbers, what is wanted makes room: each holds one until it is forked.
-            let idle = asking.is_nothing() && !ended;
-            self.keep_compact(idle)?;
+            // Exits have been told: a fork that lasts would hold them up. Out of numbers, what is wanted
+            // makes room: each holds one until it is forked.
+            let idle = asking.is_nothing();
+            self.keep_compact(idle && !ended && self.wanted.is_empty())?;
             let overdue = self.wanted.front().is_some_and(Wanted::is_overdue);
             if (idle || overdue || !room)
                 && let Some(wanted) = self.wanted.pop_front()
@@ -231,14 +232,9 @@ impl Zygote {
     /// Waits until somebody asks something or a child ends.
     fn wait(&self) -> Result<(Asking, bool), Fatal> {
         let now = Instant::now();
-        let timeout = if self.wanted.is_empty() {
-            self.reaper.next(now)
-        } else {
-            Some(
-                self.reaper
-                    .next(now)
-                    .map_or(self.lull(), |next| next.min(self.lull())),
-            )
+        let timeout = match self.wanted.is_empty() {
+            true => self.reaper.next(now),
+            false => Some(Duration::ZERO),
         };
         let tend = self.keeper.as_ref().and_then(|keeper| keeper.next(now));
         let timeout = timeout.into_iter().chain(tend).min().map(timespec);

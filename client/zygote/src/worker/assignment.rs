@@ -8,6 +8,7 @@ use crate::registry::function;
 use crate::serve::Tasks;
 use crate::wire::Inbox;
 use mpfork_proto::link::{self, AssignedState, assigned_task};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 /// What the worker runs.
@@ -26,6 +27,13 @@ pub(super) struct Assignment {
     pub(super) descriptors: Vec<OwnedFd>,
     /// What can't be done of it, but need not be.
     pub(super) not_applied: Vec<String>,
+}
+
+/// Whether it has come, or never will.
+pub(super) fn is_there(control: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(control, PollFlags::IN)];
+    let polls = rustix::event::poll(&mut polled, Some(&Timespec::default()));
+    polls.is_ok_and(|ready| ready > 0)
 }
 
 /// Waits for the assignment; `None` when there will be none.

@@ -176,7 +176,8 @@ pub(crate) fn become_worker(born: Born) {
         zygote_group: born.zygote_group,
     };
     let owner = born.owner;
-    if born.spare {
+    // A start that found no other spare may be waiting for this one.
+    if born.spare && !assignment::is_there(&own.control) {
         rehearse::rehearse();
     }
     let prepared =
