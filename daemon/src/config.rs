@@ -137,6 +137,8 @@ pub struct Limits {
     pub retained_event_bytes: usize,
     /// Workers forked ahead of their starts, of all templates together; 0: none.
     pub spares: usize,
+    /// There are none while fewer bytes of memory than this are available.
+    pub spares_min_memory: u64,
     /// Descriptors a connection may have on their way.
     pub descriptor_credit: u32,
 }
@@ -183,6 +185,7 @@ impl Default for Limits {
             retained_events: 10_000,
             retained_event_bytes: 16 << 20,
             spares: 64,
+            spares_min_memory: 128 << 20,
             descriptor_credit: mpfork_transport::DEFAULT_CREDIT,
         }
     }

@@ -8,6 +8,7 @@ use crate::features::Features;
 use crate::kept::Total;
 use crate::logging::LogFilter;
 use crate::peers::Peers;
+use crate::pressure::Sources;
 use crate::processes::Groups;
 use crate::service::manager::Manager;
 use crate::settings::Settings;
@@ -62,6 +63,8 @@ pub(crate) struct Daemon {
     pub(crate) files: Files,
     /// How many workers may be forked ahead.
     pub(crate) spares: Budget,
+    /// What there is of memory.
+    memory: Sources,
     pub(crate) events: Events,
     pub(crate) groups: Arc<Groups>,
     pub(crate) ending: watch::Sender<Ending>,
@@ -99,6 +102,7 @@ impl Daemon {
             kept: Arc::new(Total::new(config.limits.kept_output_total)),
             events: Events::new(instance, &config.limits),
             spares: Budget::default(),
+            memory: Sources::of_system(),
             settings,
             manager,
             socket,
@@ -169,11 +173,17 @@ impl Daemon {
 
     /// Whether workers may be forked ahead now, and until this is asked again.
     pub(crate) fn has_room_for_spares(&self) -> bool {
-        let limit = self.config().limits.spares;
-        let room = self.spares.used() <= limit
-            && self.accepting().is_ok()
-            // Nobody asks when there may be none.
-            && (limit == 0 || !crate::pressure::is_high());
+        let (limit, least) = {
+            let limits = &self.config().limits;
+            (limits.spares, limits.spares_min_memory)
+        };
+        let mut room = self.spares.used() <= limit && self.accepting().is_ok();
+        // Nobody asks when there may be none.
+        if room && limit > 0 {
+            let short = self.memory.short(least);
+            room = short.is_none();
+            self.spares.tell_memory(short);
+        }
         self.spares.open(room);
         room
     }

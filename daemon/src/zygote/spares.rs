@@ -13,6 +13,7 @@
 
 use super::{Link, wire};
 use crate::config::SparesConfig;
+use crate::pressure::Short;
 use mpfork_driver::control::Control;
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -42,6 +43,8 @@ pub(crate) struct Budget {
     used: Arc<AtomicUsize>,
     /// None may be added, however few there are.
     closed: AtomicBool,
+    /// It was told that memory is short.
+    short: AtomicBool,
 }
 
 impl Budget {
@@ -53,6 +56,18 @@ impl Budget {
     /// Whether there may be more from now on.
     pub(crate) fn open(&self, open: bool) {
         self.closed.store(!open, Ordering::Relaxed);
+    }
+
+    /// Tells the log when memory has become short, and when it is not any more.
+    pub(crate) fn tell_memory(&self, short: Option<Short>) {
+        let was = self.short.swap(short.is_some(), Ordering::Relaxed);
+        match short {
+            Some(short) if !was => {
+                tracing::warn!("memory is short, {short}: no workers are forked ahead");
+            }
+            None if was => tracing::info!("memory is not short any more"),
+            _ => {}
+        }
     }
 
     fn take(&self, most: usize) -> Option<Counted> {
