@@ -45,6 +45,12 @@ pub fn start_time(pid: Option<i32>) -> Option<u64> {
     platform::start_time(pid)
 }
 
+/// Whether a process is stopped, by a signal or a debugger; not when there is none.
+#[must_use]
+pub fn is_stopped(pid: i32) -> bool {
+    platform::is_stopped(pid)
+}
+
 /// Whether a process ignores a signal; `None` where the system does not tell.
 #[must_use]
 pub fn ignores(pid: i32, signal: i32) -> Option<bool> {

@@ -28,6 +28,9 @@ use streams::Streams;
 use table::Place;
 use tokio::sync::Notify;
 
+/// A spare that says nothing for so long may be stopped.
+const SUSPICION: Duration = Duration::from_millis(100);
+
 /// The client connection a worker was started on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Owner {
@@ -253,12 +256,7 @@ impl Worker {
             return FirstReports::default();
         };
         if let Some(limit) = limit {
-            let heard = async {
-                while !control.reports.tell_something() {
-                    control.receive().await;
-                }
-            };
-            if tokio::time::timeout(limit, heard).await.is_err() {
+            if !self.is_heard(&mut control, limit).await {
                 // It may have been heard while mpforkd was busy.
                 control.drain();
                 if !control.reports.tell_something() {
@@ -273,6 +271,28 @@ impl Worker {
         let reports = control.first_reports();
         self.state().control = Some(control);
         reports
+    }
+
+    /// Whether it says something within this time. One that is stopped will not: that is not waited out.
+    async fn is_heard(&self, control: &mut Control, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let heard = async {
+                while !control.reports.tell_something() {
+                    control.receive().await;
+                }
+            };
+            if tokio::time::timeout(left.min(SUSPICION), heard)
+                .await
+                .is_ok()
+            {
+                return true;
+            }
+            if left <= SUSPICION || mpfork_sys::processes::is_stopped(self.pid) {
+                return false;
+            }
+        }
     }
 
     /// Another takes its place among the running: it never began.

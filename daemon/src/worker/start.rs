@@ -220,6 +220,7 @@ async fn start_in(
                     return Ok((worker, pidfd));
                 }
                 spares = false;
+                zygote.end_stopped_spares();
             }
             ForkReply::Failed(problem) => return Err(problem),
             // The next zygote may do better.

@@ -148,6 +148,11 @@ impl Zygote {
         self.state().spares.put_back(spare);
     }
 
+    /// Lets those go that somebody has stopped: each would have a start wait for it.
+    pub(crate) fn end_stopped_spares(&self) {
+        self.state().spares.end_stopped();
+    }
+
     /// A spare that is being forked, to assign, if there is one; what it is called.
     pub(crate) fn take_coming(&self) -> Option<(u64, Coming)> {
         let mut state = self.state();

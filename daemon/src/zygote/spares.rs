@@ -299,6 +299,17 @@ impl Spares {
         was
     }
 
+    /// Lets those go that are stopped.
+    pub(super) fn end_stopped(&mut self) {
+        for spare in std::mem::take(&mut self.idle) {
+            if mpfork_sys::processes::is_stopped(spare.pid) {
+                spare.end();
+            } else {
+                self.idle.push_back(spare);
+            }
+        }
+    }
+
     /// Lets those go that are more than the template is worth.
     pub(super) fn trim(&mut self, bounds: SparesConfig) {
         let target = self.demand.target(Instant::now(), bounds);

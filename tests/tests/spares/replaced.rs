@@ -1,6 +1,6 @@
 //! Spares that die, or do not answer, when they are assigned.
 
-use super::{ALWAYS, COUNT, spares, stop, with_spares};
+use super::{ALWAYS, COUNT, gone, spares, stop, with_spares};
 use mpfork_proto::v1::StartWay;
 use mpfork_tests::harness::spec::{function, shell};
 use mpfork_tests::harness::{Setup, check, eventually_async, process};
@@ -110,5 +110,25 @@ fn a_zygote_that_forks_none_any_more_is_given_up() {
         assert_eq!(run.started.way(), StartWay::Spare);
         client.signal(run.id(), 12, false).await.unwrap();
         assert_eq!(run.exit().await.exitcode(), -12);
+    });
+}
+
+#[test]
+fn stopped_ones_are_replaced_before_the_limit_and_none_is_left() {
+    // Nobody waits as long as that.
+    let setup = Setup::new()
+        .config(ALWAYS)
+        .config("[timeouts]\nfork = \"1h\"");
+    check(setup, async |daemon| {
+        let (client, digest, waiting) = with_spares(daemon).await;
+        stop(&waiting);
+        let (mut run, _) = client.run_until_line(function(&digest, "hang", ())).await;
+        assert_eq!(run.started.way(), StartWay::Fork);
+        gone("the stopped ones", &waiting).await;
+        client.signal(run.id(), 9, false).await.unwrap();
+        assert_eq!(run.exit().await.exitcode(), -9);
+        let fresh = spares(&client, &digest, COUNT).await;
+        assert!(fresh.iter().all(|spare| !waiting.contains(spare)));
+        assert_eq!(client.template(&digest).await.workers_failed, 0);
     });
 }

@@ -85,6 +85,12 @@ pub(crate) fn start_time(pid: Option<i32>) -> Option<u64> {
     fields.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
+pub(crate) fn is_stopped(pid: i32) -> bool {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let stat = String::from_utf8_lossy(&stat);
+    Stat::parse(&stat).is_some_and(|stat| matches!(stat.state, 'T' | 't'))
+}
+
 pub(crate) fn ignores(pid: i32, signal: i32) -> Option<bool> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     mask_has(&status, "SigIgn:", signal)

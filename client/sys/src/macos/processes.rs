@@ -47,6 +47,11 @@ pub(crate) fn start_time(pid: Option<i32>) -> Option<u64> {
     seconds.checked_add(info.pbi_start_tvusec)
 }
 
+pub(crate) fn is_stopped(pid: i32) -> bool {
+    const STOPPED: u32 = 4;
+    libproc::info::<libc::proc_bsdinfo>(pid).is_ok_and(|info| info.pbi_status == STOPPED)
+}
+
 /// Not told.
 pub(crate) fn ignores(_pid: i32, _signal: i32) -> Option<bool> {
     None
