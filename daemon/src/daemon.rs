@@ -188,13 +188,11 @@ impl Daemon {
         room
     }
 
-    /// Reads a zygote's memory in the background, on a thread that may block.
+    /// Reads a zygote's memory, and that of some of its workers, in the background, on a thread that may
+    /// block.
     pub(crate) fn sample_memory(&self, template: &Arc<Template>, pid: i32) {
         let template = Arc::clone(template);
-        tokio::task::spawn_blocking(move || {
-            if let Ok(memory) = crate::processes::memory(pid) {
-                template.set_memory(memory);
-            }
-        });
+        let workers = self.workers.pids_of(&template.label);
+        tokio::task::spawn_blocking(move || template.sample_memory(pid, &workers));
     }
 }

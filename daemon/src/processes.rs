@@ -74,13 +74,17 @@ impl Groups {
 
 /// A process's memory. Reading it walks the page tables: some 10 ms per GB.
 pub(crate) fn memory(pid: i32) -> std::io::Result<Memory> {
-    let memory = processes::memory(pid)?;
-    Ok(Memory {
+    processes::memory(pid).map(|memory| to_wire(&memory))
+}
+
+/// As it was read just now.
+pub(crate) fn to_wire(memory: &processes::Memory) -> Memory {
+    Memory {
         rss_bytes: memory.resident,
         pss_bytes: memory.proportional,
         private_bytes: memory.private,
         sampled: Some(SystemTime::now().into()),
-    })
+    }
 }
 
 #[cfg(test)]

@@ -314,7 +314,7 @@ async fn retire_idle(daemon: Arc<Daemon>) {
         for template in daemon.templates.all() {
             template.retire_idle(&daemon);
             template.tend_spares(&daemon, room);
-            if round % SAMPLE_EVERY == 0
+            if (round % SAMPLE_EVERY == 0 || template.lacks_saving())
                 && let Some(pid) = template.warm_pid()
             {
                 daemon.sample_memory(&template, pid);

@@ -54,7 +54,7 @@ complete -c mpctl -n "__fish_mpctl_using_subcommand top" -s h -l help -d 'Print 
 complete -c mpctl -n "__fish_mpctl_using_subcommand ps" -s t -l template -d 'Only this template\'s' -r
 complete -c mpctl -n "__fish_mpctl_using_subcommand ps" -l socket -d 'The daemon\'s socket, instead of looking for it' -r -F
 complete -c mpctl -n "__fish_mpctl_using_subcommand ps" -s a -l all -d 'Also those that have ended and are still remembered'
-complete -c mpctl -n "__fish_mpctl_using_subcommand ps" -s m -l memory -d 'Read each running worker\'s memory. It takes some milliseconds for each gigabyte'
+complete -c mpctl -n "__fish_mpctl_using_subcommand ps" -s m -l memory -d 'Read each running worker\'s memory: RSS counts all that is resident, PSS divides what is shared among those that share it, PRIVATE is what ends with the worker. It takes some milliseconds for each gigabyte'
 complete -c mpctl -n "__fish_mpctl_using_subcommand ps" -l json -d 'Print JSON: answers on standard output, errors as {"error": {...}} on standard error'
 complete -c mpctl -n "__fish_mpctl_using_subcommand ps" -s h -l help -d 'Print help'
 complete -c mpctl -n "__fish_mpctl_using_subcommand run" -l program -d 'A program that links mpfork, instead of a template: it is registered, and kept warm from then on' -r -F

@@ -22,6 +22,14 @@ pub struct Memory {
     pub proportional: u64,
     /// What it shares with nobody; 0 where the system does not tell.
     pub private: u64,
+    /// What is resident and neither of a file nor shared memory; 0 where the system does not tell.
+    pub anonymous: u64,
+    /// What is resident of shared memory; 0 where the system does not tell.
+    pub shared_memory: u64,
+    /// Its share of the anonymous memory; 0 where the system does not tell.
+    pub anonymous_share: u64,
+    /// Its share of the shared memory; 0 where the system does not tell.
+    pub shared_memory_share: u64,
 }
 
 /// Adds to each process group its live processes, at most so many; leaves them empty where they can't be

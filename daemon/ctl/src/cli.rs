@@ -48,7 +48,9 @@ pub(crate) enum Verb {
     /// Show the daemon, its templates and its totals on one page.
     ///
     /// `failed` counts starts that gave no worker; latencies run from the request to the fork, or to the
-    /// answer of a worker that was forked ahead.
+    /// answer of a worker that was forked ahead. `SAVED` is what running workers save by sharing memory with
+    /// what they are forked from, beside the memory each would have to itself if it had been spawned and
+    /// had loaded the same; that is read every half a minute, of a few workers of each template.
     #[command(after_help = "Keep it open with: watch -n1 mpctl status")]
     Status,
     /// Show the same over and over on a terminal, with what happens each second.
@@ -279,7 +281,8 @@ pub(crate) struct PsArgs {
     #[arg(long, short)]
     pub(crate) all: bool,
 
-    /// Read each running worker's memory. It takes some milliseconds for each gigabyte.
+    /// Read each running worker's memory: RSS counts all that is resident, PSS divides what is shared among
+    /// those that share it, PRIVATE is what ends with the worker. It takes some milliseconds for each gigabyte.
     #[arg(long, short)]
     pub(crate) memory: bool,
 

@@ -173,7 +173,7 @@ mod tests {
             Ok(vec![EventKind::TemplateWarm])
         );
         assert_eq!(event_kinds("worker").unwrap().len(), 3);
-        assert_eq!(event_kinds("template").unwrap().len(), 7);
+        assert_eq!(event_kinds("template").unwrap().len(), 8);
         assert!(event_kinds("x").unwrap_err().contains("worker-exited"));
         assert!(event_kinds("").is_err());
     }

@@ -262,6 +262,19 @@ fn per_template(page: &mut Page<'_>, templates: &[Arc<Template>]) -> Result<(), 
         "Workers forked ahead that wait for an assignment, by template",
         each(&|template| number(template.idle_spares())),
     )?;
+    let forks = templates
+        .iter()
+        .filter_map(|template| Some((labels(template), template.fork_time()?.as_secs_f64())));
+    page.gauge(
+        "mpforkd_template_fork_seconds",
+        "What a fork of the warm zygote takes, of late, with the hooks before it",
+        forks,
+    )?;
+    page.gauge(
+        "mpforkd_template_spawn_is_cheaper",
+        "1 where forks of the warm zygote take longer than its launch did",
+        each(&|template| f64::from(u8::from(template.advice().is_some()))),
+    )?;
     let starts = templates.iter().flat_map(|template| {
         let stats = &template.stats;
         [("started", stats.started()), ("failed", stats.failed())]
@@ -330,6 +343,22 @@ fn memory(page: &mut Page<'_>, templates: &[Arc<Template>]) -> Result<(), Error>
         "mpforkd_zygote_memory_sampled_timestamp_seconds",
         "When the memory of the warm zygote was last sampled",
         times,
+    )?;
+    let savings = templates
+        .iter()
+        .filter_map(|template| Some((labels(template), template.saving()?)));
+    let savings = savings.flat_map(|(labels, saving)| {
+        [
+            ("taken", saving.taken_bytes),
+            ("spawned", saving.spawned_bytes),
+        ]
+        .map(|(kind, bytes)| (with(labels.clone(), "kind", kind), number(bytes)))
+    });
+    page.gauge(
+        "mpforkd_template_memory_bytes",
+        "Memory that the running workers and the zygote take, and that the workers would had they been \
+         spawned, when it was last sampled",
+        savings,
     )
 }
 

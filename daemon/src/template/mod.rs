@@ -20,6 +20,7 @@ pub(crate) mod identity;
 pub(crate) mod lifecycle;
 mod report;
 pub(crate) mod rlimits;
+mod saving;
 pub(crate) mod spec;
 pub(crate) mod stats;
 pub(crate) mod table;
@@ -31,7 +32,7 @@ use crate::features::Feature;
 use crate::kept::Ring;
 use crate::zygote::Zygote;
 use mpfork_proto::problem::Problem;
-use mpfork_proto::v1::{self, Memory, StartWay, TemplateState, WarmProgress};
+use mpfork_proto::v1::{self, Memory, Saving, StartWay, TemplateState, WarmProgress};
 use spec::Spec;
 use stats::Stats;
 use std::os::unix::ffi::OsStrExt as _;
@@ -79,6 +80,7 @@ struct State {
     reloading: bool,
     last_used: Instant,
     memory: Option<Memory>,
+    saving: Option<Saving>,
 }
 
 impl State {
@@ -142,6 +144,7 @@ impl Template {
                 reloading: false,
                 last_used: Instant::now(),
                 memory: None,
+                saving: None,
             }),
             following: tokio::sync::Mutex::default(),
             changed: watch::Sender::new(0),
@@ -254,8 +257,41 @@ impl Template {
         self.progress.subscribe()
     }
 
-    pub(crate) fn set_memory(&self, memory: Memory) {
-        self.state().memory = Some(memory);
+    /// Reads the memory of its zygote, and of some of these workers.
+    pub(crate) fn sample_memory(&self, zygote: i32, workers: &[i32]) {
+        let Ok(memory) = mpfork_sys::processes::memory(zygote) else {
+            return;
+        };
+        let step = workers.len().div_ceil(saving::READ).max(1);
+        let some: Vec<i32> = workers.iter().copied().step_by(step).collect();
+        let saving = saving::estimate(&memory, &some, workers.len());
+        let mut state = self.state();
+        state.memory = Some(crate::processes::to_wire(&memory));
+        state.saving = saving;
+    }
+
+    /// Whether workers run, and what they save was never read.
+    pub(crate) fn lacks_saving(&self) -> bool {
+        self.stats.running() > 0 && self.state().saving.is_none()
+    }
+
+    /// What its workers save by sharing the zygote's memory, if it was sampled.
+    pub(crate) fn saving(&self) -> Option<Saving> {
+        self.saving_in(&self.state())
+    }
+
+    fn saving_in(&self, state: &State) -> Option<Saving> {
+        state.saving.filter(|_| self.stats.running() > 0)
+    }
+
+    /// What a fork of the warm zygote takes.
+    pub(crate) fn fork_time(&self) -> Option<std::time::Duration> {
+        self.state().warm()?.fork_time()
+    }
+
+    /// What would make starts cheaper, where spawning would be.
+    pub(crate) fn advice(&self) -> Option<String> {
+        self.state().warm()?.is_dear().map(|dear| dear.advice())
     }
 
     /// The warm zygote's memory, if it was sampled.
@@ -358,6 +394,11 @@ impl Template {
             preload_reports: zygote.map_or_else(Vec::new, |zygote| zygote.reports.clone()),
             build_id: zygote.map_or_else(String::new, |zygote| zygote.build_id.clone()),
             draining_zygotes: wire_count(state.draining.len()),
+            advice: state
+                .warm()
+                .and_then(|zygote| zygote.is_dear())
+                .map_or_else(String::new, |dear| dear.advice()),
+            saving: self.saving_in(&state),
             way: way.into(),
             compaction: zygote
                 .filter(|_| forks)

@@ -348,7 +348,17 @@ impl Workers {
         table.workers.get(counter).cloned()
     }
 
+    /// The processes of those of a template that run.
+    pub(crate) fn pids_of(&self, template: &str) -> Vec<i32> {
+        let all = self.all();
+        let running = all
+            .iter()
+            .filter(|worker| worker.template == template && worker.is_running());
+        running.map(|worker| worker.pid).collect()
+    }
+
     /// All of them, oldest first.
+
     pub(crate) fn all(&self) -> Vec<Arc<Worker>> {
         let table = self.table();
         let mut all: Vec<_> = table

@@ -30,7 +30,9 @@ pub(crate) async fn drive(
     let why = loop {
         match zygote.link.receive(&mut incoming).await {
             Ok(Some((frame, descriptors))) => match frame {
-                Frame::Forked(forked) => on_forked(&daemon, &zygote, &forked, descriptors),
+                Frame::Forked(forked) => {
+                    on_forked(&daemon, &template, &zygote, &forked, descriptors)
+                }
                 Frame::ForkFailed(failed) => on_fork_failed(&template, &zygote, failed),
                 Frame::Exited(exited) => {
                     on_exited(&daemon, &zygote, &exited);
@@ -51,11 +53,20 @@ pub(crate) async fn drive(
     on_gone(&daemon, &template, &zygote, &why).await;
 }
 
-fn on_forked(daemon: &Arc<Daemon>, zygote: &Zygote, forked: &Forked, descriptors: Vec<OwnedFd>) {
+fn on_forked(
+    daemon: &Arc<Daemon>,
+    template: &Template,
+    zygote: &Zygote,
+    forked: &Forked,
+    descriptors: Vec<OwnedFd>,
+) {
     let number = forked.worker;
     let pidfd = sentinel::of_news(forked.pid, descriptors.into_iter().next()).ok();
     if let Some(took) = forked.took.and_then(|took| took.try_into().ok()) {
         zygote.state().spares.fork_took(took);
+        if let Some(dear) = zygote.turned_dear() {
+            template.warn_dear(daemon, zygote, dear);
+        }
     }
     match zygote.answered(number) {
         Answered::Start(pending) => {

@@ -1,6 +1,7 @@
 //! Zygotes: warm processes that fork workers when told so over their link.
 
 pub(crate) mod capture;
+pub(crate) mod dear;
 pub(crate) mod driver;
 pub(crate) mod launch;
 pub(crate) mod link;
@@ -11,6 +12,7 @@ use crate::config::SparesConfig;
 use crate::daemon::Daemon;
 use crate::worker::{Seed, Worker};
 use capture::Capture;
+use dear::Dear;
 use link::{Link, LinkError};
 use mpfork_proto::link as wire;
 use mpfork_proto::problem::Problem;
@@ -85,6 +87,8 @@ struct State {
     leaving: bool,
     /// Its end of the link is closed; the driver has yet to see that.
     hung_up: bool,
+    /// It was told that spawning would be cheaper.
+    told_dear: bool,
     /// Somebody waits for a lull, to have spares forked.
     awaits_lull: bool,
     /// When it last answered a Fork.
@@ -241,6 +245,26 @@ impl Zygote {
     /// How long its last forks took.
     pub(crate) fn fork_time(&self) -> Option<Duration> {
         self.state().spares.fork_time()
+    }
+
+    /// Whether spawning would be cheaper than forking it.
+    pub(crate) fn is_dear(&self) -> Option<Dear> {
+        self.dear(&self.state())
+    }
+
+    /// The same, when that has not been told yet.
+    fn turned_dear(&self) -> Option<Dear> {
+        let mut state = self.state();
+        if state.told_dear {
+            return None;
+        }
+        let dear = self.dear(&state);
+        state.told_dear = dear.is_some();
+        dear
+    }
+
+    fn dear(&self, state: &State) -> Option<Dear> {
+        Dear::new(state.spares.measured_forks()?, self.preload_time)
     }
 
     /// Lets spares go that the template is not worth any more.

@@ -32,6 +32,8 @@ const SHORTEST_LULL: Duration = Duration::from_millis(2);
 const LONGEST_LULL: Duration = Duration::from_millis(50);
 /// How long none is asked for after one could not be had.
 const PAUSE: Duration = Duration::from_secs(1);
+/// So many forks say what one takes.
+const ENOUGH_FORKS: u32 = 4;
 /// How many starts at a time are told from more.
 const MOST_COUNTED: u32 = 1024;
 /// No fork is taken to last longer, whatever its zygote says.
@@ -147,6 +149,8 @@ pub(super) struct Spares {
     /// By number: the one asked for first is forked first.
     coming: BTreeMap<u64, Coming>,
     demand: Demand,
+    /// How many forks were measured.
+    forks: u32,
     /// Until then none is asked for.
     pause: Option<Instant>,
 }
@@ -211,6 +215,12 @@ impl Spares {
         let took = took.min(LONGEST_FORK);
         let before = self.demand.fork_time.unwrap_or(took);
         self.demand.fork_time = Some((before * 7 + took) / 8);
+        self.forks = self.forks.saturating_add(1);
+    }
+
+    /// The same once enough have been measured that it says something.
+    pub(super) fn measured_forks(&self) -> Option<Duration> {
+        self.demand.fork_time.filter(|_| self.forks >= ENOUGH_FORKS)
     }
 
     pub(super) fn fork_time(&self) -> Option<Duration> {

@@ -142,6 +142,11 @@ fn the_page_tells_what_happened() {
         assert_eq!(total(by_ways("bucket", ("le", "+Inf"))), 3.0);
         assert!(total(by_ways("sum", words[0])) > 0.0);
         assert!(value("mpforkd_template_spares", &words).is_some());
+        assert!(value("mpforkd_template_fork_seconds", &words).unwrap() > 0.0);
+        assert_eq!(
+            value("mpforkd_template_spawn_is_cheaper", &words),
+            Some(0.0)
+        );
         let preload = "mpforkd_preload_duration_seconds_count";
         assert_eq!(value(preload, &words), Some(1.0));
         let launches = "mpforkd_zygote_launches_total";
@@ -154,6 +159,12 @@ fn the_page_tells_what_happened() {
             let page = scrape(&socket);
             let bytes = page.value("mpforkd_zygote_memory_bytes", &with(("kind", "rss")))?;
             (bytes > 1e5).then_some(())
+        });
+        eventually("what a worker takes is told", || {
+            let page = scrape(&socket);
+            let of = |kind| [("template", "command"), ("kind", kind)];
+            let bytes = |kind| page.value("mpforkd_template_memory_bytes", &of(kind));
+            (bytes("taken")? > 1e4 && bytes("spawned")? > 1e4).then_some(())
         });
         client.signal(run.id(), 9, false).await.unwrap();
         run.exit().await;

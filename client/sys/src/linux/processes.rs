@@ -55,23 +55,28 @@ impl<'a> Stat<'a> {
 }
 
 pub(crate) fn memory(pid: i32) -> io::Result<Memory> {
-    let text = std::fs::read_to_string(
-        Path::new("/proc")
-            .join(pid.to_string())
-            .join("smaps_rollup"),
-    )?;
-    let kilobytes = |name: &str| -> u64 {
-        text.lines()
-            .filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-            .filter_map(|value| value.split_ascii_whitespace().next()?.parse::<u64>().ok())
-            .sum::<u64>()
-            * 1024
-    };
+    let process = Path::new("/proc").join(pid.to_string());
+    let rollup = std::fs::read_to_string(process.join("smaps_rollup"))?;
+    let status = std::fs::read_to_string(process.join("status"))?;
+    let sum = |name| kilobytes(&rollup, name) * 1024;
+    let count = |name| kilobytes(&status, name) * 1024;
     Ok(Memory {
-        resident: kilobytes("Rss"),
-        proportional: kilobytes("Pss"),
-        private: kilobytes("Private_Clean") + kilobytes("Private_Dirty"),
+        resident: sum("Rss"),
+        proportional: sum("Pss"),
+        private: sum("Private_Clean") + sum("Private_Dirty"),
+        anonymous: count("RssAnon"),
+        shared_memory: count("RssShmem"),
+        anonymous_share: sum("Pss_Anon"),
+        shared_memory_share: sum("Pss_Shmem"),
     })
+}
+
+/// `Name:   12 kB`
+fn kilobytes(text: &str, name: &str) -> u64 {
+    text.lines()
+        .filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        .filter_map(|value| value.split_ascii_whitespace().next()?.parse::<u64>().ok())
+        .sum()
 }
 
 /// In clock ticks since the system's start.

@@ -36,6 +36,10 @@ pub(crate) fn memory(pid: i32) -> io::Result<Memory> {
         resident: info.pti_resident_size,
         proportional: 0,
         private: 0,
+        anonymous: 0,
+        shared_memory: 0,
+        anonymous_share: 0,
+        shared_memory_share: 0,
     })
 }
 

@@ -139,6 +139,7 @@ impl Zygote {
 
     fn try_fork(&mut self, peer: u64) -> Result<Side, ForkFailed> {
         self.check_serving(peer)?;
+        let begun = Instant::now();
         for hook in &self.hooks.before_fork {
             hook::run(hook).map_err(|error| ForkFailed {
                 message: error.fault().line(),
@@ -151,7 +152,6 @@ impl Zygote {
             // was written out before Ready; looking again would cost each fork some copied pages.
             flush();
         }
-        let begun = Instant::now();
         let forked = fork();
         if !matches!(forked, Ok(Side::Child)) {
             self.fork_time = begun.elapsed();

@@ -215,7 +215,7 @@ impl Zygote {
             // Exits have been told: a fork that lasts would hold them up. Out of numbers, what is wanted
             // makes room: each holds one until it is forked.
             let idle = asking.is_nothing();
-            self.keep_compact(idle && !ended && self.wanted.is_empty())?;
+            self.keep_compact(idle && !ended)?;
             let overdue = self.wanted.front().is_some_and(Wanted::is_overdue);
             if (idle || overdue || !room)
                 && let Some(wanted) = self.wanted.pop_front()

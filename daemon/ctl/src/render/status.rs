@@ -2,7 +2,7 @@
 
 use super::WIDTH;
 use super::columns::{Align, Columns, beside};
-use super::template::template_table;
+use super::template::{self, template_table};
 use super::text::{line, wrap};
 use super::units::{age, grouped};
 use crate::views::{ConfigurationView, StatusView};
@@ -28,6 +28,8 @@ pub(crate) fn status(status: &StatusView) -> String {
         grouped(workers.exited),
         grouped(workers.failed),
     ));
+    let saved = status.saving.iter().map(template::saving);
+    lines.extend(saved.map(|saved| format!("SAVED    {saved}")));
     let connections = grouped(status.connections.into());
     let strangers = match status.strangers_reaped {
         0 => String::new(),

@@ -2,9 +2,9 @@
 
 use super::columns::{Align, Columns};
 use super::text::{line, wrap};
-use super::units::{bytes, count, duration, short_age};
+use super::units::{bytes, count, duration, grouped, short_age};
 use super::{WIDTH, compaction};
-use crate::views::TemplateView;
+use crate::views::{SavingView, TemplateView};
 
 const NONE: &str = "-";
 
@@ -78,6 +78,9 @@ fn notes(template: &TemplateView) -> Vec<String> {
         && template.reason.as_ref() != Some(error)
     {
         note("last failure", error);
+    }
+    if let Some(advice) = &template.advice {
+        note("advice", advice);
     }
     if template.draining_zygotes > 0 {
         let count = template.draining_zygotes;
@@ -159,6 +162,10 @@ pub(crate) fn template(template: &TemplateView) -> String {
             format!("{rss} resident, {pss} proportional, {private} private{age}"),
         );
     }
+    fact(
+        "saved",
+        template.saving.as_ref().map_or_else(String::new, saving),
+    );
     for kept in &template.kept_descriptors {
         fact("descriptor", format!("{} {}", kept.number, kept.what));
     }
@@ -191,6 +198,7 @@ pub(crate) fn template(template: &TemplateView) -> String {
     for (title, text) in template.compaction.iter().flat_map(compaction::facts) {
         fact(title, text);
     }
+    fact("advice", template.advice.clone().unwrap_or_default());
     let spares = &template.spares;
     fact(
         "spares",
@@ -207,6 +215,23 @@ pub(crate) fn template(template: &TemplateView) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// What sharing memory saves.
+pub(super) fn saving(saving: &SavingView) -> String {
+    let saved = match u64::try_from(saving.saved_bytes) {
+        Ok(saved) => bytes(saved),
+        Err(_) => "nothing yet".to_owned(),
+    };
+    let workers = match saving.workers {
+        1 => "1 worker".to_owned(),
+        count => format!("{} workers", grouped(count.into())),
+    };
+    let age = saving
+        .age_seconds
+        .map_or_else(String::new, |age| format!(", {} ago", short_age(age)));
+    let (taken, spawned) = (bytes(saving.taken_bytes), bytes(saving.spawned_bytes));
+    format!("{saved}: {workers} and zygotes take {taken}, {spawned} if spawned{age}")
 }
 
 /// Words with the quotes a shell would need.
@@ -226,6 +251,7 @@ fn quoted(words: &[String]) -> String {
 mod tests {
     use super::*;
     use crate::views::samples;
+    use mpfork_proto::v1;
 
     #[test]
     fn everything_about_one() {
@@ -238,6 +264,49 @@ mod tests {
             template(&view(samples::failed_template())),
             include_str!("golden/template-failed.txt")
         );
+    }
+
+    #[test]
+    fn what_would_be_cheaper_is_told() {
+        let dear = v1::Template {
+            advice: "a fork takes 45.0ms".to_owned(),
+            ..samples::template("words")
+        };
+        let view = TemplateView::new(dear, samples::now());
+        assert!(template(&view).contains("\nadvice          a fork takes 45.0ms\n"));
+        assert!(templates(&[view]).contains("\n  advice: a fork takes 45.0ms\n"));
+    }
+
+    #[test]
+    fn what_is_saved_of_memory() {
+        let of = |workers, spawned, taken| v1::Template {
+            saving: Some(v1::Saving {
+                spawned_bytes: spawned,
+                taken_bytes: taken,
+                workers,
+                ..v1::Saving::default()
+            }),
+            ..samples::template("words")
+        };
+        let view = |template| TemplateView::new(template, samples::now()).saving.unwrap();
+        let (many, one) = (
+            view(of(1200, 3 << 30, 1 << 30)),
+            view(of(1, 10 << 20, 12 << 20)),
+        );
+        assert_eq!(
+            saving(&many),
+            "2.0G: 1,200 workers and zygotes take 1.0G, 3.0G if spawned"
+        );
+        assert_eq!(
+            saving(&one),
+            "nothing yet: 1 worker and zygotes take 12M, 10M if spawned"
+        );
+        let sum = SavingView::sum([many, one].iter()).unwrap();
+        assert_eq!(
+            (sum.workers, sum.saved_bytes),
+            (1201, (2 << 30) - (2 << 20))
+        );
+        assert!(SavingView::sum([].iter()).is_none());
     }
 
     #[test]

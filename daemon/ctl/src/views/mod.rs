@@ -9,7 +9,7 @@ mod worker;
 pub(crate) use compaction::{CompactionView, StepView};
 pub(crate) use event::{EventView, NewsView, kind_name, kinds};
 pub(crate) use status::{ConfigurationView, LogFilterView, StatusView};
-pub(crate) use template::TemplateView;
+pub(crate) use template::{SavingView, TemplateView};
 pub(crate) use worker::{ExitView, WorkerView};
 
 #[cfg(test)]

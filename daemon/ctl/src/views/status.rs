@@ -1,6 +1,6 @@
 //! The daemon's status.
 
-use super::{TemplateView, lossy, seconds, time};
+use super::{SavingView, TemplateView, lossy, seconds, time};
 use mpfork_proto::v1;
 use serde::Serialize;
 use std::time::SystemTime;
@@ -21,6 +21,8 @@ pub(crate) struct StatusView {
     pub(crate) features: Vec<FeatureView>,
     pub(crate) templates: Vec<TemplateView>,
     pub(crate) workers: WorkersView,
+    /// What all workers save by sharing their zygotes' memory.
+    pub(crate) saving: Option<SavingView>,
     pub(crate) connections: u32,
     pub(crate) strangers_reaped: u64,
     pub(crate) configuration: Option<ConfigurationView>,
@@ -96,6 +98,7 @@ impl StatusView {
             pending: configuration.pending,
         });
         let templates = status.templates.into_iter();
+        let templates: Vec<_> = templates.map(|t| TemplateView::new(t, now)).collect();
         let workers = status.workers.unwrap_or_default();
         Self {
             version: status.version,
@@ -109,7 +112,8 @@ impl StatusView {
             log_filter: LogFilterView::new(status.log_filter.unwrap_or_default()),
             limits: limits.collect(),
             features: features.collect(),
-            templates: templates.map(|t| TemplateView::new(t, now)).collect(),
+            saving: SavingView::sum(templates.iter().filter_map(|t| t.saving.as_ref())),
+            templates,
             workers: WorkersView {
                 running: workers.running,
                 started: workers.started,
@@ -197,6 +201,16 @@ pub(crate) mod samples {
             compaction: Some(compaction()),
             spares_idle: 3,
             spares_max: 8,
+            saving: Some(v1::Saving {
+                spawned_bytes: 360_000_000,
+                taken_bytes: 140_000_000,
+                workers: 3,
+                workers_read: 3,
+                sampled: Some(prost_types::Timestamp {
+                    seconds: 1_800_000_000 - 4,
+                    nanos: 0,
+                }),
+            }),
             kept_descriptors: vec![v1::KeptDescriptor {
                 number: 5,
                 what: "/usr/share/words".to_owned(),
@@ -325,6 +339,8 @@ pub(crate) mod samples {
             "/configuration/age_seconds",
             "/configuration/error",
             "/configuration/pending/1",
+            "/saving/saved_bytes",
+            "/templates/0/saving/workers_read",
         ] {
             assert!(
                 json.pointer(pointer).is_some_and(|v| !v.is_null()),
@@ -353,6 +369,14 @@ pub(crate) mod samples {
         assert_eq!(template["start_latency_us"]["p50"], 212);
         assert_eq!(template["start_latency_us"]["p99"], 1130);
         assert_eq!(template["memory_age_seconds"], 4.0);
+        assert_eq!(template["saving"]["saved_bytes"], 220_000_000);
+        assert_eq!(template["saving"]["age_seconds"], 4.0);
+        let by_way = &template["start_latency_us_by_way"];
+        assert_eq!(
+            (&by_way["fork"]["p99"], &by_way["spare"]["p50"]),
+            (&1130.into(), &211.into())
+        );
+        assert!(template["advice"].is_null());
         assert!(template["last_error"].is_null());
         let failed = &json["templates"][1];
         assert_eq!(failed["state"], "backoff");

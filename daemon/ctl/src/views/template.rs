@@ -47,6 +47,62 @@ pub(crate) struct TemplateView {
     pub(crate) kept_descriptors: Vec<KeptView>,
     pub(crate) preload_reports: Vec<PreloadView>,
     pub(crate) draining_zygotes: u32,
+    /// What would make starts cheaper, where spawning would be.
+    pub(crate) advice: Option<String>,
+    pub(crate) saving: Option<SavingView>,
+}
+
+/// What workers save by sharing their zygote's memory. Of files that programs map nothing is counted.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct SavingView {
+    /// Less than nothing while the zygote takes more than its workers save.
+    pub(crate) saved_bytes: i64,
+    /// What the workers would take if each had been spawned and had loaded the same.
+    pub(crate) spawned_bytes: u64,
+    /// What they and the zygote take.
+    pub(crate) taken_bytes: u64,
+    /// The workers this counts, and how many of them were looked at.
+    pub(crate) workers: u32,
+    pub(crate) workers_read: u32,
+    /// How old this is.
+    pub(crate) age_seconds: Option<f64>,
+}
+
+impl SavingView {
+    fn new(saving: &v1::Saving, now: SystemTime) -> Self {
+        Self {
+            saved_bytes: saved(saving.spawned_bytes, saving.taken_bytes),
+            spawned_bytes: saving.spawned_bytes,
+            taken_bytes: saving.taken_bytes,
+            workers: saving.workers,
+            workers_read: saving.workers_read,
+            age_seconds: time!(saving.sampled).map(|sampled| age(sampled, now)),
+        }
+    }
+
+    /// Of all templates together, as old as the oldest; nothing when nothing is known of any.
+    pub(crate) fn sum<'a>(savings: impl Iterator<Item = &'a Self>) -> Option<Self> {
+        savings.cloned().reduce(|all, one| {
+            let spawned_bytes = all.spawned_bytes.saturating_add(one.spawned_bytes);
+            let taken_bytes = all.taken_bytes.saturating_add(one.taken_bytes);
+            Self {
+                saved_bytes: saved(spawned_bytes, taken_bytes),
+                spawned_bytes,
+                taken_bytes,
+                workers: all.workers.saturating_add(one.workers),
+                workers_read: all.workers_read.saturating_add(one.workers_read),
+                age_seconds: match (all.age_seconds, one.age_seconds) {
+                    (Some(all), Some(one)) => Some(all.max(one)),
+                    (all, one) => all.or(one),
+                },
+            }
+        })
+    }
+}
+
+fn saved(spawned: u64, taken: u64) -> i64 {
+    let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    signed(spawned).saturating_sub(signed(taken))
 }
 
 /// Workers forked ahead.
@@ -161,6 +217,8 @@ impl TemplateView {
             kept_descriptors: kept.collect(),
             preload_reports: reports.collect(),
             draining_zygotes: template.draining_zygotes,
+            advice: some(template.advice),
+            saving: template.saving.map(|saving| SavingView::new(&saving, now)),
         }
     }
 

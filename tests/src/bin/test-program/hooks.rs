@@ -2,6 +2,8 @@
 
 use super::faults::{fault, hang, note, variable};
 use std::io::{Error, Result};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 mpfork::after_preload!(freeze, name = "freeze");
 mpfork::before_fork!(check, name = "check");
@@ -34,6 +36,9 @@ fn check() -> Result<()> {
         let thread = std::thread::Builder::new().name("late".to_owned());
         thread.spawn(|| hang())?;
     }
+    if fault("dear") {
+        take_longer_than_the_launch();
+    }
     if fault("die-before-fork") {
         nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL)?;
     }
@@ -45,6 +50,24 @@ fn check() -> Result<()> {
         steal()?;
     }
     Ok(())
+}
+
+/// As one does that collects garbage before each fork: whoever asks for the first has launched this.
+fn take_longer_than_the_launch() {
+    static LAUNCH: OnceLock<Duration> = OnceLock::new();
+    let launch = LAUNCH.get_or_init(|| {
+        let began = mpfork_sys::processes::start_time(None).unwrap_or(0);
+        let uptime = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+        let uptime: f64 = uptime
+            .split(' ')
+            .next()
+            .map_or(0.0, |text| text.parse().unwrap_or(0.0));
+        // In hundredths of a second.
+        let since =
+            Duration::from_secs_f64(uptime).saturating_sub(Duration::from_millis(began * 10));
+        since.clamp(Duration::from_millis(20), Duration::from_secs(2))
+    });
+    std::thread::sleep(*launch * 3);
 }
 
 fn steal() -> Result<()> {
