@@ -6,6 +6,7 @@ use mpfork_zygote::Returned;
 use nix::sys::signal::{SigSet, Signal, raise};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::process::{Command, Stdio};
 
 mpfork::register!("echo", |text: String| text);
@@ -22,6 +23,7 @@ mpfork::register!("ignore-term", ignore_term);
 mpfork::register!("holder", leave_holder);
 mpfork::register!("start-state", || println!("{}", start_state::report()));
 mpfork::register!("environment", list_environment);
+mpfork::register!("hash-keys", || println!("{:x}", hash_of_nothing()));
 mpfork::register!("print", || print!("no newline"));
 mpfork::register!("flattened", |flat: Flat| flat);
 mpfork_zygote::register_entry!("code", |argument| Returned::Code(
@@ -100,6 +102,11 @@ fn exit(code: i32) {
 
 fn raise_signal(number: i32) -> Result<(), nix::Error> {
     raise(Signal::try_from(number)?)
+}
+
+/// By keys that are chosen at random when a process first needs them.
+fn hash_of_nothing() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// The names of all variables, sorted.
