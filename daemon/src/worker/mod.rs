@@ -255,13 +255,13 @@ impl Worker {
         let Some(mut control) = self.state().control.take() else {
             return FirstReports::default();
         };
-        if let Some(limit) = limit {
-            if !self.is_heard(&mut control, limit).await {
-                // It may have been heard while mpforkd was busy.
-                control.drain();
-                if !control.reports.tell_something() {
-                    control.close();
-                }
+        if let Some(limit) = limit
+            && !self.is_heard(&mut control, limit).await
+        {
+            // It may have been heard while mpforkd was busy.
+            control.drain();
+            if !control.reports.tell_something() {
+                control.close();
             }
         }
         // A time limit of the worker, or its owner's death, ends this.

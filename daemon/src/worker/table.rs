@@ -358,7 +358,6 @@ impl Workers {
     }
 
     /// All of them, oldest first.
-
     pub(crate) fn all(&self) -> Vec<Arc<Worker>> {
         let table = self.table();
         let mut all: Vec<_> = table

@@ -213,6 +213,7 @@ impl Zygote {
         }
         state.awaits_lull = false;
         self.ask_for_spares(&mut state, daemon, bounds, Need::All);
+        drop(state);
         None
     }
 
