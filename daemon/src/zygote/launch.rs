@@ -347,11 +347,14 @@ impl Candidate<'_> {
             ));
         };
         let Greeted { functions, ready } = greeted;
+        let compacted_in = ready.compaction.as_ref().and_then(|done| done.time);
+        let compacted_in = compacted_in.and_then(|time| Duration::try_from(time).ok());
         let zygote = Arc::new(Zygote {
             child,
             link: self.link,
             ready_at: Instant::now(),
             preload_time,
+            spawn_time: preload_time.saturating_sub(compacted_in.unwrap_or_default()),
             reports: reports(ready.preloads),
             kept: failed::kept(ready.kept_descriptors),
             build_id: ready.build_id,

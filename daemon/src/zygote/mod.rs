@@ -59,6 +59,8 @@ pub(crate) struct Zygote {
     link: Link,
     pub(crate) ready_at: Instant,
     pub(crate) preload_time: Duration,
+    /// What spawning a worker would take: the same, which nobody would compact.
+    spawn_time: Duration,
     pub(crate) reports: Vec<PreloadReport>,
     pub(crate) kept: Vec<KeptDescriptor>,
     pub(crate) build_id: String,
@@ -265,7 +267,7 @@ impl Zygote {
     }
 
     fn dear(&self, state: &State) -> Option<Dear> {
-        Dear::new(state.spares.measured_forks()?, self.preload_time)
+        Dear::new(state.spares.measured_forks()?, self.spawn_time)
     }
 
     /// Lets spares go that the template is not worth any more.

@@ -6,9 +6,12 @@ use mpfork_tests::harness::spec::function;
 use mpfork_tests::harness::{Daemon, Run, Setup, TestClient, check, eventually_async, process};
 use std::collections::HashSet;
 
+/// They make forks dear.
+const SMALL_PAGES: &str = "[compaction]\nenabled = false\n";
+
 #[test]
 fn a_template_that_is_started_often_has_spares_and_they_are_used() {
-    check(Setup::new(), async |daemon| {
+    check(Setup::new().config(SMALL_PAGES), async |daemon| {
         let client = daemon.connect().await;
         let digest = client.test_template(&[("TEST_FAULT", "heavy")]).await;
         assert_eq!(
@@ -192,7 +195,7 @@ fn a_start_whose_spare_is_not_forked_any_more_gets_a_worker_of_the_next_zygote()
 
 #[test]
 fn one_start_after_another_finds_a_spare_each_time() {
-    check(Setup::new(), async |daemon| {
+    check(Setup::new().config(SMALL_PAGES), async |daemon| {
         let client = daemon.connect().await;
         let digest = client.test_template(&[("TEST_FAULT", "heavy")]).await;
         const STARTS: u64 = 60;

@@ -2,8 +2,9 @@
 
 use super::{ALWAYS, COUNT, gone, spares, stop, with_spares};
 use mpfork_proto::v1::StartWay;
+use mpfork_tests::harness::process::{self, Seen};
 use mpfork_tests::harness::spec::{function, shell};
-use mpfork_tests::harness::{Setup, check, eventually_async, process};
+use mpfork_tests::harness::{Setup, check, eventually_async};
 
 #[test]
 fn one_that_died_is_replaced_unseen() {
@@ -128,7 +129,8 @@ fn stopped_ones_are_replaced_before_the_limit_and_none_is_left() {
         client.signal(run.id(), 9, false).await.unwrap();
         assert_eq!(run.exit().await.exitcode(), -9);
         let fresh = spares(&client, &digest, COUNT).await;
-        assert!(fresh.iter().all(|spare| !waiting.contains(spare)));
+        let is_old = |spare: &Seen| waiting.iter().any(|old| old.pid == spare.pid);
+        assert!(!fresh.iter().any(is_old));
         assert_eq!(client.template(&digest).await.workers_failed, 0);
     });
 }
