@@ -1,113 +1,244 @@
-//! What all contenders have in common.
+//! A contender: a helper, and the mpforkd it uses where it uses one.
 
-use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
-use std::time::Instant;
+use super::ends;
+use super::helper::PRELOAD_ENV;
+use super::protocol::{Answer, Figure, Pages, Request};
+use super::way::{SPARES, Way};
+use crate::running::Daemon;
+use anyhow::{Context as _, bail, ensure};
+use mpfork::api::{Client, block_on};
+use mpfork_proto::v1::{StartWay, Template};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
-/// What is measured of a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Figure {
-    /// From before it was asked for until its exit was known.
-    ExitKnown,
-    /// From before it was asked for until its first own instruction.
-    FirstInstruction,
+/// The helper in Python, and what its processes run.
+const PYTHON: [(&str, &str); 2] = [
+    (
+        "mpfork_bench_helper.py",
+        include_str!("../../bench/mpfork_bench_helper.py"),
+    ),
+    (
+        "mpfork_bench_tasks.py",
+        include_str!("../../bench/mpfork_bench_tasks.py"),
+    ),
+];
+
+/// How long spares may take to be there again.
+const REFILL: Duration = Duration::from_secs(60);
+/// How long a helper may take to end once nobody asks it any more.
+const END: Duration = Duration::from_secs(20);
+
+pub(super) struct Contender {
+    pub(super) way: Way,
+    pub(super) preload_mb: u32,
+    process: Child,
+    requests: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+    daemon: Option<(Daemon, Client)>,
+    /// What the helper in Python was read from.
+    _sources: Option<tempfile::TempDir>,
 }
 
-impl Figure {
-    /// As in the report.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::ExitKnown => "exit_known",
-            Self::FirstInstruction => "first_instruction",
-        }
-    }
-}
-
-/// What a contender is asked for: `count` processes made, `outstanding` of them at a time. A first
-/// instruction is waited for alone.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(super) struct Batch {
-    pub(super) figure: Figure,
-    pub(super) count: u32,
-    pub(super) outstanding: u32,
-}
-
-/// What it took.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Done {
-    /// Of each process.
-    pub(super) samples_ns: Vec<u64>,
-    pub(super) elapsed_ns: u64,
-}
-
-/// A way to make processes.
-pub(super) trait Contender {
-    /// As in the report.
-    fn name(&self) -> &'static str;
-    /// How much memory is preloaded.
-    fn preload_mb(&self) -> u32;
-    /// For people.
-    fn what(&self) -> &'static str;
-    /// What can be measured of it.
-    fn figures(&self) -> &'static [(Figure, u32)];
-    /// Makes processes that end at once with 0.
-    fn run(&mut self, batch: Batch) -> anyhow::Result<Done>;
-}
-
-/// What a process makes its processes from may have in memory: so many megabytes of small allocations.
-/// The program itself declares that preload: one of this library would be every program's that links it.
-pub(super) const PRELOAD_ENV: &str = "MPFORK_BENCH_PRELOAD_MB";
-
-/// Runs a batch with something that can start a process and wait for it. With several outstanding
-/// the oldest is waited for first, and replaced.
-pub(super) fn run_batch<T>(
-    batch: Batch,
-    mut start: impl FnMut() -> anyhow::Result<T>,
-    mut wait: impl FnMut(T) -> anyhow::Result<()>,
-) -> anyhow::Result<Done> {
-    let mut done = Done::default();
-    let mut running = VecDeque::new();
-    let mut started = 0;
-    let began = Instant::now();
-    loop {
-        while started < batch.count && running.len() < batch.outstanding as usize {
-            let asked = Instant::now();
-            running.push_back((asked, start()?));
-            started += 1;
-        }
-        let Some((asked, process)) = running.pop_front() else {
-            break;
+impl Contender {
+    pub(super) fn start(way: Way, preload_mb: u32, mpforkd: &Path) -> anyhow::Result<Self> {
+        ends::check()?;
+        let daemon = match way.daemon_config() {
+            Some(config) => {
+                let daemon = Daemon::start(mpforkd, &config)?;
+                let client = block_on(Client::connect(Some(daemon.socket())))?;
+                Some((daemon, client))
+            }
+            None => None,
         };
-        wait(process)?;
-        done.samples_ns.push(nanos(asked));
+        let mut sources = None;
+        let mut command = if way.is_python() {
+            let folder = tempfile::Builder::new().prefix("mpfork-bench-").tempdir()?;
+            for (name, text) in PYTHON {
+                std::fs::write(folder.path().join(name), text)?;
+            }
+            let mut command = Command::new("python3");
+            command
+                .args(["-c", "import mpfork_bench_helper as h; h.main()"])
+                .arg(way.name())
+                .env("PYTHONPATH", folder.path());
+            sources = Some(folder);
+            command
+        } else {
+            let mut command = Command::new(std::env::current_exe()?);
+            command.arg("--helper").arg(way.name());
+            if way == Way::RawCompacted {
+                command.env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
+            }
+            if let Some((daemon, _)) = &daemon {
+                command.arg("--socket").arg(daemon.socket());
+            }
+            command
+        };
+        let mut process = command
+            .env(PRELOAD_ENV, preload_mb.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("can't start the helper of {}", way.name()))?;
+        let (Some(requests), Some(answers)) = (process.stdin.take(), process.stdout.take()) else {
+            bail!("the helper has no pipes");
+        };
+        ends::began(process.id());
+        Ok(Self {
+            way,
+            preload_mb,
+            process,
+            requests: Some(requests),
+            answers: BufReader::new(answers),
+            daemon,
+            _sources: sources,
+        })
     }
-    done.elapsed_ns = nanos(began);
-    Ok(done)
-}
 
-/// Runs a batch with something that makes a process and tells its time from the request to its first
-/// instruction.
-pub(super) fn run_each(
-    batch: Batch,
-    mut first_instruction: impl FnMut() -> anyhow::Result<u64>,
-) -> anyhow::Result<Done> {
-    let mut done = Done::default();
-    let began = Instant::now();
-    for _ in 0..batch.count {
-        done.samples_ns.push(first_instruction()?);
+    pub(super) fn ask(&mut self, request: &Request) -> anyhow::Result<Answer> {
+        ends::check()?;
+        self.try_ask(request).with_context(|| {
+            let name = self.way.name();
+            format!("{name} with {} MB preloaded: {request:?}", self.preload_mb)
+        })
     }
-    done.elapsed_ns = nanos(began);
-    Ok(done)
+
+    fn try_ask(&mut self, request: &Request) -> anyhow::Result<Answer> {
+        let mut line = serde_json::to_vec(request)?;
+        line.push(b'\n');
+        let requests = self.requests.as_mut().context("the helper is ending")?;
+        requests.write_all(&line)?;
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer)?;
+        ends::check()?;
+        ensure!(!answer.is_empty(), "the helper ended");
+        let answer: Answer = serde_json::from_str(&answer)?;
+        match answer.failed {
+            Some(failed) => bail!(failed),
+            None => Ok(answer),
+        }
+    }
+
+    /// Has one process made, by which everything is loaded and launched that will be.
+    pub(super) fn warm_up(&mut self) -> anyhow::Result<()> {
+        self.latency(Figure::ExitKnown, 3, Duration::from_secs(1))?;
+        Ok(())
+    }
+
+    /// A turn of processes, one after another. Where there are spares they all wait before it.
+    pub(super) fn latency(
+        &mut self,
+        figure: Figure,
+        count: u32,
+        limit: Duration,
+    ) -> anyhow::Result<Answer> {
+        let count = match self.way {
+            Way::MpforkdSpares => count.min(SPARES),
+            _ => count,
+        };
+        let answer = self.ask(&Request::Latency {
+            figure,
+            count,
+            millis: u64::try_from(limit.as_millis())?,
+        })?;
+        self.refill()?;
+        Ok(answer)
+    }
+
+    /// Waits until all spares wait: what forks them is then not in the turn of whoever comes next.
+    pub(super) fn refill(&mut self) -> anyhow::Result<()> {
+        if self.way != Way::MpforkdSpares {
+            return Ok(());
+        }
+        let deadline = Instant::now() + REFILL;
+        while self.template()?.spares_idle < SPARES {
+            ends::check()?;
+            ensure!(Instant::now() < deadline, "the spares are not refilled");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    pub(super) fn hold(&mut self, count: u32, pages: Pages) -> anyhow::Result<Answer> {
+        self.ask(&Request::Hold { count, pages })
+    }
+
+    pub(super) fn release(&mut self) -> anyhow::Result<()> {
+        self.ask(&Request::Release {})?;
+        Ok(())
+    }
+
+    /// The template of the contender's program.
+    pub(super) fn template(&self) -> anyhow::Result<Template> {
+        let (_, client) = self.daemon.as_ref().context("there is no mpforkd")?;
+        let templates = block_on(client.list_templates())?;
+        let own = templates.into_iter().find(|template| {
+            !template.configured && !template.digest.is_empty() && template.workers_started > 0
+        });
+        own.context("mpforkd does not know the template")
+    }
+
+    /// How many starts there were, and how many of them by a spare.
+    pub(super) fn starts(&self) -> anyhow::Result<(u64, u64)> {
+        let template = self.template()?;
+        let by = |way: StartWay| -> u64 {
+            let of = template.starts_by_way.iter();
+            let of = of.filter(|starts| starts.way() == way);
+            of.filter_map(|starts| Some(starts.latency?.count)).sum()
+        };
+        let spares = by(StartWay::Spare);
+        Ok((spares + by(StartWay::Fork) + by(StartWay::Spawn), spares))
+    }
+
+    /// Who forks its processes, as far as that is known.
+    pub(super) fn parent(&self) -> anyhow::Result<i32> {
+        match self.daemon {
+            Some(_) => Ok(self.template()?.zygote_pid),
+            None => Ok(i32::try_from(self.process.id())?),
+        }
+    }
+
+    pub(super) fn daemon_pid(&self) -> Option<i32> {
+        self.daemon.as_ref().map(|(daemon, _)| daemon.pid())
+    }
+
+    /// Ends it in order, so that all its processes are waited for by somebody.
+    pub(super) fn end(mut self) -> anyhow::Result<()> {
+        self.end_helper()?;
+        if let Some((daemon, client)) = self.daemon.take() {
+            drop(client);
+            daemon.shut_down()?;
+        }
+        Ok(())
+    }
+
+    fn end_helper(&mut self) -> anyhow::Result<()> {
+        self.requests = None;
+        let deadline = Instant::now() + END;
+        loop {
+            if let Some(status) = ends::ended(&mut self.process)? {
+                ensure!(
+                    status.success(),
+                    "the helper of {} ended with {status}",
+                    self.way.name()
+                );
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "the helper of {} does not end",
+                self.way.name()
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
 }
 
-/// A time that all processes of the machine agree on, in nanoseconds.
-pub(super) fn now_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    seconds * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
-}
-
-pub(super) fn nanos(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
+impl Drop for Contender {
+    fn drop(&mut self) {
+        // It has ended already, unless something has failed.
+        ends::ending(&mut self.process);
+    }
 }

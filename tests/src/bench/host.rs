@@ -69,7 +69,8 @@ impl Watch {
     }
 
     /// How many CPUs were busy with something else. All processes of this run must have been waited
-    /// for, by whom else ever, as time goes up to those who waited.
+    /// for, and by another process of this run each, as time goes up to those who waited: see
+    /// [`super::ends::reap`].
     pub(super) fn foreign_load(&self) -> Option<f64> {
         let (before, after) = (self.ticks.as_ref()?, Ticks::now()?);
         let all = after.all - before.all;

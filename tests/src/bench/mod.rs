@@ -1,63 +1,51 @@
-//! What a worker costs, beside what the system's own ways of making a process cost.
+//! What a worker costs, beside what the system's own ways of making a process cost, and others'.
 //!
-//! Every contender makes a process that does nothing and waits until its exit is known. They take
-//! turns in small batches, so that whatever else the machine does meanwhile hits all of them alike.
+//! Each contender has a helper, a process of its own that makes processes which do nothing. They take turns
+//! in small batches, so that whatever else the machine does meanwhile hits all of them alike.
 
 mod contender;
+mod ends;
 mod helper;
 mod host;
+mod machine;
+mod measure;
+mod plan;
+mod protocol;
 mod report;
 mod stats;
-mod worker;
+mod way;
 
 use crate::running;
-use clap::Parser;
-use contender::{Batch, Contender, Figure};
-use helper::{Helper, Way};
-use std::path::PathBuf;
+use clap::Parser as _;
+use contender::Contender;
+use measure::latency::Latencies;
+use measure::{burst, crowd, drift, memory, rate, writers};
+use plan::{Cli, Part, Plan};
+use report::{Others, Report};
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
-/// Compares workers, by each way of starting them, with fork and with posix_spawn.
-#[derive(Debug, Parser)]
-#[command(name = "mpfork-bench")]
-struct Cli {
-    /// A tenth of the samples.
-    #[arg(long)]
-    quick: bool,
+pub use helper::Hold;
 
-    /// Write the figures to this file, as JSON.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-
-    /// Use this mpforkd instead of building it.
-    #[arg(long, value_name = "PATH")]
-    mpforkd: Option<PathBuf>,
-
-    /// How often each contender gets its turn.
-    #[arg(long, value_name = "N", hide = true, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: Option<u32>,
-
-    /// How many processes it makes in a turn.
-    #[arg(long, value_name = "N", hide = true, default_value_t = 100,
-          value_parser = clap::value_parser!(u32).range(1..))]
-    batch: u32,
-
-    /// Be the single-threaded process that makes a contender's processes.
-    #[arg(long, hide = true)]
-    helper: bool,
+/// What the program has itself, as declarations in a library would be every program's that links it.
+#[derive(Debug, Clone, Copy)]
+pub struct Program {
+    /// Loads what it declares for its zygotes.
+    pub preload: fn(),
+    /// What a process runs that stays. The program registers it, too.
+    pub hold: fn(Hold) -> Result<(), String>,
 }
 
-/// How much is preloaded. A fork of that much takes milliseconds: a turn is a tenth as long.
-const PRELOADS_MB: [u32; 2] = [0, 100];
-
-/// Everything `main` does. `preload` loads what the program declares for its zygotes.
+/// Everything `main` does.
 #[must_use]
-pub fn main_impl(preload: fn()) -> ExitCode {
+pub fn main_impl(program: Program) -> ExitCode {
+    // A process that procspawn executed does not return from this.
+    procspawn::init();
     let cli = Cli::parse();
-    let done = if cli.helper {
-        helper::serve(preload)
-    } else {
-        run(&cli)
+    let done = match cli.helper {
+        Some(way) => helper::serve(way, cli.socket.as_deref(), program),
+        None => run(&cli),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,100 +60,103 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     if cfg!(debug_assertions) {
         eprintln!("mpfork-bench: built without optimization: the figures mean little");
     }
-    let program = match &cli.mpforkd {
+    let mpforkd = match &cli.mpforkd {
         Some(program) => program.clone(),
         None => running::build()?,
     };
+    ends::watch()?;
     let watch = host::Watch::start();
-    let daemon = running::Daemon::start(&program, "[limits]\nspares = 0\n")?;
-    let with_spares = running::Daemon::start(&program, "")?;
-    let ways = |preload_mb| {
-        let mut ways = vec![
-            Way::Fork,
-            Way::Mpforkd(daemon.socket().to_owned()),
-            Way::MpforkdSpares(with_spares.socket().to_owned()),
-            Way::Embedded,
-            Way::MpforkFork,
-        ];
-        if preload_mb == 0 {
-            // They execute a program, which then has loaded nothing.
-            ways.insert(1, Way::PosixSpawn);
-            ways.push(Way::MpforkSpawn);
-        }
-        ways
+    let mut plan = Plan::new(cli);
+    let measured = measure(&mut plan, &mpforkd);
+    // Whatever went wrong: all that measured has ended, and what it left is waited for.
+    let reaped = ends::reap();
+    let (latencies, others) = match (measured, reaped) {
+        (Ok(measured), reaped) => reaped.map(|()| measured)?,
+        (Err(error), Ok(())) => return Err(error),
+        (Err(error), Err(left)) => return Err(error.context(left)),
     };
-    let mut contenders: Vec<Box<dyn Contender>> = Vec::new();
-    for preload_mb in PRELOADS_MB {
-        for way in ways(preload_mb) {
-            contenders.push(Box::new(Helper::start(way, preload_mb)?));
-        }
-    }
-    let rounds = cli.rounds.unwrap_or(if cli.quick { 10 } else { 100 });
-    let measured = measure(&mut contenders, rounds, cli.batch)?;
-    drop(contenders);
-    daemon.shut_down()?;
-    with_spares.shut_down()?;
 
     let host = host::Host::describe(watch.foreign_load());
-    let report = report::Report::new(host, &measured)?;
-    print!("{}", report.table());
+    let report = Report::new(host, plan, latencies, others);
+    print!("{}", report.text());
     if let Some(path) = &cli.json {
         report.write_json(path)?;
+    }
+    if let Some(path) = &cli.svg {
+        report.write_svg(path)?;
     }
     Ok(())
 }
 
-/// All samples of one contender with so many outstanding.
-struct Measured {
-    contender: &'static str,
-    what: &'static str,
-    figure: Figure,
-    preload_mb: u32,
-    outstanding: u32,
-    figures: stats::Figures,
+fn measure(plan: &mut Plan, mpforkd: &Path) -> anyhow::Result<(Latencies, Others)> {
+    let mut others = Others::default();
+    without_python(plan, &mut others.skipped);
+    let minutes = plan.estimate().as_secs_f64() / 60.0;
+    eprintln!("mpfork-bench: this takes up to {minutes:.0} minutes");
+    let began = Instant::now();
+    let tell = |what: &str| {
+        let seconds = began.elapsed().as_secs();
+        eprintln!("mpfork-bench: {seconds:>4} s  {what}");
+    };
+
+    let mut latencies = Latencies::default();
+    let mut empty = Vec::new();
+    for way in plan.ways_with(0) {
+        let mut contender = Contender::start(way, 0, mpforkd)?;
+        contender.warm_up()?;
+        contender.refill()?;
+        empty.push(contender);
+    }
+    let skipped = &mut others.skipped;
+    if plan.has(Part::Latency) {
+        for size in &plan.sizes_mb {
+            tell(&format!("latency with {size} MB preloaded"));
+            latencies.measure(plan, *size, &mut empty, mpforkd, skipped)?;
+        }
+    }
+    if plan.has(Part::Rate) {
+        tell("rates");
+        others.rates = rate::measure(plan, &mut empty)?;
+    }
+    if plan.has(Part::Burst) {
+        tell("bursts");
+        others.bursts = Some(burst::measure(plan, &mut empty, skipped)?);
+    }
+    if plan.has(Part::Memory) {
+        tell("memory of idle workers");
+        others.idle = memory::measure(plan, &mut empty)?;
+    }
+    empty.into_iter().try_for_each(Contender::end)?;
+    if plan.has(Part::Crowd) {
+        tell("starts with many workers alive");
+        others.crowd = crowd::measure(plan, mpforkd, skipped)?;
+    }
+    if plan.has(Part::Drift) {
+        tell("many starts with workers alive");
+        others.drift = drift::measure(plan, &latencies, mpforkd, skipped)?;
+    }
+    if plan.has(Part::Writers) {
+        tell("workers that write");
+        others.writers = writers::measure(plan, mpforkd, skipped)?;
+    }
+    tell("done");
+    Ok((latencies, others))
 }
 
-fn measure(
-    contenders: &mut [Box<dyn Contender>],
-    rounds: u32,
-    batch: u32,
-) -> anyhow::Result<Vec<Measured>> {
-    let mut all = Vec::new();
-    for contender in contenders.iter() {
-        for &(figure, outstanding) in contender.figures() {
-            all.push(Measured {
-                figure,
-                contender: contender.name(),
-                what: contender.what(),
-                preload_mb: contender.preload_mb(),
-                outstanding,
-                figures: stats::Figures::new()?,
-            });
-        }
+/// Leaves CPython out where there is none.
+fn without_python(plan: &mut Plan, skipped: &mut Vec<String>) {
+    if !plan.ways.iter().any(|way| way.is_python()) {
+        return;
     }
-    for round in 0..=rounds {
-        let mut rest = all.as_mut_slice();
-        for contender in contenders.iter_mut() {
-            let (own, others) = rest.split_at_mut(contender.figures().len());
-            rest = others;
-            for measured in own {
-                let tenth = batch.div_ceil(10);
-                let count = if measured.preload_mb > 0 {
-                    tenth
-                } else {
-                    batch
-                };
-                let done = contender.run(Batch {
-                    figure: measured.figure,
-                    count,
-                    outstanding: measured.outstanding,
-                })?;
-                // The first round launches the zygote and fills the caches.
-                if round > 0 {
-                    measured.figures.add(&done)?;
-                }
-            }
-        }
+    let version = std::process::Command::new("python3")
+        .arg("--version")
+        .output();
+    match version {
+        Ok(output) if output.status.success() => {}
+        Ok(output) => skipped.push(format!("CPython: python3 ended with {}", output.status)),
+        Err(error) => skipped.push(format!("CPython: python3: {error}")),
     }
-    Ok(all)
+    if !skipped.is_empty() {
+        plan.ways.retain(|way| !way.is_python());
+    }
 }

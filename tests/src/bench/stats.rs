@@ -1,28 +1,24 @@
-//! Percentiles and rates.
+//! Percentiles and medians.
 
-use super::contender::Done;
 use hdrhistogram::Histogram;
 
 /// What is known of many processes.
 #[derive(Debug)]
 pub(super) struct Figures {
     nanos: Histogram<u64>,
-    elapsed_ns: u64,
 }
 
 impl Figures {
     pub(super) fn new() -> anyhow::Result<Self> {
         Ok(Self {
             nanos: Histogram::new(3)?,
-            elapsed_ns: 0,
         })
     }
 
-    pub(super) fn add(&mut self, done: &Done) -> anyhow::Result<()> {
-        for sample in &done.samples_ns {
+    pub(super) fn add(&mut self, samples_ns: &[u64]) -> anyhow::Result<()> {
+        for sample in samples_ns {
             self.nanos.record(*sample)?;
         }
-        self.elapsed_ns += done.elapsed_ns;
         Ok(())
     }
 
@@ -33,20 +29,36 @@ impl Figures {
     /// The time that this share of the processes did not exceed, in microseconds.
     pub(super) fn micros(&self, percentile: f64) -> f64 {
         let nanos = self.nanos.value_at_percentile(percentile);
-        round_tenth(as_f64(nanos) / 1e3)
-    }
-
-    pub(super) fn rate_per_s(&self) -> f64 {
-        round_tenth(as_f64(self.samples()) / (as_f64(self.elapsed_ns.max(1)) / 1e9))
+        rounded(as_f64(nanos) / 1e3)
     }
 }
 
-fn round_tenth(value: f64) -> f64 {
+/// The middle one, or the mean of the two in the middle; 0 of none.
+pub(super) fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    match values.as_slice() {
+        [] => 0.0,
+        values => {
+            let upper = values.len() / 2;
+            let lower = (values.len() - 1) / 2;
+            f64::midpoint(values[lower], values[upper])
+        }
+    }
+}
+
+/// Processes per second.
+pub(super) fn rate(count: u64, elapsed_ns: u64) -> f64 {
+    rounded(as_f64(count) / (as_f64(elapsed_ns.max(1)) / 1e9))
+}
+
+/// To a tenth.
+pub(super) fn rounded(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn as_f64(count: u64) -> f64 {
+pub(super) fn as_f64(count: u64) -> f64 {
     count as f64
 }
 
@@ -55,16 +67,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_and_rate() {
+    fn percentiles() {
         let mut figures = Figures::new().unwrap();
-        let done = Done {
-            samples_ns: (1..=100).map(|n| n * 1000).collect(),
-            elapsed_ns: 50_000_000,
-        };
-        figures.add(&done).unwrap();
+        let samples: Vec<u64> = (1..=100).map(|n| n * 1000).collect();
+        figures.add(&samples).unwrap();
         assert!((figures.micros(50.0) - 50.0).abs() < 0.2);
         assert!((figures.micros(99.0) - 99.0).abs() < 0.2);
-        assert!((figures.rate_per_s() - 2000.0).abs() < 1.0);
         assert_eq!(figures.samples(), 100);
+    }
+
+    #[test]
+    fn medians_and_rates() {
+        let close = |value: f64, expected: f64| assert!((value - expected).abs() < 0.01, "{value}");
+        close(median(&[]), 0.0);
+        close(median(&[3.0, 1.0, 2.0]), 2.0);
+        close(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+        close(rate(100, 50_000_000), 2000.0);
     }
 }

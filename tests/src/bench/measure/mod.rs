@@ -1,0 +1,9 @@
+//! The measurements.
+
+pub(super) mod burst;
+pub(super) mod crowd;
+pub(super) mod drift;
+pub(super) mod latency;
+pub(super) mod memory;
+pub(super) mod rate;
+pub(super) mod writers;
