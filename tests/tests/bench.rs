@@ -175,9 +175,10 @@ fn latencies(report: &Value) {
                 expected.insert((*name, 0, 0, figure));
             }
         }
-        for name in PRELOADING
-            .iter()
-            .chain(&["raw-compacted", "cpython-forkserver"])
+        for name in
+            PRELOADING
+                .iter()
+                .chain(&["raw-compacted", "mpforkd-shared", "cpython-forkserver"])
         {
             expected.insert((*name, 20, 20, figure));
         }

@@ -1,7 +1,6 @@
 //! A contender: a helper, and the mpforkd it uses where it uses one.
 
 use super::ends;
-use super::helper::PRELOAD_ENV;
 use super::protocol::{Answer, Figure, Pages, Request};
 use super::way::{SPARES, Way};
 use crate::running::Daemon;
@@ -77,7 +76,7 @@ impl Contender {
             command
         };
         let mut process = command
-            .env(PRELOAD_ENV, preload_mb.to_string())
+            .env(way.preload_variable(), preload_mb.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -198,6 +197,18 @@ impl Contender {
             Some(_) => Ok(self.template()?.zygote_pid),
             None => Ok(i32::try_from(self.process.id())?),
         }
+    }
+
+    /// How many workers its mpforkd allows.
+    pub(super) fn most_workers(&self) -> anyhow::Result<Option<u64>> {
+        let Some((_, client)) = &self.daemon else {
+            return Ok(None);
+        };
+        let limits = block_on(client.get_status())?.limits;
+        let mut limits = limits.into_iter();
+        Ok(limits
+            .find(|limit| limit.name == "workers")
+            .map(|limit| limit.value))
     }
 
     pub(super) fn daemon_pid(&self) -> Option<i32> {

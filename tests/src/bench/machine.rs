@@ -66,20 +66,23 @@ fn cgroup_pids() -> Option<u64> {
     least
 }
 
-/// How many workers a mpforkd can have: each takes two open files of its. Raises the limit where that is
-/// allowed, for those executed from here on.
-pub(super) fn most_workers(wanted: u64) -> std::io::Result<u64> {
-    // Its own files, with much room.
-    let others = 600;
+/// Raises the limit of open files as far as is allowed, for those executed from here on: so many processes
+/// that stay take two each of whoever supervises them.
+pub(super) fn raise_open_files(processes: u64) -> std::io::Result<()> {
+    // Their own, with much room.
+    let wanted = 2 * processes + 1000;
     let own = limits::get(limits::NOFILE)?;
-    let hard = 2 * wanted + others;
-    if own.hard < hard {
-        let raised = Rlimit { hard, ..own };
-        if limits::set(0, raised).is_ok() {
-            return Ok(wanted);
-        }
+    if own.hard < wanted {
+        // Refused to most: then there are fewer processes, which is said.
+        let _ = limits::set(
+            0,
+            Rlimit {
+                hard: wanted,
+                ..own
+            },
+        );
     }
-    Ok(wanted.min(own.hard.saturating_sub(others) / 2))
+    Ok(())
 }
 
 #[cfg(test)]

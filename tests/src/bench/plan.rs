@@ -10,7 +10,7 @@ use std::time::Duration;
 #[derive(Debug, Parser)]
 #[command(name = "mpfork-bench", max_term_width = 100)]
 pub(super) struct Cli {
-    /// Within a minute: 0 and 100 MB, and nothing that takes thousands of starts.
+    /// Within a minute, without --peers: 0 and 100 MB, and nothing that takes thousands of workers.
     #[arg(long)]
     quick: bool,
 
@@ -166,7 +166,7 @@ impl Plan {
             rounds: 10,
             size_limit: Duration::from_secs(12),
             rate_rounds: 3,
-            rate_time: Duration::from_millis(200),
+            rate_time: Duration::from_millis(120),
             burst_rounds: 1,
             writers_mb: 100,
             ..whole

@@ -13,6 +13,7 @@ pub(super) enum Way {
     Procspawn,
     Mpforkd,
     MpforkdSpares,
+    MpforkdShared,
     Embedded,
     MpforkFork,
     MpforkSpawn,
@@ -23,12 +24,13 @@ pub(super) enum Way {
 }
 
 /// In the order of the report.
-pub(super) const ALL: [Way; 13] = [
+pub(super) const ALL: [Way; 14] = [
     Way::Raw,
     Way::RawCompacted,
     Way::PosixSpawn,
     Way::Mpforkd,
     Way::MpforkdSpares,
+    Way::MpforkdShared,
     Way::Embedded,
     Way::MpforkFork,
     Way::MpforkSpawn,
@@ -52,6 +54,7 @@ impl Way {
             Self::Procspawn => "procspawn",
             Self::Mpforkd => "mpforkd",
             Self::MpforkdSpares => "mpforkd-spares",
+            Self::MpforkdShared => "mpforkd-shared",
             Self::Embedded => "embedded",
             Self::MpforkFork => "mpfork-fork",
             Self::MpforkSpawn => "mpfork-spawn",
@@ -75,6 +78,7 @@ impl Way {
             Self::Procspawn => "a function by the crate procspawn, which executes the program",
             Self::Mpforkd => "a worker of a running mpforkd, forked when it is started",
             Self::MpforkdSpares => "the same, forked ahead: eight spares wait before each turn",
+            Self::MpforkdShared => "the same as mpforkd, what is preloaded in a Shared",
             Self::Embedded => "a worker of a forkserver of the program's own, without mpforkd",
             Self::MpforkFork => "a worker by start method fork, of a program of one thread",
             Self::MpforkSpawn => "a worker by start method spawn, which executes the program",
@@ -115,8 +119,8 @@ impl Way {
     /// Whether it is measured with so much preloaded.
     pub(super) fn is_measured_with(self, preload_mb: u32) -> bool {
         match self {
-            // There is nothing to compact.
-            Self::RawCompacted => preload_mb > 0,
+            // There is nothing to compact, or to share.
+            Self::RawCompacted | Self::MpforkdShared => preload_mb > 0,
             _ => self.preloads() || preload_mb == 0,
         }
     }
@@ -132,10 +136,18 @@ impl Way {
         if self.can_stay() { &BOTH } else { &BOTH[..1] }
     }
 
+    /// The variable by which its processes know how many megabytes to preload.
+    pub(super) fn preload_variable(self) -> &'static str {
+        match self {
+            Self::MpforkdShared => SHARED_ENV,
+            _ => PRELOAD_ENV,
+        }
+    }
+
     /// The daemon's configuration, where there is a daemon.
     pub(super) fn daemon_config(self) -> Option<String> {
         match self {
-            Self::Mpforkd => Some("[limits]\nspares = 0\n".to_owned()),
+            Self::Mpforkd | Self::MpforkdShared => Some("[limits]\nspares = 0\n".to_owned()),
             Self::MpforkdSpares => Some(format!("[spares]\nmin = {SPARES}\nmax = {SPARES}\n")),
             _ => None,
         }
@@ -144,3 +156,9 @@ impl Way {
 
 /// How many spares wait before a turn, in which no more processes are started one after another.
 pub(super) const SPARES: u32 = 8;
+
+/// What a process may have in memory from which processes are made: so many megabytes of small allocations.
+/// The program itself declares that preload: one of this library would be every program's that links it.
+const PRELOAD_ENV: &str = "MPFORK_BENCH_PRELOAD_MB";
+/// The same in one [`mpfork::Shared`].
+const SHARED_ENV: &str = "MPFORK_BENCH_SHARED_MB";

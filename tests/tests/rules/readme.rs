@@ -179,7 +179,11 @@ fn its_commands_exist() {
             })
             .collect();
         let exists = match words.as_slice() {
-            ["cargo", "run" | "build" | "test" | "install", args @ ..] => cargo_knows(args),
+            [
+                "cargo",
+                "bench" | "run" | "build" | "test" | "install",
+                args @ ..,
+            ] => cargo_knows(args),
             [
                 "cargo",
                 "+nightly",
@@ -218,7 +222,9 @@ fn cargo_knows(args: &[&str]) -> bool {
             folders.iter().any(exists) || ["mpforkd", "mpctl"].contains(&name)
         })
     };
-    file("--example", &["client/examples"]) && file("--bin", &["tests/src/bin"])
+    file("--example", &["client/examples"])
+        && file("--bin", &["tests/src/bin"])
+        && file("--bench", &["tests/benches"])
 }
 
 fn program_knows(program: &str, args: &[&str]) -> bool {

@@ -18,10 +18,6 @@ use std::path::Path;
 
 pub use held::Hold;
 
-/// What a process may have in memory from which processes are made: so many megabytes of small allocations.
-/// The program itself declares that preload: one of this library would be every program's that links it.
-pub(super) const PRELOAD_ENV: &str = "MPFORK_BENCH_PRELOAD_MB";
-
 /// Answers until nobody asks any more.
 pub(super) fn serve(way: Way, socket: Option<&Path>, program: Program) -> anyhow::Result<()> {
     raise_open_files()?;
@@ -42,7 +38,7 @@ pub(super) fn serve(way: Way, socket: Option<&Path>, program: Program) -> anyhow
 fn engine(way: Way, socket: Option<&Path>, program: Program) -> anyhow::Result<Box<dyn Engine>> {
     let forkserver = || get_context(StartMethod::ForkServer);
     let context = match way {
-        Way::Mpforkd | Way::MpforkdSpares => {
+        Way::Mpforkd | Way::MpforkdSpares | Way::MpforkdShared => {
             forkserver()?.with_socket(socket.context("there is no socket")?)
         }
         Way::Embedded => forkserver()?.with_server(ServerChoice::Embedded),

@@ -44,18 +44,26 @@ pub(in super::super) fn measure(
         skipped.push(format!("{alive} workers alive: {limit} allows {most}"));
         return Ok(None);
     }
-    let most = machine::most_workers(alive)?;
-    if most < alive {
-        skipped.push(format!(
-            "{alive} workers alive: the limit of open files allows mpforkd {most}"
-        ));
-        return Ok(None);
-    }
+    machine::raise_open_files(alive)?;
     let mut contenders = Vec::new();
     for way in REFERENCES {
         let mut contender = Contender::start(way, 0, mpforkd)?;
         contender.warm_up()?;
         contenders.push(contender);
+    }
+    let mut crowd = plan.crowd;
+    for contender in &contenders {
+        // One at a time is started beside them.
+        let most = contender
+            .most_workers()?
+            .unwrap_or(u64::MAX)
+            .saturating_sub(1);
+        if most < u64::from(crowd) {
+            skipped.push(format!(
+                "{alive} workers alive: mpforkd allows {most} with the limit of open files there is"
+            ));
+            crowd = u32::try_from(most)?;
+        }
     }
     let mut figures = Vec::new();
     for way in REFERENCES {
@@ -68,7 +76,7 @@ pub(in super::super) fn measure(
         let mut own = figures.iter_mut();
         for contender in &mut contenders {
             let before = daemon_size(contender)?;
-            let mut rest = plan.crowd;
+            let mut rest = crowd;
             while rest > 0 {
                 let step = rest.min(STEP);
                 contender.hold(step, Pages::Left)?;
@@ -83,7 +91,7 @@ pub(in super::super) fn measure(
             }
             contender.release()?;
             if contender.way == Way::Mpforkd {
-                let workers = f64::from(plan.crowd);
+                let workers = f64::from(crowd);
                 let each = |before: u64, after: u64| (as_f64(after) - as_f64(before)) / workers;
                 daemon.push((each(before.0, after.0), each(before.1, after.1)));
             }
@@ -99,7 +107,7 @@ pub(in super::super) fn measure(
     // The first time tells the most: later its memory is what the time before left.
     let (bytes, descriptors) = daemon.first().copied().unwrap_or_default();
     Ok(Some(Crowd {
-        alive: plan.crowd,
+        alive: crowd,
         starts: starts.collect(),
         daemon_bytes_per_worker: rounded(bytes),
         daemon_descriptors_per_worker: (descriptors * 1000.0).round() / 1000.0,

@@ -90,7 +90,7 @@ impl Target {
         let measured = self.measured.map_or("-".to_owned(), shown);
         write!(
             out,
-            "{verdict:<14}{:<74}{measured:>9}  {side} {bound}",
+            "{verdict:<14}{:<84}{measured:>9}  {side} {bound}",
             self.what
         )?;
         if self.note.is_empty() {
@@ -149,6 +149,7 @@ impl Report {
         };
         let raw = || Some(ours? / first(Way::Raw, size)?);
         let spares = || Some(first(Way::MpforkdSpares, size)? / empty?);
+        let shared = || Some(first(Way::MpforkdShared, size)? / empty?);
         let what = format!("first instruction, {size} MB, ");
         for (rest, bound, measured) in [
             (
@@ -158,6 +159,7 @@ impl Report {
             ),
             ("no spares / raw", 0.05, raw()),
             ("spares / ours when empty", 1.2, spares()),
+            ("in a Shared / ours when empty", 1.2, shared()),
         ] {
             targets.push(Target::most(format!("{what}{rest}"), bound, measured).needs(&needs));
         }
@@ -217,7 +219,7 @@ impl Report {
                 };
                 Some(p50(Way::Mpforkd)? / p50(Way::Raw)?)
             });
-            let alive = self.plan.crowd;
+            let alive = crowd.map_or(self.plan.crowd, |crowd| crowd.alive);
             let what = format!(
                 "{} with {alive} workers alive / raw with as many",
                 figure.name()
