@@ -67,9 +67,6 @@ impl Contender {
         } else {
             let mut command = Command::new(std::env::current_exe()?);
             command.arg("--helper").arg(way.name());
-            if way == Way::RawCompacted {
-                command.env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
-            }
             if let Some((daemon, _)) = &daemon {
                 command.arg("--socket").arg(daemon.socket());
             }

@@ -25,6 +25,7 @@ use report::{Others, Report};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
+use way::Way;
 
 pub use helper::Hold;
 
@@ -91,6 +92,13 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
 fn measure(plan: &mut Plan, mpforkd: &Path) -> anyhow::Result<(Latencies, Others)> {
     let mut others = Others::default();
     without_python(plan, &mut others.skipped);
+    if let Err(error) = mpfork_sys::memory::probe_collapse() {
+        let name = Way::RawCompacted.name();
+        others
+            .skipped
+            .push(format!("{name}: no huge pages by MADV_COLLAPSE: {error}"));
+        plan.ways.retain(|way| *way != Way::RawCompacted);
+    }
     let minutes = plan.estimate().as_secs_f64() / 60.0;
     eprintln!("mpfork-bench: this takes up to {minutes:.0} minutes");
     let began = Instant::now();
@@ -157,6 +165,7 @@ fn without_python(plan: &mut Plan, skipped: &mut Vec<String>) {
         Err(error) => skipped.push(format!("CPython: python3: {error}")),
     }
     if !skipped.is_empty() {
+        // There is one reason alone so far.
         plan.ways.retain(|way| !way.is_python());
     }
 }

@@ -210,9 +210,9 @@ impl Plan {
         let mut all = Duration::from_secs(5);
         if self.has(Part::Latency) {
             for size in &self.sizes_mb {
-                // Two figures of each; and loading takes some 4 s per gigabyte.
+                // Two figures of each; loading and compacting takes some 6 s per gigabyte.
                 let turns = 2 * count(*size) * self.rounds * self.turn_limit;
-                let loading = count(*size) * Duration::from_millis(u64::from(*size) * 4);
+                let loading = count(*size) * Duration::from_millis(u64::from(*size) * 6);
                 all += turns.min(self.size_limit) + loading;
             }
         }

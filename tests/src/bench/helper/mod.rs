@@ -1,6 +1,7 @@
 //! What makes a contender's processes: a process of its own, this program executed anew. Those that fork
 //! have one thread in it, and no more memory than is preloaded.
 
+mod compacted;
 mod engine;
 mod executed;
 mod forks;
@@ -51,6 +52,9 @@ fn engine(way: Way, socket: Option<&Path>, program: Program) -> anyhow::Result<B
         Way::Procspawn => return Ok(Box::new(OneByOne::new(executed::Procspawn { program }))),
         Way::Raw | Way::RawCompacted => {
             (program.preload)();
+            if way == Way::RawCompacted {
+                compacted::collapse_heap()?;
+            }
             return Ok(Box::new(OneByOne::new(forks::Forks { program })));
         }
         Way::CpythonFork

@@ -81,7 +81,16 @@ impl Latencies {
         let mut references = start(&REFERENCES, preload_mb, mpforkd)?;
         for shift in shifts {
             let mut all = std::mem::take(&mut references);
-            all.append(&mut start(shift, preload_mb, mpforkd)?);
+            for mut contender in start(shift, preload_mb, mpforkd)? {
+                // The others go on without one that can't have as much.
+                match contender.warm_up() {
+                    Ok(()) => all.push(contender),
+                    Err(error) => {
+                        super::super::ends::check()?;
+                        skipped.push(format!("{error:#}"));
+                    }
+                }
+            }
             self.take_turns(plan, preload_mb, &mut all, empty, count)?;
             for (number, contender) in all.into_iter().enumerate() {
                 if number < REFERENCES.len() {

@@ -43,7 +43,11 @@ pub(in super::super) fn measure(
             continue;
         }
         let mut contender = Contender::start(way, preload_mb, mpforkd)?;
-        contender.warm_up()?;
+        if let Err(error) = contender.warm_up() {
+            super::super::ends::check()?;
+            skipped.push(format!("workers that write: {error:#}"));
+            continue;
+        }
         let mut pids = vec![contender.parent()?];
         let mut took = Vec::new();
         for _ in 0..plan.writers {
