@@ -5,9 +5,9 @@ use criterion::{BatchSize, Criterion, Throughput};
 use mpfork_proto::Message as _;
 use mpfork_proto::frame::{FrameBuffer, encode};
 use mpfork_proto::link::{AssignedState, AssignedTask, Assignment, assigned_task};
-use mpfork_proto::v1::{Descriptor, EnvDirective, TemplateSpec, env_directive};
+use mpfork_proto::v1::{Descriptor, EnvDirective, HandshakeRequest, TemplateSpec, env_directive};
 use mpfork_sys::fdpass;
-use mpfork_transport::FdStream;
+use mpfork_transport::{DEFAULT_CREDIT, FdStream, answer_handshake};
 use serde::{Deserialize, Serialize};
 use std::hint::black_box;
 use std::os::fd::AsFd as _;
@@ -104,7 +104,18 @@ pub(crate) fn descriptors(criterion: &mut Criterion) {
     let connection = stream.connection();
     let file = tempfile::tempfile().unwrap();
     let files = [file.as_fd(); COUNT];
-    let mut next = 0;
+    // As a client does first: number 0 is the probe.
+    fdpass::send(theirs.as_fd(), &[0], &files[..1]).unwrap();
+    runtime.block_on(stream.read_exact(&mut [0])).unwrap();
+    let request = HandshakeRequest {
+        version_min: 1,
+        version_max: 1,
+        client: String::new(),
+        descriptor_credit: DEFAULT_CREDIT,
+    };
+    answer_handshake(&connection, &request, 1, "", DEFAULT_CREDIT).unwrap();
+    assert!(connection.carries_descriptors());
+    let mut next = 1;
     criterion.bench_function("ledger: receive and claim four descriptors", |bencher| {
         bencher.iter(|| {
             let (_, sent) = fdpass::send(theirs.as_fd(), &[0], &files).unwrap();

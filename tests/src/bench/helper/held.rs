@@ -7,7 +7,7 @@ use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom as _;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -85,7 +85,7 @@ impl Pipes {
         let folder = tempfile::Builder::new().prefix("mpfork-bench-").tempdir()?;
         let open = |name: &str| -> anyhow::Result<File> {
             let path = folder.path().join(name);
-            rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0)?;
+            nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU)?;
             // For both, so that opening does not wait and what is read never ends.
             let flags = OFlags::RDWR | OFlags::CLOEXEC;
             Ok(rustix::fs::open(&path, flags, Mode::empty())?.into())

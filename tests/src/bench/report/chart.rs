@@ -9,7 +9,7 @@ use super::super::way::Way;
 use super::Report;
 use std::fmt::{Result, Write};
 
-const WIDTH: f64 = 880.0;
+const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 460.0;
 const LEFT: f64 = 70.0;
 /// Names stand right of the lines' ends.
