@@ -239,7 +239,7 @@ impl Candidate<'_> {
         let mut current = String::new();
         let mut limit = standard.min(LONGEST);
         let mut deadline = begun + limit;
-        let mut loaded = false;
+        let (mut loaded, mut total) = (false, 0);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(frame) = tokio::time::timeout(left, self.receive()).await else {
@@ -255,12 +255,15 @@ impl Candidate<'_> {
                     limit = standard.saturating_add(compaction).min(LONGEST);
                     deadline = Instant::now() + limit;
                     self.template.set_progress(Some(WarmProgress {
+                        index: total,
+                        total,
                         message: "all is loaded: getting ready to fork".to_owned(),
                         elapsed: Some(crate::convert::to_wire(begun.elapsed())),
                         ..WarmProgress::default()
                     }));
                 }
                 Frame::Progress(progress) => {
+                    total = progress.total;
                     if progress.preload != current {
                         current.clone_from(&progress.preload);
                         limit = progress
