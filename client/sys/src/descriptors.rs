@@ -232,7 +232,16 @@ fn close_range(first: RawFd, last: RawFd) -> io::Result<()> {
     if platform::close_range(first, last) {
         return Ok(());
     }
-    for number in open_numbers()? {
+    let numbers = match open_numbers() {
+        Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
+            // Listing takes a number. All below the limit are in use: this one too, which is to be closed.
+            // SAFETY: as below.
+            unsafe { libc::close(first) };
+            open_numbers()?
+        }
+        listed => listed?,
+    };
+    for number in numbers {
         if (first..=last).contains(&number) {
             // SAFETY: close takes a number; nothing uses these descriptors any more, by contract.
             unsafe { libc::close(number) };

@@ -140,6 +140,7 @@ struct Page;
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "linux")]
     use crate::memory_file;
 
     fn mapped(bytes: &[u8]) -> Mapping {

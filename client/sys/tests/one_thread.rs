@@ -6,6 +6,9 @@ use mpfork_sys::threads::is_single;
 use nix::sys::signal::{SigSet, Signal};
 use std::sync::mpsc;
 
+#[cfg(target_os = "linux")]
+mod filter;
+
 fn mask_is(mask: u32) {
     if !cfg!(target_os = "linux") {
         return assert_eq!(umask(), None);
@@ -38,4 +41,10 @@ fn main() {
     assert!(other.join().is_ok_and(|told| told.is_err()));
     let left = SigSet::thread_get_mask().expect("a thread has a mask");
     assert_eq!(left, blocked, "what was blocked meanwhile is not any more");
+    #[cfg(target_os = "linux")]
+    for call in [libc::SYS_umask, libc::SYS_unshare] {
+        filter::refuse(call);
+        assert!(is_single());
+        mask_is(0o777);
+    }
 }

@@ -6,7 +6,7 @@ use mpfork_sys::fdpass;
 use rustix::event::{PollFd, PollFlags};
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 /// A socket gave something that can't be one of our frames, or failed.
@@ -57,6 +57,15 @@ impl Inbox {
     /// Whether no bytes wait behind the frame taken last.
     pub(crate) fn is_empty(&self) -> bool {
         self.frames.is_empty()
+    }
+
+    /// The numbers of the descriptors that have come and nobody has taken.
+    pub(crate) fn own(&self, into: &mut Vec<RawFd>) {
+        into.extend(
+            self.descriptors
+                .iter()
+                .map(|descriptor| descriptor.as_raw_fd()),
+        );
     }
 
     /// Takes the descriptors of the frame taken last.

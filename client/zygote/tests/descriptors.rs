@@ -4,8 +4,11 @@
 mod common;
 
 use common::{Start, Zygote, read_all};
+use mpfork_proto::link::{Fork, assigned_task, supervisor_frame};
 use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
 
 #[test]
 fn descriptors_at_any_numbers() {
@@ -88,4 +91,46 @@ fn standard_streams() {
     // Nothing of a worker reaches the zygote's own output.
     zygote.run(Start::function("print", b"."));
     assert_eq!(zygote.finish(), "");
+}
+
+#[test]
+fn what_a_zygote_opens_is_not_its_preloads() {
+    let mut zygote = Zygote::ready(&[], &["lent"]);
+    let start = || Start::function("descriptors", b".");
+    // Before the first fork a hook closes what the preload had opened.
+    zygote.text(start());
+    // Its number is free, and the socket of a spare gets it, which is forked when nobody else is.
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let spare = supervisor_frame::Frame::Fork(Fork {
+        worker: 1_000,
+        spare: true,
+        ..Fork::default()
+    });
+    zygote.say(spare, &[theirs.as_fd()]);
+    let found = zygote.text(start());
+    // The standard ones, its own socket and the channel.
+    assert_eq!(found.lines().count(), 3 + 2, "{found}");
+    drop(ours);
+}
+
+#[test]
+fn the_channel_has_no_number_of_what_was_open_before() {
+    let mut zygote = Zygote::ready(&["PROBE_EARLY_FILE=1"], &[]);
+    for before in 0..8 {
+        let mut start = Start::function("write-early", b".");
+        // Before the channel as many others come.
+        for _ in 0..before {
+            let null = File::open("/dev/null").unwrap();
+            start.descriptors.insert(0, null.into());
+        }
+        let assigned_task::Task::Function(function) = &mut start.task else {
+            panic!("another task");
+        };
+        function.channel = Some(before);
+        let told = zygote.text(start);
+        assert!(
+            told.contains("BadF") || told.contains("code: 9"),
+            "{before}: {told}"
+        );
+    }
 }

@@ -4,11 +4,12 @@
 mod common;
 
 use common::{LIMIT, PROBE, Zygote, ended};
-use mpfork_proto::link::{Hello, Preload, SupervisorFrame, supervisor_frame};
+use mpfork_proto::link::{Hello, Preload, Shutdown, SupervisorFrame, supervisor_frame};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 #[test]
 fn the_greeting_tells_what_the_program_declares() {
@@ -154,4 +155,17 @@ fn garbage_ends_the_zygote_with_a_message() {
     zygote.say(supervisor_frame::Frame::Fork(Default::default()), &[]);
     assert!(zygote.hear().is_none());
     zygote.expect(1);
+}
+
+#[test]
+fn the_link_ends_before_exit_handlers_run() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let lingers = format!("PROBE_LINGERS={}", file.path().display());
+    let mut zygote = Zygote::ready(&[&lingers], &["lingering"]);
+    zygote.say(supervisor_frame::Frame::Shutdown(Shutdown {}), &[]);
+    // From here on its supervisor can wait as long as it likes.
+    assert!(zygote.hear().is_none());
+    assert!(!ended(&zygote.pidfd, Duration::ZERO));
+    file.close().unwrap();
+    assert_eq!(zygote.finish(), "");
 }

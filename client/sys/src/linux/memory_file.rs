@@ -1,5 +1,6 @@
 //! Sealed memory files.
 
+use crate::descriptors::file_at;
 use rustix::fs::{FsWord, MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
 use std::fs::File;
@@ -29,9 +30,17 @@ pub(crate) fn is_fixed(file: BorrowedFd<'_>) -> bool {
 /// shared memory, by one that could, and memory mapped by this one can't be made writable.
 pub(crate) fn to_be_read(file: File) -> OwnedFd {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     // Without /proc, or without a free descriptor, the file's own does on newer systems.
-    rustix::fs::open(path, flags, Mode::empty()).unwrap_or_else(|_| file.into())
+    opened_to_read(&file, &path).unwrap_or_else(|| file.into())
+}
+
+/// What is found there, if it is this very file. Another system may be mounted at /proc, and a file of it
+/// would be one that can change.
+fn opened_to_read(file: &File, path: &str) -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, Mode::empty()).ok()?;
+    let is_it = file_at(opened.as_raw_fd())? == file_at(file.as_raw_fd())?;
+    is_it.then_some(opened)
 }
 
 /// Others can rely on a sealed file, so they may have it.
@@ -67,6 +76,22 @@ pub(crate) fn advise(mapped: &[u8]) {
         let result = unsafe { libc::madvise(start, mapped.len(), advice) };
         if result != 0 {
             break;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_file_is_not_taken_for_it() {
+        let [file, other] = [(); 2].map(|()| File::from(create("mpfork-test").unwrap()));
+        let at = |file: &File| format!("/proc/self/fd/{}", file.as_raw_fd());
+        let opened = opened_to_read(&file, &at(&file)).unwrap();
+        assert!(rustix::io::write(&opened, b"x").is_err());
+        for path in [&at(&other), "/dev/null", "/nonesuch"] {
+            assert!(opened_to_read(&file, path).is_none(), "{path}");
         }
     }
 }

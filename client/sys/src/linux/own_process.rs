@@ -25,15 +25,24 @@ pub(crate) fn has_capabilities(file: BorrowedFd<'_>) -> bool {
 /// umask(2) can't read the mask without setting it, for all threads. Where there is one, and no handler of
 /// a signal comes between, nobody sees it. The kernel tells it elsewhere too, which takes much longer.
 pub(crate) fn umask() -> Option<u32> {
+    const ALL: libc::mode_t = 0o777;
     if super::threads::is_single()
         && let Ok(blocked) = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)
     {
         // Should there be somebody after all, what it makes meanwhile is open to nobody.
-        let mask = rustix::process::umask(Mode::RWXU | Mode::RWXG | Mode::RWXO);
-        rustix::process::umask(mask);
+        // SAFETY: it takes a number.
+        let mask = unsafe { libc::umask(ALL) };
+        // Otherwise a filter has refused it, which it does not tell, and nothing is changed.
+        let is_told = mask <= ALL;
+        if is_told {
+            // SAFETY: as above.
+            unsafe { libc::umask(mask) };
+        }
         // Fails for no mask that was there.
         let _ = blocked.thread_set_mask();
-        return Some(mask.bits());
+        if is_told {
+            return Some(mask);
+        }
     }
     told_umask()
 }

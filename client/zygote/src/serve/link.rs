@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 /// The socket to the supervisor, until the supervisor is gone.
@@ -46,6 +46,16 @@ impl Link {
 
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
         self.0.socket.as_fd()
+    }
+
+    /// The numbers of its socket, and of the descriptors that wait to be sent.
+    pub(super) fn own(&self, into: &mut Vec<RawFd>) {
+        into.push(self.socket().as_raw_fd());
+        let outgoing = self.0.outgoing.borrow();
+        let waiting = outgoing
+            .iter()
+            .filter_map(|frame| frame.descriptor.as_ref());
+        into.extend(waiting.map(|descriptor| descriptor.as_raw_fd()));
     }
 
     pub(super) fn is_open(&self) -> bool {

@@ -29,8 +29,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use std::collections::VecDeque;
 use std::ffi::CString;
 use std::io::{self, Write as _};
-use std::mem::ManuallyDrop;
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -68,9 +67,14 @@ pub(crate) fn serve(link: OwnedFd, tasks: Tasks) -> Born {
     mpfork_sys::descriptors::close_inherited();
     show_as_program();
     let link = Link::new(link);
-    // Never dropped: the zygote leaves by `exit`, and a worker, which closes what is not its own by number,
-    // would copy pages only to free what is on them.
-    let served = Zygote::start(link, tasks).and_then(|zygote| ManuallyDrop::new(zygote).run());
+    let served = Zygote::start(link, tasks).and_then(|mut zygote| {
+        let served = zygote.run();
+        if matches!(served, Ok(Some(_))) {
+            zygote.abandon();
+        }
+        // Otherwise it is dropped: its link ends before its exit handlers run, which have only so much time.
+        served
+    });
     match served {
         Ok(Some(born)) => born,
         Ok(None) => leave(0),
@@ -184,6 +188,24 @@ impl Zygote {
             group: nix::unistd::getpgrp(),
             closing: false,
         })
+    }
+
+    /// In a worker: closes what is the zygote's, whose end others wait for. Its memory is not freed, which
+    /// would copy pages only to note on them that they are free.
+    fn abandon(self) {
+        let mut own = vec![self.children.as_fd().as_raw_fd()];
+        let wanted = self.wanted.iter().map(|wanted| &wanted.socket);
+        own.extend(
+            self.reserved
+                .iter()
+                .chain(wanted)
+                .map(|own| own.as_raw_fd()),
+        );
+        self.peers.own(&mut own);
+        std::mem::forget(self);
+        for number in own {
+            let _ = nix::unistd::close(number);
+        }
     }
 
     /// Serves until there is nothing left to do, or returns in a worker.

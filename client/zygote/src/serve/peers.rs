@@ -7,7 +7,7 @@ use crate::wire::{Inbox, WireError};
 use mpfork_proto::link::{Exited, Ready, SupervisorFrame, Welcome, zygote_frame};
 use mpfork_sys::fdpass;
 use rustix::event::{PollFd, PollFlags};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 
 /// The most links at a time: each fork copies the table of descriptors.
 const MOST: usize = 256;
@@ -88,6 +88,18 @@ impl Peers {
         self.all
             .iter()
             .any(|peer| peer.id == FIRST && peer.link.is_open())
+    }
+
+    /// The numbers of all descriptors in here.
+    pub(super) fn own(&self, into: &mut Vec<RawFd>) {
+        for peer in &self.all {
+            peer.link.own(into);
+            peer.inbox.own(into);
+            into.extend(peer.owner.as_ref().map(|owner| owner.as_raw_fd()));
+        }
+        if let Some(door) = &self.door {
+            into.extend([&door.inside, &door.outside].map(|door| door.as_raw_fd()));
+        }
     }
 
     pub(super) fn get(&mut self, id: u64) -> Option<&mut Peer> {

@@ -9,15 +9,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 
-/// Closes what a process was born with and does not keep. At once: what it holds of its zygote others wait
-/// for the end of.
-pub(super) fn close_others(kept: &[RawFd], own: &Own) -> io::Result<()> {
-    let mut stay: Vec<RawFd> = (0..=2).chain(kept.iter().copied()).collect();
-    stay.push(own.control.as_raw_fd());
-    stay.extend(own.door.iter().map(|door| door.as_raw_fd()));
-    close_all_but(&stay)
-}
-
 /// Which descriptor is to get which number.
 pub(super) struct Layout {
     /// Indices by number.
@@ -47,8 +38,8 @@ impl Layout {
         Ok(Self { placed, kept })
     }
 
-    /// Lays the descriptors out and closes those that got no number. The worker's own descriptors and the
-    /// channel keep out of the way.
+    /// Lays the descriptors out and closes all others. The worker's own descriptors and the channel
+    /// keep out of the way.
     pub(super) fn apply(
         self,
         received: Vec<OwnedFd>,
@@ -116,12 +107,22 @@ impl Layout {
             }
         }
 
-        if let Kept::AllBut(numbers) = &self.kept {
-            for number in numbers.iter().filter(|number| !self.is_taken(**number)) {
-                let null = File::options().read(true).write(true).open("/dev/null")?;
-                cover(null.into(), *number)?;
+        let kept = match &self.kept {
+            Kept::These(kept) => kept,
+            Kept::AllBut(numbers) => {
+                for number in numbers.iter().filter(|number| !self.is_taken(**number)) {
+                    let null = File::options().read(true).write(true).open("/dev/null")?;
+                    cover(null.into(), *number)?;
+                }
+                return Ok(channel);
             }
-        }
+        };
+        let mut stay: Vec<RawFd> = (0..=2).chain(self.placed.keys().copied()).collect();
+        stay.extend(kept);
+        stay.push(own.control.as_raw_fd());
+        stay.extend(own.door.iter().map(|door| door.as_raw_fd()));
+        stay.extend(channel.iter().map(|channel| channel.as_raw_fd()));
+        close_all_but(&stay)?;
         Ok(channel)
     }
 

@@ -165,12 +165,6 @@ pub(crate) fn become_worker(born: Born) {
         control: born.control,
         door: born.door,
     };
-    if let Kept::These(kept) = &born.kept
-        && let Err(error) = descriptors::close_others(kept, &own)
-    {
-        report::start_failed(&own.control, StartError::system("descriptors", error));
-        exit_now(NOT_STARTED);
-    }
     let place = state::Place {
         kept: born.kept,
         zygote_group: born.zygote_group,

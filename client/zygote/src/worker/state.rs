@@ -4,7 +4,7 @@ use super::assignment::{Assignment, Task};
 use super::{Kept, Own, StartError, descriptors, environment, limits, report, signals};
 use mpfork_proto::link::AssignedState;
 use nix::unistd::Pid;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 
 /// Where a worker was born.
 pub(super) struct Place {
@@ -29,14 +29,7 @@ pub(super) fn apply(
     let command = matches!(task, Task::Command(_));
     // What preloads opened belongs to the program; a command is another.
     let kept = match place.kept {
-        Kept::These(kept) if command => {
-            if !kept.is_empty() {
-                let stay = descriptors.iter().map(|descriptor| descriptor.as_raw_fd());
-                descriptors::close_others(&stay.collect::<Vec<_>>(), own)
-                    .map_err(|error| StartError::system("descriptors", error))?;
-            }
-            Kept::These(Vec::new())
-        }
+        Kept::These(_) if command => Kept::These(Vec::new()),
         kept => kept,
     };
     if command {

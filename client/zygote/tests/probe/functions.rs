@@ -23,6 +23,17 @@ pub(crate) fn offset() -> u64 {
     offset_of(record).unwrap_or(0)
 }
 
+/// What `main` opened before it called `freeze_support`.
+pub(crate) static EARLY: std::sync::OnceLock<Option<std::fs::File>> = std::sync::OnceLock::new();
+
+// It is not there any more, and whatever has its number is another one's.
+register_entry!("write-early", |_| {
+    let mut early = EARLY.get().and_then(Option::as_ref);
+    let written = early
+        .as_mut()
+        .map(|early| early.write_all(b"a line of a log"));
+    text(format!("{written:?}"))
+});
 register_entry!("echo", |argument| Returned::Value(argument.to_vec()));
 register_entry!("order", |_| text(preloads::order()));
 register_entry!("hooks", |_| text(hooks::order()));

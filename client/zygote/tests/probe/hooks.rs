@@ -57,6 +57,7 @@ fn freeze() -> Result<(), std::io::Error> {
 
 fn before_each() -> Result<(), std::io::Error> {
     ran("before");
+    super::preloads::give_back();
     super::memory::scatter();
     if asked("PROBE_BEFORE_FAILS") {
         return Err(std::io::Error::other("not now"));

@@ -112,6 +112,32 @@ mpfork_zygote::preload! {
 }
 
 mpfork_zygote::preload! {
+    /// What a hook closes before a fork.
+    static LENT: Mutex<Option<File>> = || File::open("/etc/passwd").map(|file| Mutex::new(Some(file)));
+    name = "lent",
+}
+
+/// Closes it.
+pub(crate) fn give_back() {
+    if LENT.is_loaded() {
+        drop(LENT.lock().unwrap_or_else(|e| e.into_inner()).take());
+    }
+}
+
+mpfork_zygote::preload! {
+    /// Takes its time when the zygote ends: as long as there is this file.
+    static LINGERING: bool = || mpfork_sys::exit::at_exit(linger);
+    name = "lingering",
+}
+
+extern "C" fn linger() {
+    let path = std::env::var_os("PROBE_LINGERS").unwrap_or_default();
+    while std::fs::exists(&path).is_ok_and(|there| there) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+mpfork_zygote::preload! {
     static SLOW: u32 = || {
         std::thread::sleep(Duration::from_secs(600));
         1
@@ -183,6 +209,6 @@ pub(crate) fn use_lazily() {
 /// Never called: the registry alone loads these.
 #[allow(dead_code)]
 fn others() -> usize {
-    let _ = (&*THREADED, *SLOW);
+    let _ = (&*THREADED, *SLOW, *LINGERING);
     0
 }

@@ -16,6 +16,10 @@ pub(crate) fn main() -> ExitCode {
         drop(started);
     }
     assert!(!mpfork_zygote::was_called());
+    if std::env::var_os("PROBE_EARLY_FILE").is_some() {
+        let opened = std::fs::File::options().write(true).open("/dev/null");
+        let _ = functions::EARLY.set(opened.ok());
+    }
     if std::env::var_os("PROBE_COMMANDS_ONLY").is_some() {
         // As mpforkd does.
         let served = mpfork_zygote::serve_if_asked();
