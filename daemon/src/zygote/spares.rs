@@ -2,7 +2,8 @@
 //!
 //! How many there are follows from how fast starts come and how long a fork takes, within the bounds of the
 //! configuration: as many as starts have come, of late, while one after another would have been forked
-//! anew. A template that is started rarely has none beyond the least, as each of them costs memory.
+//! anew. A template that is started rarely has none beyond the least, as each of them costs memory; nor has
+//! one whose forks are cheap: handing an assignment over takes as long as the fork.
 //!
 //! While starts come, only half of that is kept: when a start has taken one and fewer are left, the next is
 //! forked while that start's worker runs. Forks cost the processors' time, of which starts may need all, and
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// A fork that takes less is cheap: measured, one beside a worker that ends at once costs more than it gains.
+/// A fork that takes less is cheap: measured, a spare was now a little faster than such a fork, now slower.
 const CHEAP: Duration = Duration::from_micros(200);
 /// A template that was not started twice within this time is started rarely.
 const RARE: Duration = Duration::from_secs(10);
@@ -373,7 +374,7 @@ impl Demand {
     }
 
     fn target(&self, now: Instant, bounds: SparesConfig) -> usize {
-        if self.often && is_recent(self.last, now) {
+        if self.often && is_recent(self.last, now) && !self.is_cheap() {
             self.peak.clamp(bounds.min, bounds.max)
         } else {
             bounds.min
@@ -456,19 +457,18 @@ mod tests {
     }
 
     #[test]
-    fn cheap_ones_are_left_until_a_worker_has_ended() {
-        let (demand, _) = after(100, Duration::ZERO);
-        let spares = |fork_time| Spares {
-            demand: Demand {
-                fork_time: Some(fork_time),
-                ..demand
-            },
+    fn cheap_forks_are_worth_none() {
+        let (mut demand, now) = after(100, Duration::ZERO);
+        demand.fork_time = Some(CHEAP / 2);
+        assert_eq!(demand.target(now, BOUNDS), 0);
+        let some = SparesConfig { min: 3, max: 8 };
+        assert_eq!(demand.target(now, some), 3);
+        let spares = Spares {
+            demand,
             ..Spares::default()
         };
         let needs = [Need::Next, Need::Half, Need::All];
-        let missing = |spares: &Spares| needs.map(|need| spares.missing(BOUNDS, need));
-        assert_eq!(missing(&spares(CHEAP / 2)), [1, 4, 8]);
-        assert_eq!(missing(&spares(CHEAP)), [4, 4, 8]);
+        assert_eq!(needs.map(|need| spares.missing(some, need)), [1, 2, 3]);
     }
 
     #[test]
