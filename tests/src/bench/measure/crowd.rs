@@ -31,7 +31,9 @@ pub(in super::super) struct Crowd {
 }
 
 /// So many are started at once, on the way to all of them.
-const STEP: u32 = 1000;
+const STEP: u32 = 250;
+/// Starts under way take more descriptors than workers that run: so many workers fewer leave room for them.
+const ROOM: u64 = 300;
 
 pub(in super::super) fn measure(
     plan: &Plan,
@@ -53,14 +55,13 @@ pub(in super::super) fn measure(
     }
     let mut crowd = plan.crowd;
     for contender in &contenders {
-        // One at a time is started beside them.
         let most = contender
             .most_workers()?
             .unwrap_or(u64::MAX)
-            .saturating_sub(1);
+            .saturating_sub(ROOM);
         if most < u64::from(crowd) {
             skipped.push(format!(
-                "{alive} workers alive: mpforkd allows {most} with the limit of open files there is"
+                "{alive} workers alive: mpforkd has room for {most} with the limit of open files there is"
             ));
             crowd = u32::try_from(most)?;
         }
