@@ -1,6 +1,6 @@
 //! Moving memory into huge pages, a page at a time, while time and memory last.
 
-use super::ranges::Ranges;
+use super::ranges::{PARTS, PRESENT, Ranges};
 use mpfork_sys::memory;
 use rustix::io::Errno;
 use std::collections::BTreeMap;
@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 /// The reason when the time limit has passed.
 pub(super) const OUT_OF_TIME: &str = "the time limit has passed";
-/// Of the machine's memory such a part stays free.
+/// Of the machine's memory, and of what a control group may have, such a part stays free.
 const FREE_PART: u64 = 20;
-/// How many huge pages are made between two looks at the machine's memory.
+/// How many huge pages are made between two looks at what memory is left.
 const BETWEEN_LOOKS: usize = 16;
 /// After so many refusals in a row there is no use in going on.
 const MOST_REFUSALS: u32 = 8;
@@ -34,13 +34,13 @@ impl Budget {
     }
 }
 
-/// Whether the machine has memory to spare for so many bytes more.
+/// Whether there is memory to spare for so many bytes more: the machine's, and that of the control groups
+/// which this process is in. Where the system tells of none, the kernel's refusal has to.
 pub(super) fn has_room(bytes: u64) -> bool {
-    let Some((all, available)) = memory::of_the_machine() else {
-        // Then the kernel's refusal has to tell.
-        return true;
-    };
-    available.saturating_sub(bytes) > all / FREE_PART
+    let supplies = memory::supplies();
+    supplies
+        .iter()
+        .all(|supply| supply.available.saturating_sub(bytes) > supply.all / FREE_PART)
 }
 
 /// What has become of it.
@@ -67,8 +67,10 @@ pub(super) fn all(ranges: &Ranges, budget: &Budget) -> Collapsed {
             done.why = OUT_OF_TIME.to_owned();
             break;
         }
-        if index % BETWEEN_LOOKS == 0 && !has_room((BETWEEN_LOOKS * page.len()) as u64) {
-            done.why = "the machine has little memory left".to_owned();
+        // Each adds what was missing of it, and is there beside what it replaces while it is made.
+        let added = page.len() + BETWEEN_LOOKS * (page.len() / PARTS * (PARTS - PRESENT));
+        if index % BETWEEN_LOOKS == 0 && !has_room(added as u64) {
+            done.why = "there is little memory left".to_owned();
             break;
         }
         match memory::collapse(&page) {

@@ -6,9 +6,9 @@ use std::io;
 use std::ops::Range;
 
 /// Of a huge page so many parts...
-const PARTS: usize = 8;
+pub(super) const PARTS: usize = 8;
 /// ...must be there: the rest is added. What is sparse stays so.
-const PRESENT: usize = 7;
+pub(super) const PRESENT: usize = 7;
 /// More pieces of addresses would cost more to keep apart than advice gains.
 const MOST_ADVISED: usize = 512;
 
