@@ -33,23 +33,36 @@ impl Ranges {
         }
     }
 
-    pub(super) fn find(huge_page: usize) -> io::Result<Self> {
+    /// Those there are; fewer when that is not to go on, which it also tells. There may be terabytes of
+    /// addresses.
+    pub(super) fn find(huge_page: usize, is_over: &dyn Fn() -> bool) -> io::Result<(Self, bool)> {
         let mut found = Self::none(huge_page);
         for mapping in memory::mappings()? {
-            let start = mapping.range.start.next_multiple_of(huge_page);
-            if mapping.kept_small || mapping.anonymous_bytes < huge_page as u64 {
+            if mapping.kept_small {
                 continue;
             }
-            let mut at = start;
-            while at + huge_page <= mapping.range.end {
+            // What is there of the mapping beyond what was found.
+            let mut left = usize::try_from(mapping.anonymous_bytes).unwrap_or(usize::MAX);
+            let mut at = mapping.range.start.next_multiple_of(huge_page);
+            while at + huge_page <= mapping.range.end && found.is_enough(left) {
+                if is_over() {
+                    return Ok((found, false));
+                }
                 let range = at..at + huge_page;
-                if found.is_dense(&range) {
+                let present = memory::present_bytes(&range).unwrap_or(0);
+                if found.is_enough(present) {
                     found.push(range);
                 }
+                left = left.saturating_sub(present);
                 at += huge_page;
             }
         }
-        Ok(found)
+        Ok((found, true))
+    }
+
+    /// Whether a huge page of which so much is there is as good as whole.
+    fn is_enough(&self, present: usize) -> bool {
+        present >= self.huge_page / PARTS * PRESENT
     }
 
     fn push(&mut self, range: Range<usize>) {
@@ -60,8 +73,7 @@ impl Ranges {
     }
 
     pub(super) fn is_dense(&self, range: &Range<usize>) -> bool {
-        let present = memory::present_bytes(range).unwrap_or(0);
-        present >= self.huge_page / PARTS * PRESENT
+        self.is_enough(memory::present_bytes(range).unwrap_or(0))
     }
 
     pub(super) fn is_empty(&self) -> bool {
