@@ -103,11 +103,20 @@ pub fn about_private_bytes() -> u64 {
     platform::about_private_bytes()
 }
 
-/// How much memory the machine has, and how much of it can still be had; `None` where the system does not
-/// tell.
+/// What this process's memory comes out of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Supply {
+    /// How many bytes there are in all.
+    pub all: u64,
+    /// How many of them can still be had.
+    pub available: u64,
+}
+
+/// What this process's memory comes out of: the machine's, and that of each of its control groups that has
+/// a limit. As far as the system tells.
 #[must_use]
-pub fn of_the_machine() -> Option<(u64, u64)> {
-    platform::of_the_machine()
+pub fn supplies() -> Vec<Supply> {
+    platform::supplies()
 }
 
 /// Gives what malloc holds and nobody uses back to the system, as far as it is whole pages.

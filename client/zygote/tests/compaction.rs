@@ -222,6 +222,9 @@ fn what_may_not_or_can_not_be_done_in_time_is_told() {
         let collapse = step(&compaction, "collapse");
         assert!(collapse.why.contains(why), "{compaction:?}");
         assert_eq!(collapse.bytes, 0);
+        // Looking for what to move takes time, too: there may be terabytes of addresses.
+        let looked = &step(&compaction, "advise").why;
+        assert_eq!(looked.is_empty(), !wishes.collapse, "{compaction:?}");
         if by_itself() != "always" {
             assert_eq!(compaction.huge_bytes, 0);
         }
@@ -242,6 +245,47 @@ fn what_is_sparse_stays_sparse() {
         .0
         .saturating_sub(compaction.anonymous_bytes_before);
     assert!(grown < 8 * MEGABYTE, "{grown} {compaction:?}");
+}
+
+/// A kilobyte figure of a process, in bytes.
+fn status(pid: i32, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let mut lines = status.lines();
+    let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let number = line.unwrap().split_whitespace().next().unwrap();
+    number.parse::<u64>().unwrap() * 1024
+}
+
+/// What is only addresses counts too, where a worker has a limit of them, or the system promises no more
+/// than it has.
+#[test]
+fn it_takes_few_addresses() {
+    let (plain, _) = with_heap(&[], None);
+    let (compact, _) = with_heap(&[], Some(WISHES));
+    let (plain, compact) = (status(plain.pid, "VmData"), status(compact.pid, "VmData"));
+    // The arena takes some.
+    assert!(compact < plain + 10 * MEGABYTE, "{plain} {compact}");
+}
+
+/// Where its stack may grow for ever, a program's mappings lie below its heap.
+#[test]
+fn it_is_done_whichever_way_memory_is_laid_out() {
+    let script = "ulimit -s unlimited 2>/dev/null; exec \"$0\" \"$@\"";
+    let argv = ["sh", "-c", script, PROBE];
+    let mut zygote = Zygote::launch_as("/bin/sh", &argv, &["PROBE_HEAP_MB=96"], false);
+    zygote.greet();
+    let (_, ready) = zygote.preload_with(Preload {
+        names: vec!["heap".to_owned()],
+        compact: Some(WISHES),
+        ..Preload::default()
+    });
+    let compaction = ready.unwrap().compaction.unwrap();
+    if cfg!(target_env = "gnu") {
+        let plugged = step(&compaction, "plug").bytes;
+        assert!((1..HEAP).contains(&plugged), "{compaction:?}");
+    }
+    assert!(status(zygote.pid, "VmData") < 3 * HEAP, "{compaction:?}");
+    assert_eq!(zygote.text(Start::function("echo", b"x")), "x");
 }
 
 /// What a preload has freed goes back to the system, and does not come back.

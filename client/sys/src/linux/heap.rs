@@ -48,17 +48,54 @@ unsafe fn release(piece: usize) {
     unsafe { libc::free(std::ptr::with_exposed_provenance_mut(piece)) };
 }
 
-/// Where the free end of the heap begins, which malloc hands out last, and where the heap ends.
-fn top() -> io::Result<Range<usize>> {
+/// Makes a piece that [`allocate`] has given, which stays, as small as can be. One that is mapped on its own
+/// stays so, in a page: it takes no addresses, nor what the system has promised to each worker.
+///
+/// # Safety
+/// It was given by it, was not given back, and nothing uses it.
+unsafe fn shrink(piece: usize) {
+    // SAFETY: the caller's word. Where it is now nobody needs to know; refused, it stays as it is.
+    unsafe { libc::realloc(std::ptr::with_exposed_provenance_mut(piece), LEAST) };
+}
+
+/// Where the whole heap is, as the system has it: it grows at its end.
+fn whole() -> io::Result<Range<usize>> {
+    /// The fields after the program's name, of which this one says where the heap begins.
+    const START: usize = 44;
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields = stat.rsplit_once(") ").map(|(_, fields)| fields);
+    let start = fields.and_then(|fields| fields.split(' ').nth(START)?.parse::<usize>().ok());
     // SAFETY: it moves nothing.
     let end = unsafe { libc::sbrk(0) }.expose_provenance();
-    // SAFETY: it counts. What it counts wraps around, but the free end is never that large.
-    let size = unsafe { libc::mallinfo() }.keepcost;
-    let start = usize::try_from(size).ok().filter(|size| *size > 0);
-    match start.and_then(|size| end.checked_sub(size)) {
-        Some(start) => Ok(start..end),
+    match start {
+        Some(start) if start < end => Ok(start..end),
         // It has been replaced by another malloc, or has nothing yet.
-        None => Err(io::ErrorKind::Unsupported.into()),
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    }
+}
+
+/// What malloc has of the heap.
+struct Heap {
+    /// What it has handed out, with free pieces between.
+    used: Range<usize>,
+    /// The free end, which it hands out last.
+    top: Range<usize>,
+}
+
+impl Heap {
+    fn now() -> io::Result<Self> {
+        let whole = whole()?;
+        // SAFETY: it counts. What it counts wraps around, but the free end is never that large.
+        let size = unsafe { libc::mallinfo() }.keepcost;
+        let size = usize::try_from(size).ok().filter(|size| *size > 0);
+        match size.and_then(|size| whole.end.checked_sub(size)) {
+            Some(top) if top >= whole.start => Ok(Self {
+                used: whole.start..top,
+                top: top..whole.end,
+            }),
+            // It has been replaced by another malloc, or has nothing yet.
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
     }
 }
 
@@ -76,20 +113,9 @@ fn expect_one_piece(top: &Range<usize>) -> io::Result<()> {
 }
 
 pub(crate) fn keep_heap_small() -> io::Result<()> {
-    /// The fields after the program's name, of which this one says where the heap begins.
-    const START: usize = 44;
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let fields = stat.rsplit_once(") ").map(|(_, fields)| fields);
-    let start = fields.and_then(|fields| fields.split(' ').nth(START)?.parse::<usize>().ok());
     let page = rustix::param::page_size();
-    let start = start.ok_or(io::ErrorKind::Unsupported)? / page * page;
-    // SAFETY: it moves nothing.
-    let end = unsafe { libc::sbrk(0) }.expose_provenance();
-    match start < end {
-        true => super::memory::advise_small(&(start..end.next_multiple_of(page))),
-        // It has been replaced by another malloc.
-        false => Err(io::ErrorKind::Unsupported.into()),
-    }
+    let whole = whole()?;
+    super::memory::advise_small(&(whole.start / page * page..whole.end.next_multiple_of(page)))
 }
 
 /// While this lasts, what is touched for the first time is no huge page: malloc touches what it cuts off.
@@ -121,7 +147,8 @@ fn set_small_pages(only: libc::c_ulong) -> bool {
 pub(crate) fn plug_heap(is_over: &dyn Fn() -> bool) -> io::Result<Plugged> {
     // Each piece's first bytes are touched, which may have been given back.
     let _small = SmallPages::new();
-    let top = top()?;
+    // Where pieces that are mapped on their own lie depends on the system: above the heap, or below it.
+    let used = Heap::now()?.used;
     let mut plugged = Plugged::default();
     let halves = |from| std::iter::successors(Some(from), |size: &usize| Some(size / 2));
     let largest = halves(LARGEST).take_while(|size| *size > BLOCK);
@@ -136,11 +163,14 @@ pub(crate) fn plug_heap(is_over: &dyn Fn() -> bool) -> io::Result<Plugged> {
                 // There is no room for one more; smaller ones may be free.
                 break;
             };
-            // What is mapped on its own lies elsewhere; in both cases there is no free piece left.
-            if piece >= top.start {
-                // A small one would be handed out next, from beside what was loaded.
+            // It is of the free end, or mapped on its own: in both cases there is no free piece left.
+            if !used.contains(&piece) {
                 let may_be_mapped = size > BLOCK && size < LARGE;
-                if size > SMALL && !may_be_mapped {
+                if may_be_mapped {
+                    // SAFETY: just allocated, and not used.
+                    unsafe { shrink(piece) };
+                } else if size > SMALL {
+                    // A small one would be handed out next, from beside what was loaded.
                     // SAFETY: just allocated, and not used.
                     unsafe { release(piece) };
                 }
@@ -155,37 +185,51 @@ pub(crate) fn plug_heap(is_over: &dyn Fn() -> bool) -> io::Result<Plugged> {
 }
 
 pub(crate) fn lay_out_arena(bytes: usize, boundary: usize) -> io::Result<Range<usize>> {
+    if boundary > LARGE {
+        // What lies up to the boundary would take more than is gained.
+        let why = "huge pages are too large to lay anything apart from them";
+        return Err(io::Error::other(why));
+    }
     let _small = SmallPages::new();
-    let before = top()?;
+    let before = Heap::now()?.top;
     expect_one_piece(&before)?;
     // Up to the boundary it is nobody's.
     let begin = before.start.next_multiple_of(boundary);
     let mut last = before.start;
     while last < begin {
         let size = (begin - last).clamp(LEAST, BLOCK);
-        let piece = allocate(size)?;
-        if piece < before.start {
-            return Err(io::ErrorKind::Unsupported.into());
-        }
-        last = piece + size;
+        last = allocate_after(last, size)? + size;
     }
     // What lies in front of a piece that stays is handed out from its beginning, and not given back to the
     // system, as the heap's end would be.
     let mut pieces = Vec::with_capacity(bytes / BLOCK + 1);
     let start = last;
-    while last < start + bytes {
-        let piece = allocate(BLOCK)?;
-        pieces.push(piece);
-        if piece < start {
-            break;
-        }
-        last = piece + BLOCK;
+    let mut laid_out = Ok(());
+    while laid_out.is_ok() && last < start + bytes {
+        laid_out = allocate_after(last, BLOCK).map(|piece| {
+            pieces.push(piece);
+            last = piece + BLOCK;
+        });
     }
     let stays = allocate(LEAST);
     for piece in pieces {
         // SAFETY: allocated above, and not used.
         unsafe { release(piece) };
     }
+    laid_out?;
     stays?;
     Ok(start..last)
+}
+
+/// A piece of the heap's end, of which pieces up to here were taken.
+fn allocate_after(last: usize, size: usize) -> io::Result<usize> {
+    let piece = allocate(size)?;
+    match (last..last.saturating_add(BLOCK)).contains(&piece) {
+        true => Ok(piece),
+        false => {
+            // SAFETY: just allocated, and not used.
+            unsafe { release(piece) };
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Huge pages by madvise(2), and the heap of the GNU C library.
 
+use crate::memory::Supply;
 use std::io;
 use std::ops::Range;
 
@@ -8,7 +9,13 @@ pub(crate) use super::heap::{keep_heap_small, lay_out_arena, plug_heap, trim_hea
 #[cfg(not(target_env = "gnu"))]
 pub(crate) use other_heap::{keep_heap_small, lay_out_arena, plug_heap, trim_heap};
 
-pub(crate) use super::smaps::{about_private_bytes, mappings, of_the_machine, totals};
+pub(crate) use super::smaps::{about_private_bytes, mappings, totals};
+
+pub(crate) fn supplies() -> Vec<Supply> {
+    let mut supplies = super::cgroup::memory_supplies();
+    supplies.extend(super::smaps::of_the_machine());
+    supplies
+}
 
 /// Added in Linux 6.1.
 const MADV_COLLAPSE: libc::c_int = 25;

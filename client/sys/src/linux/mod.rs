@@ -1,5 +1,6 @@
 //! What is done the way of Linux alone: one file for each subject that has two.
 
+mod cgroup;
 pub(crate) mod child_ends;
 pub(crate) mod descriptors;
 pub(crate) mod fdpass;

@@ -1,6 +1,6 @@
 //! This process's memory as /proc has it.
 
-use crate::memory::{Mapping, Totals};
+use crate::memory::{Mapping, Supply, Totals};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::ops::Range;
@@ -99,7 +99,7 @@ pub(crate) fn about_private_bytes() -> u64 {
         .saturating_mul(rustix::param::page_size() as u64)
 }
 
-pub(crate) fn of_the_machine() -> Option<(u64, u64)> {
+pub(crate) fn of_the_machine() -> Option<Supply> {
     let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
     let value = |wanted| {
         let mut facts = meminfo.lines().filter_map(fact);
@@ -107,7 +107,10 @@ pub(crate) fn of_the_machine() -> Option<(u64, u64)> {
             .find(|(name, _)| *name == wanted)
             .map(|(_, value)| kilobytes(value))
     };
-    Some((value("MemTotal")?, value("MemAvailable")?))
+    Some(Supply {
+        all: value("MemTotal")?,
+        available: value("MemAvailable")?,
+    })
 }
 
 #[cfg(test)]
@@ -152,7 +155,7 @@ Anonymous:             9 kB
         let totals = totals().unwrap();
         assert!(totals.anonymous_bytes > 0);
         assert!(about_private_bytes() > 0);
-        let (all, available) = of_the_machine().unwrap();
-        assert!(all >= available && available > 0);
+        let machine = of_the_machine().unwrap();
+        assert!(machine.all >= machine.available && machine.available > 0);
     }
 }

@@ -1,6 +1,6 @@
 //! Memory is backed as the system likes.
 
-use crate::memory::{Mapping, Plugged, Totals};
+use crate::memory::{Mapping, Plugged, Supply, Totals};
 use std::io;
 use std::ops::Range;
 
@@ -44,8 +44,8 @@ pub(crate) fn about_private_bytes() -> u64 {
     0
 }
 
-pub(crate) fn of_the_machine() -> Option<(u64, u64)> {
-    None
+pub(crate) fn supplies() -> Vec<Supply> {
+    Vec::new()
 }
 
 pub(crate) fn trim_heap() -> io::Result<()> {

@@ -3,6 +3,9 @@
 //!
 //! Looking costs next to nothing while memory is compact. No fork waits for it longer than one huge page
 //! takes.
+//!
+//! What a worker shares can only be put together elsewhere, and what the worker goes on with stays until it
+//! ends. So while workers run there is no more such memory than one copy of what is in huge pages.
 
 use super::collapse::{again, has_room};
 use super::note;
@@ -37,8 +40,34 @@ pub(crate) struct Keeper {
     not_before: Instant,
     /// When something happened last.
     busy: Instant,
-    /// Putting together: what was in huge pages before, and how far it is.
-    under_way: Option<(u64, usize)>,
+    under_way: Option<Round>,
+    copies: Copies,
+}
+
+/// Putting together, page by page.
+#[derive(Debug, Clone, Copy)]
+struct Round {
+    /// What was in huge pages before.
+    before: u64,
+    /// How far it is.
+    at: usize,
+}
+
+/// What was put together while workers shared it: when, and how much.
+#[derive(Debug, Default)]
+struct Copies(Vec<(Instant, u64)>);
+
+impl Copies {
+    /// How much there still is of it: of what is older than each worker nobody has the former memory.
+    fn bytes(&mut self, oldest: Option<Instant>) -> u64 {
+        self.0
+            .retain(|(at, _)| oldest.is_some_and(|oldest| *at >= oldest));
+        self.0.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    fn add(&mut self, bytes: u64) {
+        self.0.push((Instant::now(), bytes));
+    }
 }
 
 impl Keeper {
@@ -54,6 +83,7 @@ impl Keeper {
             not_before: now + FIRST_PAUSE,
             busy: now,
             under_way: None,
+            copies: Copies::default(),
         }
     }
 
@@ -83,19 +113,20 @@ impl Keeper {
         (self.forks > 0).then(|| quiet.max(self.not_before))
     }
 
-    /// Called when there is nothing else to do; `workers` run. News for the supervisor.
-    pub(crate) fn tend(&mut self, workers: bool) -> Option<Compaction> {
+    /// Called when there is nothing else to do; `oldest` tells since when there is a worker that still runs.
+    /// News for the supervisor.
+    pub(crate) fn tend(&mut self, oldest: impl Fn() -> Option<Instant>) -> Option<Compaction> {
         let now = Instant::now();
         if self.due().is_none_or(|due| due > now) {
             return None;
         }
         match self.under_way.take() {
-            Some((before, from)) => self.go_on(before, from),
-            None => self.look(now, workers),
+            Some(round) => self.go_on(round, oldest()),
+            None => self.look(now, oldest()),
         }
     }
 
-    fn look(&mut self, now: Instant, workers: bool) -> Option<Compaction> {
+    fn look(&mut self, now: Instant, oldest: Option<Instant>) -> Option<Compaction> {
         self.forks = 0;
         let told = self.report.huge_bytes;
         let totals = memory::totals();
@@ -105,33 +136,47 @@ impl Keeper {
         note(&mut self.report, totals);
         self.best = self.best.max(totals.huge_bytes);
         let split = self.best - totals.huge_bytes;
-        // What workers share is copied, as long as they share it.
-        let room = !workers || has_room(split);
         let much = split >= self.ranges.huge_page as u64;
-        if much && room && self.forks_since_again >= WORTH {
-            self.under_way = Some((totals.huge_bytes, 0));
-        } else if much {
+        if much && self.forks_since_again < WORTH {
             // A few forks more, and it pays.
             self.pause = FIRST_PAUSE;
+        } else if much && self.may_copy(split, oldest) {
+            self.under_way = Some(Round {
+                before: totals.huge_bytes,
+                at: 0,
+            });
         }
         (told != totals.huge_bytes).then(|| self.report.clone())
     }
 
-    fn go_on(&mut self, before: u64, from: usize) -> Option<Compaction> {
+    /// Whether there is room for what workers share and this makes once more, as long as they share it.
+    fn may_copy(&mut self, bytes: u64, oldest: Option<Instant>) -> bool {
+        let copied = self.copies.bytes(oldest);
+        oldest.is_none() || (copied + bytes <= self.best && has_room(bytes))
+    }
+
+    fn go_on(&mut self, round: Round, oldest: Option<Instant>) -> Option<Compaction> {
         let begun = Instant::now();
-        for (at, page) in (from..).zip(self.ranges.pages(from)) {
-            if at > from && begun.elapsed() >= SLICE {
-                self.under_way = Some((before, at));
-                return None;
+        // Meanwhile others may have taken what there was: then this is the end of it.
+        if has_room(self.ranges.huge_page as u64) {
+            for (at, page) in (round.at..).zip(self.ranges.pages(round.at)) {
+                if at > round.at && begun.elapsed() >= SLICE {
+                    self.under_way = Some(Round { at, ..round });
+                    return None;
+                }
+                again(&self.ranges, &page);
             }
-            again(&self.ranges, &page);
         }
         self.forks_since_again = 0;
         let totals = memory::totals().ok()?;
         note(&mut self.report, totals);
         self.best = self.best.max(totals.huge_bytes);
+        let gained = totals.huge_bytes.saturating_sub(round.before);
+        if oldest.is_some() && gained > 0 {
+            self.copies.add(gained);
+        }
         self.report.times_again += 1;
-        self.report.bytes_again += totals.huge_bytes.saturating_sub(before);
+        self.report.bytes_again += gained;
         self.rest(Instant::now(), Duration::ZERO);
         Some(self.report.clone())
     }
@@ -139,5 +184,45 @@ impl Keeper {
     fn rest(&mut self, now: Instant, least: Duration) {
         self.not_before = now + self.pause.max(least);
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_no_more_than_one_copy_while_workers_run() {
+        const HUGE_PAGE: usize = 2 << 20;
+        let report = Compaction {
+            huge_bytes: 10 * HUGE_PAGE as u64,
+            ..Compaction::default()
+        };
+        let mut keeper = Keeper::new(Ranges::none(HUGE_PAGE), report);
+        let part = 6 * HUGE_PAGE as u64;
+        let first = Instant::now();
+        assert!(keeper.may_copy(part, Some(first)));
+        keeper.copies.add(part);
+        assert!(!keeper.may_copy(part, Some(first)));
+        // The one that shared it has ended.
+        assert!(keeper.may_copy(part, Some(Instant::now())));
+        keeper.copies.add(part);
+        assert!(keeper.may_copy(part, None));
+    }
+
+    #[test]
+    fn copies_count_until_those_who_shared_them_have_ended() {
+        let mut copies = Copies::default();
+        let before = Instant::now();
+        copies.add(1);
+        copies.add(2);
+        assert_eq!(copies.bytes(Some(before)), 3);
+        // Whoever began later shares what was put together.
+        let later = copies.0[0].0 + Duration::from_secs(1);
+        copies.0[1].0 = later;
+        assert_eq!(copies.bytes(Some(later)), 2);
+        assert_eq!(copies.bytes(Some(before)), 2);
+        assert_eq!(copies.bytes(None), 0);
+        assert_eq!(copies.bytes(Some(before)), 0);
     }
 }

@@ -180,15 +180,20 @@ impl Compacting {
 
     fn advise(&mut self) -> Ranges {
         let begun = Instant::now();
-        let ranges = match Ranges::find(self.huge_page) {
-            Ok(ranges) => ranges,
+        let budget = Budget::new(self.begun, self.limit);
+        let (ranges, all) = match Ranges::find(self.huge_page, &|| budget.is_over()) {
+            Ok(found) => found,
             Err(error) => {
                 self.step("advise", begun, Err(reason(&error)));
                 return Ranges::none(self.huge_page);
             }
         };
-        let advised = ranges.advise().map_err(|error| reason(&error));
-        self.step("advise", begun, advised);
+        let (bytes, why) = match ranges.advise() {
+            Ok(bytes) if all => (bytes, String::new()),
+            Ok(bytes) => (bytes, collapse::OUT_OF_TIME.to_owned()),
+            Err(error) => (0, reason(&error)),
+        };
+        self.add("advise", begun, bytes, why);
         ranges
     }
 

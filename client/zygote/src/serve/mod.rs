@@ -276,7 +276,7 @@ impl Zygote {
         };
         if !idle || !self.wanted.is_empty() {
             keeper.disturbed();
-        } else if let Some(news) = keeper.tend(!self.reaper.is_idle()) {
+        } else if let Some(news) = keeper.tend(|| self.reaper.oldest()) {
             let news = zygote_frame::Frame::Compaction(news);
             self.peers.tell(FIRST, news, None)?;
         }

@@ -87,11 +87,15 @@ pub(super) fn preload(link: &Link, inbox: &mut Inbox) -> Result<Option<Preloaded
     let after = Snapshot::take(!chosen.is_empty());
     flush();
     let kept = after.opened_since(&before);
+    let kept_descriptors = snapshot::describe(&kept);
+    let loaded_files = after.mapped_since(&before);
+    // What is freed later lies between what was loaded, and would be handed out from there.
+    drop((before, after, chosen));
     let (compaction, keeper) = compact::compact(compact.as_ref());
     let ready = Ready {
         preloads,
-        kept_descriptors: snapshot::describe(&kept),
-        loaded_files: after.mapped_since(&before),
+        kept_descriptors,
+        loaded_files,
         build_id: build_id(),
         rss_bytes: mpfork_sys::own_process::resident_bytes(),
         pid: rustix::process::getpid().as_raw_nonzero().get(),

@@ -122,6 +122,11 @@ impl Reaper {
         self.workers.is_empty()
     }
 
+    /// When the worker began that has run longest.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.workers.values().map(|worker| worker.begun).min()
+    }
+
     /// Notes that a signal has told of an ended child, and has named it where it does.
     pub(super) fn note(&mut self, pid: Option<i32>) {
         self.stale = true;

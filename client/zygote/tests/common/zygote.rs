@@ -37,17 +37,23 @@ impl Zygote {
 
     /// The same, with malloc told to use huge pages or not.
     pub fn launch_with(program: &str, env: &[&str], huge_pages: bool) -> Self {
+        Self::launch_as(program, &["probe"], env, huge_pages)
+    }
+
+    /// The same, with arguments from its name on.
+    pub fn launch_as(program: &str, argv: &[&str], env: &[&str], huge_pages: bool) -> Self {
         let file = File::open(program).unwrap();
         let null = File::open("/dev/null").unwrap();
         let (mut output, write) = std::io::pipe().unwrap();
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let env: Vec<CString> = env
-            .iter()
-            .map(|text| CString::new(*text).unwrap())
-            .collect();
+        let texts = |texts: &[&str]| -> Vec<CString> {
+            let texts = texts.iter().map(|text| CString::new(*text).unwrap());
+            texts.collect()
+        };
+        let (argv, env) = (texts(argv), texts(env));
         let pid = spawn(&Launch {
             program: file.as_fd(),
-            argv: &[CString::new("probe").unwrap()],
+            argv: &argv,
             room: ROOM,
             env: &env,
             input: null.as_fd(),
