@@ -1,14 +1,17 @@
 //! The configuration file.
 
 mod compaction;
+mod limits;
+mod timeouts;
 
 pub use compaction::CompactionConfig;
+pub use limits::Limits;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+pub use timeouts::Timeouts;
 
 /// Everything a configuration file may say. Unknown keys are refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -102,133 +105,6 @@ impl fmt::Display for MetricsAddress {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Loopback(address) => address.fmt(f),
-        }
-    }
-}
-
-/// Bounds. Past one of them a request is refused with the limit's name.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Limits {
-    /// Workers that run or are being started.
-    pub workers: usize,
-    /// The same of one template.
-    pub workers_per_template: usize,
-    /// Starts that wait for their template to be warm.
-    pub waiting_starts: usize,
-    /// Templates known, configured ones included.
-    pub templates: usize,
-    /// Connections at a time.
-    pub connections: usize,
-    /// Calls that one connection may have under way: each running worker may be waited for by one.
-    pub calls_per_connection: usize,
-    /// Bytes of requests of one connection that the daemon holds at a time, half-sent ones included.
-    pub request_bytes_per_connection: usize,
-    /// Ended workers remembered for `WaitWorker` and `GetWorker`.
-    pub retained_exits: usize,
-    /// Bytes kept of what one worker writes to streams nobody was given; 0: nothing, they are the null
-    /// device.
-    pub kept_output: usize,
-    /// The same of all workers together, ended ones included.
-    pub kept_output_total: usize,
-    /// Events remembered for `WatchEvents`.
-    pub retained_events: usize,
-    /// The bytes they may take.
-    pub retained_event_bytes: usize,
-    /// Workers forked ahead of their starts, of all templates together; 0: none.
-    pub spares: usize,
-    /// There are none while fewer bytes of memory than this are available.
-    pub spares_min_memory: u64,
-    /// Descriptors a connection may have on their way.
-    pub descriptor_credit: u32,
-}
-
-impl Limits {
-    /// Each of them by its name.
-    pub(crate) fn named(&self) -> [(&'static str, usize); 14] {
-        let credit = usize::try_from(self.descriptor_credit).unwrap_or(usize::MAX);
-        [
-            ("workers", self.workers),
-            ("workers_per_template", self.workers_per_template),
-            ("waiting_starts", self.waiting_starts),
-            ("templates", self.templates),
-            ("connections", self.connections),
-            ("calls_per_connection", self.calls_per_connection),
-            (
-                "request_bytes_per_connection",
-                self.request_bytes_per_connection,
-            ),
-            ("retained_exits", self.retained_exits),
-            ("kept_output", self.kept_output),
-            ("kept_output_total", self.kept_output_total),
-            ("retained_events", self.retained_events),
-            ("retained_event_bytes", self.retained_event_bytes),
-            ("spares", self.spares),
-            ("descriptor_credit", credit),
-        ]
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            workers: 20_000,
-            workers_per_template: 20_000,
-            waiting_starts: 10_000,
-            templates: 256,
-            connections: 1_000,
-            calls_per_connection: 32_768,
-            request_bytes_per_connection: 64 << 20,
-            retained_exits: 10_000,
-            kept_output: 64 << 10,
-            kept_output_total: 64 << 20,
-            retained_events: 10_000,
-            retained_event_bytes: 16 << 20,
-            spares: 64,
-            spares_min_memory: 128 << 20,
-            descriptor_credit: mpfork_transport::DEFAULT_CREDIT,
-        }
-    }
-}
-
-/// How long things may take.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Timeouts {
-    /// From connecting to the first call; a connection that is silent for longer is closed.
-    #[serde(with = "humantime_serde")]
-    pub first_call: Duration,
-    /// How long a client that has shut its writing side may take nothing of what it is sent; it is gone
-    /// then.
-    #[serde(with = "humantime_serde")]
-    pub half_closed: Duration,
-    /// From executing a program to its first answer on the link.
-    #[serde(with = "humantime_serde")]
-    pub hello: Duration,
-    /// One preload that declares no limit of its own.
-    #[serde(with = "humantime_serde")]
-    pub preload: Duration,
-    /// From asking a zygote for a worker to its answer.
-    #[serde(with = "humantime_serde")]
-    pub fork: Duration,
-    /// How long a zygote without workers stays warm.
-    #[serde(with = "humantime_serde")]
-    pub idle: Duration,
-    /// Between TERM and KILL.
-    #[serde(with = "humantime_serde")]
-    pub grace: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            first_call: Duration::from_secs(30),
-            half_closed: Duration::from_secs(10),
-            hello: Duration::from_secs(10),
-            preload: Duration::from_secs(300),
-            fork: Duration::from_secs(10),
-            idle: Duration::from_secs(600),
-            grace: Duration::from_secs(5),
         }
     }
 }
@@ -503,6 +379,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn parse(text: &str) -> Result<Config, String> {
         let config: Config = toml::from_str(text).map_err(|e| e.to_string())?;

@@ -25,7 +25,7 @@ fn the_tests_that_it_names_are_there() {
 #[test]
 fn every_limit_is_named_and_there_is_each_that_is_named() {
     let page = read(PAGE);
-    let limits = read("daemon/src/config.rs");
+    let limits = read("daemon/src/config/limits.rs");
     let (_, limits) = limits.split_once("pub struct Limits {").unwrap();
     let (limits, _) = limits.split_once("\n}").unwrap();
     let fields = limits
