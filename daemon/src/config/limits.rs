@@ -40,7 +40,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Each of them by its name.
+    /// Those that bound a number from above, by name.
     pub(crate) fn named(&self) -> [(&'static str, usize); 14] {
         let credit = usize::try_from(self.descriptor_credit).unwrap_or(usize::MAX);
         [

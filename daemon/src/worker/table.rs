@@ -29,7 +29,6 @@ pub(crate) struct Workers {
     retained: AtomicUsize,
     live: Arc<watch::Sender<usize>>,
     started: AtomicU64,
-    /// Of these, so many were spares.
     /// How many of those started came about in other ways than by a fork for them.
     by_spares: AtomicU64,
     by_spawn: AtomicU64,
