@@ -8,9 +8,6 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
-/// The section of the file that holds it.
-pub const SECTION: &str = ".note.mpfork";
-
 /// What is wrong with a program that lacks it, and what to do, for people.
 pub const MISSING: &str = "it does not know the protocol of zygotes: link the crate mpfork, call \
      mpfork::freeze_support() first thing in main, and build it again";

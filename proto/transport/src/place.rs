@@ -25,14 +25,6 @@ pub enum Origin {
     System,
 }
 
-impl Origin {
-    /// True for a place somebody named: then no other is looked at.
-    #[must_use]
-    pub fn is_demanded(self) -> bool {
-        matches!(self, Self::Explicit | Self::Environment)
-    }
-}
-
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
