@@ -1,15 +1,13 @@
 //! What the machine allows.
 
 use mpfork_sys::limits::{self, Rlimit};
+use mpfork_sys::memory;
 
-/// Memory that can be had without swapping, in bytes.
+/// Memory that can be had without swapping, in bytes: the machine's, or less where a control group sets a limit.
 pub(super) fn available_memory() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kilobytes.map_or(0, |kilobytes| kilobytes * 1024)
+    let supplies = memory::supplies();
+    let available = supplies.iter().map(|supply| supply.available);
+    available.min().unwrap_or(0)
 }
 
 /// What a contender takes with so much preloaded: malloc and lists add some, and writing copies some.
