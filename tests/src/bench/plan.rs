@@ -235,3 +235,31 @@ impl Plan {
         all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(args: &[&str]) -> Plan {
+        let args = std::iter::once("mpfork-bench").chain(args.iter().copied());
+        Plan::new(&Cli::parse_from(args))
+    }
+
+    #[test]
+    fn a_quick_run_is_over_within_a_minute() {
+        let quick = plan(&["--quick"]);
+        assert_eq!(quick.sizes_mb, [0, 100]);
+        assert!(quick.estimate() <= Duration::from_secs(60), "{quick:?}");
+        assert!(!quick.peers);
+    }
+
+    #[test]
+    fn a_whole_run_has_everything() {
+        let whole = plan(&["--peers"]);
+        assert_eq!(whole.sizes_mb, [0, 10, 100, 1000, 4000]);
+        assert_eq!(whole.parts, Part::value_variants());
+        assert_eq!(whole.ways, ALL);
+        assert_eq!((whole.rate_rounds, whole.rate_time.as_secs()), (5, 5));
+        assert_eq!(whole.burst, 1000);
+    }
+}

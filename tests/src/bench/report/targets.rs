@@ -246,12 +246,16 @@ impl Report {
             self.plan.drift
         );
         let target = Target::most(what, 1.2, drift.map(|drift| drift.last_us / drift.first_us));
+        let needs = "needs the parts latency and drift, which --quick leaves out";
         let note = drift.map(|drift| format!("with {} MB", drift.preload_mb));
-        targets.push(
-            target
-                .note(note)
-                .needs("needs the parts latency and drift, which --quick leaves out"),
+        targets.push(target.note(note.clone()).needs(needs));
+        // Without what comes on top of it, which would hide a part.
+        let fork = drift.and_then(|drift| Some(drift.last_fork_us? / drift.first_fork_us?));
+        let what = format!(
+            "fork, as mpforkd says, after {} starts with workers alive / at first",
+            self.plan.drift
         );
+        targets.push(Target::most(what, 1.2, fork).note(note).needs(needs));
     }
 
     fn judge_memory(&self, targets: &mut Vec<Target>) {
