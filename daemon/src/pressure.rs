@@ -1,5 +1,6 @@
 //! Whether memory is short, by what the kernel says of it and of tasks that wait for it.
 
+use mpfork_sys::memory::{self, Supply};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,12 +8,13 @@ use std::path::{Path, PathBuf};
 /// In the last ten seconds some task waited for memory in more than this part of the time, in per cent.
 const HIGH: f64 = 10.0;
 
-/// Where the kernel tells of memory, of this machine and of the control group mpforkd runs in.
+/// Where the kernel tells of tasks that wait for memory: of this machine, and of the control group mpforkd runs
+/// in.
 #[derive(Debug)]
 pub(crate) struct Sources {
     /// As `/proc`.
     proc: PathBuf,
-    /// Of version 2; it may have no limits.
+    /// Of version 2.
     group: Option<PathBuf>,
 }
 
@@ -47,13 +49,7 @@ impl Sources {
     /// Whether memory is short: tasks wait for it, or less than so many bytes are available. Where the kernel
     /// does not tell it is not.
     pub(crate) fn short(&self, least: u64) -> Option<Short> {
-        let waited = self.waited();
-        if waited > HIGH {
-            return Some(Short::Waited(waited));
-        }
-        self.available()
-            .filter(|available| *available < least)
-            .map(Short::Available)
+        short(self.waited(), &memory::supplies(), least)
     }
 
     fn waited(&self) -> f64 {
@@ -68,37 +64,16 @@ impl Sources {
             .filter_map(|file| some(&fs::read_to_string(file).ok()?));
         waited.fold(0.0, f64::max)
     }
-
-    fn available(&self) -> Option<u64> {
-        let machine = fs::read_to_string(self.proc.join("meminfo"));
-        let machine = machine.ok().and_then(|text| {
-            let kilobytes = text
-                .lines()
-                .find_map(|line| line.strip_prefix("MemAvailable:"))?;
-            kilobytes.trim().strip_suffix(" kB")?.parse::<u64>().ok()
-        });
-        let machine = machine.map(|kilobytes| kilobytes.saturating_mul(1024));
-        let group = self.group.as_deref().and_then(left_of_group);
-        machine.into_iter().chain(group).min()
-    }
 }
 
-/// What a control group with a limit may have yet; what it caches of files it can have for something else.
-fn left_of_group(group: &Path) -> Option<u64> {
-    let number = |name: &str| -> Option<u64> {
-        fs::read_to_string(group.join(name))
-            .ok()?
-            .trim()
-            .parse()
-            .ok()
-    };
-    let (most, used) = (number("memory.max")?, number("memory.current")?);
-    let statistics = fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
-    let cached = statistics
-        .lines()
-        .find_map(|line| line.strip_prefix("inactive_file ")?.parse::<u64>().ok());
-    let used = used.saturating_sub(cached.unwrap_or_default());
-    Some(most.saturating_sub(used))
+fn short(waited: f64, supplies: &[Supply], least: u64) -> Option<Short> {
+    if waited > HIGH {
+        return Some(Short::Waited(waited));
+    }
+    let available = supplies.iter().map(|supply| supply.available).min();
+    available
+        .filter(|available| *available < least)
+        .map(Short::Available)
 }
 
 /// How much some task waited.
@@ -124,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_short_in_the_machine_or_in_the_group() {
+    fn tasks_wait_in_the_machine_or_in_the_group() {
         let folder = tempfile::tempdir().unwrap();
         let (proc, group) = (folder.path().join("proc"), folder.path().join("group"));
         fs::create_dir_all(proc.join("pressure")).unwrap();
@@ -133,32 +108,35 @@ mod tests {
             proc: proc.clone(),
             group: Some(group.clone()),
         };
-        let short = || sources.short(100 << 10);
-        assert_eq!(short(), None, "nothing is told");
-        let write = |path: PathBuf, text: &str| fs::write(path, text).unwrap();
-        write(
-            proc.join("meminfo"),
-            "MemTotal: 9 kB\nMemAvailable:      200 kB\n",
-        );
-        let calm = "some avg10=10.00 avg60=0 avg300=0 total=1\n";
-        let busy = "some avg10=10.01 avg60=0 avg300=0 total=1\n";
-        let files = [proc.join("pressure/memory"), group.join("memory.pressure")];
-        for file in files {
-            write(file.clone(), calm);
-            assert_eq!(short(), None);
-            write(file.clone(), busy);
-            assert_eq!(short(), Some(Short::Waited(10.01)), "{}", file.display());
-            write(file, calm);
+        let waited = |expected: f64| (sources.waited() - expected).abs() < 0.001;
+        assert!(waited(0.0), "nothing is told");
+        let write = |path: &Path, part: &str| {
+            let text = format!("some avg10={part} avg60=0 avg300=0 total=1\n");
+            fs::write(path, text).unwrap();
+        };
+        for file in [proc.join("pressure/memory"), group.join("memory.pressure")] {
+            write(&file, "10.01");
+            assert!(waited(10.01), "{}", file.display());
+            write(&file, "0.00");
+            assert!(waited(0.0), "{}", file.display());
         }
-        write(group.join("memory.current"), "500000");
-        write(group.join("memory.max"), "max");
-        assert_eq!(short(), None, "it has no limit");
-        write(group.join("memory.max"), "550000");
-        assert_eq!(short(), Some(Short::Available(50_000)));
-        write(group.join("memory.stat"), "anon 1\ninactive_file 60000\n");
-        assert_eq!(short(), None, "what it caches can be had");
-        write(proc.join("meminfo"), "MemAvailable:      99 kB\n");
-        assert_eq!(short(), Some(Short::Available(99 << 10)));
-        assert_eq!(sources.short(0), None);
+    }
+
+    #[test]
+    fn memory_is_short_where_there_is_least_of_it() {
+        let supplies = |left: &[u64]| -> Vec<Supply> {
+            let supply = |available: &u64| Supply {
+                all: 1000,
+                available: *available,
+            };
+            left.iter().map(supply).collect()
+        };
+        assert_eq!(short(HIGH, &supplies(&[]), 100), None, "nothing is told");
+        assert_eq!(short(HIGH, &supplies(&[500, 100]), 100), None);
+        let least = Some(Short::Available(99));
+        assert_eq!(short(0.0, &supplies(&[500, 99, 200]), 100), least);
+        assert_eq!(short(0.0, &supplies(&[99]), 0), None);
+        let busy = HIGH + 0.01;
+        assert_eq!(short(busy, &supplies(&[500]), 0), Some(Short::Waited(busy)));
     }
 }
