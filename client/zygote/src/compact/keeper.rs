@@ -1,8 +1,8 @@
 //! Keeping a zygote compact: a write to a huge page that a worker shares splits it. When there is nothing
 //! else to do it is looked how many have been split, and when it pays they are put together again.
 //!
-//! Looking costs next to nothing while memory is compact. No fork waits for it longer than one huge page
-//! takes.
+//! Looking costs next to nothing while memory is compact, and is rare where it is not. A fork waits no longer
+//! than that takes, or a slice of putting together and one huge page.
 //!
 //! What a worker shares can only be put together elsewhere, and what the worker goes on with stays until it
 //! ends. So while workers run there is no more such memory than one copy of what is in huge pages.
@@ -175,7 +175,8 @@ impl Keeper {
         if oldest.is_some() && gained > 0 {
             self.copies.add(gained);
         }
-        self.report.times_again += 1;
+        // Without room nothing was done, and it may all have been refused.
+        self.report.times_again += u64::from(gained > 0);
         self.report.bytes_again += gained;
         self.rest(Instant::now(), Duration::ZERO);
         Some(self.report.clone())
