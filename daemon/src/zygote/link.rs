@@ -55,7 +55,7 @@ pub(crate) struct Link {
     waiting: Notify,
     /// Each holds a number for a descriptor that is to come: a pidfd for which no number is free would
     /// be lost, and the link with it.
-    spares: Mutex<Vec<OwnedFd>>,
+    held: Mutex<Vec<OwnedFd>>,
 }
 
 /// What one task has read of a link.
@@ -72,27 +72,27 @@ impl Link {
             socket: Readable::new(socket)?,
             outgoing: Mutex::default(),
             waiting: Notify::new(),
-            spares: Mutex::default(),
+            held: Mutex::default(),
         })
     }
 
     /// Sees to it that there will be a number for one descriptor more.
     pub(crate) fn expect_descriptor(&self) -> io::Result<()> {
-        let spare = self.socket.as_fd().try_clone_to_owned()?;
-        self.spares().push(spare);
+        let number = self.socket.as_fd().try_clone_to_owned()?;
+        self.held().push(number);
         Ok(())
     }
 
     /// No more descriptors than these are to come.
     pub(crate) fn expect_at_most(&self, count: usize) {
-        self.spares().truncate(count);
+        self.held().truncate(count);
     }
 
     /// Receives with a number free, where a descriptor may come.
     fn fill(&self, bytes: &mut [u8], arrived: &mut Vec<OwnedFd>) -> io::Result<usize> {
-        let spare = self.spares().pop();
-        let expected = spare.is_some();
-        drop(spare);
+        let number = self.held().pop();
+        let expected = number.is_some();
+        drop(number);
         let received = fdpass::receive(self.socket.as_fd(), bytes, arrived);
         if expected && arrived.is_empty() {
             // It is still to come. Only another thread could have taken the number meanwhile; then the
@@ -223,8 +223,8 @@ impl Link {
         Ok(())
     }
 
-    fn spares(&self) -> std::sync::MutexGuard<'_, Vec<OwnedFd>> {
-        self.spares.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> std::sync::MutexGuard<'_, Vec<OwnedFd>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Outgoing>> {
