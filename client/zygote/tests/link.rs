@@ -3,10 +3,13 @@
 
 mod common;
 
-use common::{LIMIT, PROBE, Zygote, ended};
-use mpfork_proto::link::{Hello, Preload, Shutdown, SupervisorFrame, supervisor_frame};
+use common::{LIMIT, PROBE, Start, Zygote, ended};
+use mpfork_proto::link::{
+    Fork, Hello, Preload, Shutdown, SupervisorFrame, supervisor_frame, zygote_frame,
+};
+use nix::sys::signal::{Signal, kill};
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -168,4 +171,38 @@ fn the_link_ends_before_exit_handlers_run() {
     assert!(!ended(&zygote.pidfd, Duration::ZERO));
     file.close().unwrap();
     assert_eq!(zygote.finish(), "");
+}
+
+/// Who waits for a worker does not wait for spares.
+#[test]
+fn starts_come_before_spares_that_were_asked_for_earlier() {
+    const SPARES: u64 = 3;
+    let mut zygote = Zygote::ready(&[], &[]);
+    let pid = nix::unistd::Pid::from_raw(zygote.pid);
+    // A machine that is busy may let spares become overdue.
+    let came_first = (1..=5).any(|round| {
+        // All of it is there when it looks.
+        kill(pid, Signal::SIGSTOP).unwrap();
+        let mut sockets = Vec::new();
+        for number in 0..SPARES {
+            let (ours, theirs) = UnixStream::pair().unwrap();
+            let spare = supervisor_frame::Frame::Fork(Fork {
+                worker: round * 1_000 + number,
+                spare: true,
+                ..Fork::default()
+            });
+            zygote.say(spare, &[theirs.as_fd()]);
+            sockets.push(ours);
+        }
+        let (worker, _control) = zygote.ask(Start::function("echo", b"x"));
+        kill(pid, Signal::SIGCONT).unwrap();
+        let mut order = Vec::new();
+        while order.len() <= SPARES as usize {
+            if let zygote_frame::Frame::Forked(forked) = zygote.hear().expect("it is gone") {
+                order.push(forked.worker);
+            }
+        }
+        order[0] == worker
+    });
+    assert!(came_first, "spares were forked first each time");
 }
