@@ -309,7 +309,7 @@ fn per_template(page: &mut Page<'_>, templates: &[Arc<Template>]) -> Result<(), 
     )?;
     page.histogram(
         "mpforkd_preload_duration_seconds",
-        "From a zygote executed to its preloads loaded",
+        "From a zygote executed to its being ready: preloads loaded, memory compacted",
         templates
             .iter()
             .map(|template| (labels(template), template.stats.preloads())),
