@@ -4,9 +4,14 @@ use super::Call;
 use mpfork_proto::Message as _;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{ListWorkersRequest, ListWorkersResponse, Worker};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// The most bytes of one answer, below what clients take.
 const MOST: usize = mpfork_proto::MAX_MESSAGE_BYTES / 8 * 7;
+/// So many read memory at a time, of thousands of workers maybe: threads that may block are few, and
+/// programs that register need them too.
+static READERS: Semaphore = Semaphore::const_new(2);
 
 pub(super) async fn serve(call: Call<ListWorkersRequest>) -> Result<ListWorkersResponse, Problem> {
     let request = call.message;
@@ -46,14 +51,23 @@ fn fit(workers: &mut Vec<Worker>) -> u64 {
     omitted
 }
 
-/// Reads the memory of those that run, on a thread that may block.
+/// Reads the memory of those that run, on a thread that may block, as long as the caller waits for it.
 pub(super) async fn with_memory(mut workers: Vec<Worker>) -> Vec<Worker> {
+    // It is never closed.
+    let _reading = READERS.acquire().await;
+    let caller = Arc::new(());
+    let waits = Arc::downgrade(&caller);
     let read = tokio::task::spawn_blocking(move || {
         for worker in workers.iter_mut().filter(|worker| worker.exit.is_none()) {
+            if waits.strong_count() == 0 {
+                break;
+            }
             // One that ends meanwhile has none.
             worker.memory = crate::processes::memory(worker.pid).ok();
         }
         workers
     });
-    read.await.unwrap_or_default()
+    let workers = read.await.unwrap_or_default();
+    drop(caller);
+    workers
 }
