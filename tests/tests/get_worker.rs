@@ -73,25 +73,6 @@ fn memory_is_read_on_demand() {
     });
 }
 
-/// What it shares with its zygote is not its own, and it writes to little of that.
-#[test]
-fn an_idle_worker_has_little_to_itself() {
-    check(Setup::new(), async |daemon| {
-        let client = daemon.connect().await;
-        let digest = client.test_template(&[]).await;
-        let (mut run, _) = client.run_until_line(function(&digest, "hang", ())).await;
-        let request = GetWorkerRequest {
-            worker: Some(run.id()),
-            memory: true,
-        };
-        let answer = client.workers().get_worker(request).await.unwrap();
-        let memory = answer.into_inner().worker.unwrap().memory.unwrap();
-        assert!(memory.private_bytes < 300 << 10, "{memory:?}");
-        client.signal(run.id(), 9, false).await.unwrap();
-        run.exit().await;
-    });
-}
-
 #[test]
 fn wrong_requests() {
     check(Setup::new(), async |daemon| {
