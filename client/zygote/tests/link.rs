@@ -176,7 +176,7 @@ fn the_link_ends_before_exit_handlers_run() {
 /// Who waits for a worker does not wait for spares.
 #[test]
 fn starts_come_before_spares_that_were_asked_for_earlier() {
-    const SPARES: u64 = 3;
+    const SPARES: usize = 3;
     let mut zygote = Zygote::ready(&[], &[]);
     let pid = nix::unistd::Pid::from_raw(zygote.pid);
     // A machine that is busy may let spares become overdue.
@@ -184,7 +184,7 @@ fn starts_come_before_spares_that_were_asked_for_earlier() {
         // All of it is there when it looks.
         kill(pid, Signal::SIGSTOP).unwrap();
         let mut sockets = Vec::new();
-        for number in 0..SPARES {
+        for number in (0..).take(SPARES) {
             let (ours, theirs) = UnixStream::pair().unwrap();
             let spare = supervisor_frame::Frame::Fork(Fork {
                 worker: round * 1_000 + number,
@@ -197,7 +197,7 @@ fn starts_come_before_spares_that_were_asked_for_earlier() {
         let (worker, _control) = zygote.ask(Start::function("echo", b"x"));
         kill(pid, Signal::SIGCONT).unwrap();
         let mut order = Vec::new();
-        while order.len() <= SPARES as usize {
+        while order.len() <= SPARES {
             if let zygote_frame::Frame::Forked(forked) = zygote.hear().expect("it is gone") {
                 order.push(forked.worker);
             }

@@ -15,9 +15,10 @@ pub(super) fn needed_memory(preload_mb: u32) -> u64 {
     (u64::from(preload_mb) * 115 / 100 + 50) * 1_000_000
 }
 
-/// Of the memory that can be had so much is used at most.
+/// Of the memory that can be had so much is used at most: where most of it is taken, no whole huge pages are
+/// left to move what is preloaded into.
 pub(super) fn usable_memory() -> u64 {
-    available_memory() / 100 * 85
+    available_memory() / 100 * 65
 }
 
 /// How many processes can be alive together, and what limits it.

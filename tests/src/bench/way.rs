@@ -74,7 +74,9 @@ impl Way {
             Self::RawCompacted => {
                 "the same where the process has collapsed its heap into huge pages"
             }
-            Self::PosixSpawn => "std::process::Command of `true`, by posix_spawn, and wait",
+            Self::PosixSpawn => {
+                "std::process::Command of `true`, by posix_spawn, and wait; `true` does not tell when it began"
+            }
             Self::Procspawn => "a function by the crate procspawn, which executes the program",
             Self::Mpforkd => "a worker of a running mpforkd, forked when it is started",
             Self::MpforkdSpares => "the same, forked ahead: eight spares wait before each turn",

@@ -23,7 +23,10 @@ const MAX_TEXT_BYTES: usize = 8 << 10;
 pub(super) fn keep(control: OwnedFd) {
     // A worker that a worker forked is another one.
     *CONTROL.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(control));
-    FAILED.store(false, Ordering::Release);
+    // Written only where it changes: the page is shared with the zygote.
+    if FAILED.load(Ordering::Acquire) {
+        FAILED.store(false, Ordering::Release);
+    }
 }
 
 pub(super) fn start_failed(control: &impl AsFd, error: StartError) {
