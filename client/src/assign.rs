@@ -3,11 +3,17 @@
 use crate::api::{Task, WorkerRequest};
 use crate::error::Error;
 use crate::state::Purpose;
-use mpfork_driver::control::{AssignError, Control};
+use mpfork_driver::control::{AssignError, Control, while_congested};
+use mpfork_driver::failed;
 use mpfork_driver::start::Start;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{self, Descriptor, StartWay, WorkerId, task};
+use mpfork_sys::fdpass::is_congested;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+/// How long to wait while the user has too many descriptors in flight.
+const CONGESTION_LIMIT: Duration = Duration::from_secs(10);
 
 /// A start that was checked, with its descriptors in the order in which they are numbered.
 #[derive(Debug)]
@@ -66,20 +72,26 @@ impl Assignable {
         })
     }
 
-    /// Puts the assignment into the worker's own socket, as far as that takes it.
-    pub(crate) fn assign(
+    /// Puts the assignment into the worker's own socket, as far as that takes it. While the user has too many
+    /// descriptors in flight it waits.
+    pub(crate) async fn assign(
         &self,
         control: &mut Control,
         id: WorkerId,
         way: StartWay,
     ) -> Result<(), Error> {
         let assignment = self.start.assignment(id, way, self.descriptors.len());
-        control
-            .assign(&assignment, &self.descriptors)
-            .map_err(|error| match error {
-                AssignError::Io(error) => Error::system("sending a worker its assignment", error),
-                AssignError::Frame(error) => Problem::bad_request("spec", error).into(),
-            })
+        while_congested(CONGESTION_LIMIT, || {
+            control.assign(&assignment, &self.descriptors)
+        })
+        .await
+        .map_err(|error| match error {
+            AssignError::Io(error) if is_congested(&error) => {
+                failed::too_many_in_flight(&error).into()
+            }
+            AssignError::Io(error) => Error::system("sending a worker its assignment", error),
+            AssignError::Frame(error) => Problem::bad_request("spec", error).into(),
+        })
     }
 
     /// The registered function it asks for.

@@ -172,7 +172,9 @@ impl Child {
         let mut made = Made(child.pid, Some(own));
         let mut control = Control::of(socket)
             .map_err(|error| Error::system("making a worker's socket", error))?;
-        assignable.assign(&mut control, child.id, StartWay::Fork)?;
+        assignable
+            .assign(&mut control, child.id, StartWay::Fork)
+            .await?;
         first_reports(&mut control, assignable.command).await?;
         let reports = control.first_reports();
         // By its own pidfd: the program may have waited for it already, and its number be another's.

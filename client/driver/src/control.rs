@@ -5,7 +5,7 @@ use mpfork_proto::link::{
     Applied, Assignment, ExecFailed, StartFailed, WorkerReport, worker_report,
 };
 use mpfork_proto::v1::Failure;
-use mpfork_sys::fdpass;
+use mpfork_sys::fdpass::{self, CONGESTION_PAUSE};
 use mpfork_sys::reactor::{Readable, Writable};
 use rustix::net::sockopt;
 use std::io;
@@ -14,6 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 /// The most bytes of reports read from one worker.
 const MOST: usize = 1 << 20;
@@ -95,6 +96,27 @@ pub enum AssignError {
     Frame(#[from] FrameError),
 }
 
+/// Tries again while the user has too many descriptors in flight, for at most this time.
+///
+/// # Errors
+/// Of the last try.
+pub async fn while_congested<T>(
+    limit: Duration,
+    mut attempt: impl FnMut() -> Result<T, AssignError>,
+) -> Result<T, AssignError> {
+    let begun = Instant::now();
+    loop {
+        match attempt() {
+            Err(AssignError::Io(error))
+                if fdpass::is_congested(&error) && begun.elapsed() < limit =>
+            {
+                tokio::time::sleep(CONGESTION_PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+}
+
 impl Control {
     /// Makes the socket; returns the worker's end too.
     ///
@@ -129,10 +151,11 @@ impl Control {
         })
     }
 
-    /// Writes the assignment, and again when the user had too many descriptors in flight.
+    /// Writes the assignment.
     ///
     /// # Errors
-    /// As sendmsg(2), but for a socket that is full; when the assignment is too large.
+    /// As sendmsg(2), but for a socket that is full; when the assignment is too large. While the user has
+    /// too many descriptors in flight nothing was written: see [`while_congested`].
     pub fn assign(
         &mut self,
         assignment: &Assignment,

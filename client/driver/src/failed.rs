@@ -57,6 +57,12 @@ pub fn execution(name: &str, program: &Path, error: &io::Error) -> Problem {
     }
 }
 
+/// All this time the user had too many descriptors in flight.
+#[must_use]
+pub fn too_many_in_flight(error: &io::Error) -> Problem {
+    Problem::limit("descriptors in flight of the user", error)
+}
+
 /// Zygotes died, one after another, while they were to fork a worker.
 #[must_use]
 pub fn zygotes_died(name: &str, tries: u32) -> Problem {

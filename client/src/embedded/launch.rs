@@ -195,8 +195,12 @@ impl Candidate {
         let own = sentinel::to_pass(own);
         let mut descriptors = vec![inside.as_fd(), outside];
         descriptors.extend(own.as_ref().map(|own| own.as_fd()));
-        self.send(supervisor_frame::Frame::Hello(hello), &descriptors)
-            .await?;
+        let hello = self.send(supervisor_frame::Frame::Hello(hello), &descriptors);
+        match tokio::time::timeout(HELLO_LIMIT, hello).await {
+            Ok(sent) => sent?,
+            Err(_) if self.link.is_congested() => return Err(super::server::too_many_in_flight()),
+            Err(_) => return Err(self.fail(failed::no_welcome(HELLO_LIMIT))),
+        }
         let welcome = match tokio::time::timeout(HELLO_LIMIT, self.receive()).await {
             Ok(frame) => match frame? {
                 Frame::Welcome(welcome) => welcome,

@@ -3,7 +3,7 @@
 
 use mpfork_proto::frame::{self, FrameBuffer};
 use mpfork_proto::link::{SupervisorFrame, ZygoteFrame, supervisor_frame, zygote_frame};
-use mpfork_sys::fdpass;
+use mpfork_sys::fdpass::{self, CONGESTION_PAUSE};
 use mpfork_sys::reactor::{Readable, Writable};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
@@ -11,6 +11,7 @@ use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -26,6 +27,7 @@ pub(super) struct Link {
     incoming: Mutex<Incoming>,
     /// Held by who is writing a frame.
     outgoing: tokio::sync::Mutex<()>,
+    congested: AtomicBool,
     /// Read, but not asked for yet, before workers are made.
     early: Mutex<VecDeque<zygote_frame::Frame>>,
     /// Told when something has been read.
@@ -50,6 +52,7 @@ impl Link {
             socket: socket.into(),
             incoming: Mutex::default(),
             outgoing: tokio::sync::Mutex::default(),
+            congested: AtomicBool::new(false),
             early: Mutex::default(),
             news: Notify::new(),
         })
@@ -76,7 +79,12 @@ impl Link {
         ready.is_ok() && polled[0].revents().contains(PollFlags::HUP)
     }
 
-    /// Sends a frame. Once begun it is sent whole, or the link is of no more use.
+    /// Whether what is to be sent waits, as the user has too many descriptors in flight.
+    pub(super) fn is_congested(&self) -> bool {
+        self.congested.load(Ordering::Relaxed)
+    }
+
+    /// Sends a frame; waits while the user has too many descriptors in flight. Once begun it is sent whole, or the link is of no more use.
     pub(super) async fn send(
         &self,
         frame: supervisor_frame::Frame,
@@ -93,7 +101,10 @@ impl Link {
         let mut unfinished = Unfinished(None);
         let (mut sent, mut descriptors) = (0, descriptors);
         while sent < bytes.len() {
-            match fdpass::send(self.socket.as_fd(), &bytes[sent..], descriptors) {
+            let tried = fdpass::send(self.socket.as_fd(), &bytes[sent..], descriptors);
+            let congested = tried.as_ref().is_err_and(fdpass::is_congested);
+            self.congested.store(congested, Ordering::Relaxed);
+            match tried {
                 Ok((count, passed)) => {
                     unfinished.0 = Some(self);
                     sent += count;
@@ -103,6 +114,7 @@ impl Link {
                     // It is full of what the zygote has not read: it may be stopped.
                     Writable::of(self.socket.as_fd())?.ready().await?;
                 }
+                Err(_) if congested => tokio::time::sleep(CONGESTION_PAUSE).await,
                 Err(error) => return Err(error),
             }
         }

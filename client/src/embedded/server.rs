@@ -13,8 +13,9 @@ use mpfork_proto::link::{
     Exited, Fork, ForkFailed, Ready, Shutdown, Welcome, supervisor_frame, zygote_frame,
 };
 use mpfork_proto::v1::{Compaction, KeptDescriptor, StartWay};
+use mpfork_sys::fdpass::{self, CONGESTION_PAUSE};
 use mpfork_sys::reactor::Writable;
-use mpfork_sys::{fdpass, sentinel, wait};
+use mpfork_sys::{sentinel, wait};
 use rustix::process::Signal;
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
@@ -287,6 +288,9 @@ impl Own {
                 Err(_) => break,
             }
         }
+        if self.link.is_congested() {
+            return Err(too_many_in_flight());
+        }
         // It answers nobody any more: the next one may. Its workers go on.
         if let Some(process) = &self.process {
             let _ = sentinel::signal(self.pid, process.as_fd(), KILL);
@@ -406,20 +410,35 @@ pub(super) async fn through_door(kind: &Kind) -> Result<Option<Arc<Own>>, Error>
 
 /// Passes these over the door; false when nobody is behind it.
 async fn knock(door: BorrowedFd<'_>, descriptors: &[BorrowedFd<'_>]) -> Result<bool, Error> {
-    let failed = |error| Error::system("asking for a link to the embedded server", error);
-    match fdpass::send(door, &[0], descriptors) {
-        // Others wait there, for a zygote that is busy or stopped.
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-        sent => return Ok(sent.is_ok()),
-    }
-    let writable = Writable::of(door).map_err(failed)?;
-    let sent = std::future::poll_fn(|context| {
-        writable.poll_write(context, |door| fdpass::send(door, &[0], descriptors))
-    });
-    match tokio::time::timeout(HELLO_LIMIT, sent).await {
-        Ok(sent) => Ok(sent.is_ok()),
+    let failed =
+        |error: io::Error| Error::system("asking for a link to the embedded server", error);
+    let mut congested = false;
+    let passed = async {
+        loop {
+            match fdpass::send(door, &[0], descriptors) {
+                // Others wait there, for a zygote that is busy or stopped.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    congested = false;
+                    Writable::of(door)?.ready().await?;
+                }
+                Err(error) if fdpass::is_congested(&error) => {
+                    congested = true;
+                    tokio::time::sleep(CONGESTION_PAUSE).await;
+                }
+                sent => return io::Result::Ok(sent.is_ok()),
+            }
+        }
+    };
+    match tokio::time::timeout(HELLO_LIMIT, passed).await {
+        Ok(passed) => passed.map_err(failed),
+        Err(_) if congested => Err(too_many_in_flight()),
         Err(_) => Err(super::launch::silent()),
     }
+}
+
+/// All this time, this user had too many descriptors in flight.
+pub(super) fn too_many_in_flight() -> Error {
+    failed::too_many_in_flight(&rustix::io::Errno::TOOMANYREFS.into()).into()
 }
 
 /// Whether a zygote has loaded what is asked for, and nothing else.

@@ -8,9 +8,13 @@ use rustix::net::{
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 /// The most descriptors one message carries: the kernel's SCM_MAX_FD.
 pub const MAX_PER_MESSAGE: usize = 253;
+
+/// How long to wait before descriptors are sent again, while the user has too many in flight.
+pub const CONGESTION_PAUSE: Duration = Duration::from_millis(2);
 
 const SPACE: usize = rustix::cmsg_space!(ScmRights(MAX_PER_MESSAGE));
 
@@ -58,6 +62,13 @@ pub fn send(
         rustix::net::sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags)
     })?;
     Ok((sent, now.len()))
+}
+
+/// Whether sending failed as the user has too many descriptors in flight, all processes' together: others
+/// take theirs off their sockets soon.
+#[must_use]
+pub fn is_congested(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::TOOMANYREFS.raw_os_error())
 }
 
 /// Receives bytes, and appends the descriptors that came with them, all close-on-exec. 0 bytes: the

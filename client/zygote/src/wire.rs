@@ -2,12 +2,11 @@
 
 use mpfork_proto::Message;
 use mpfork_proto::frame::{self, FrameBuffer, FrameError};
-use mpfork_sys::fdpass;
+use mpfork_sys::fdpass::{self, CONGESTION_PAUSE};
 use rustix::event::{PollFd, PollFlags};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
-use std::time::Duration;
 
 /// A socket gave something that can't be one of our frames, or failed.
 #[derive(Debug, thiserror::Error)]
@@ -25,9 +24,7 @@ pub(crate) enum WireError {
 /// How much is read at once. Small: each page of it is one that a fresh worker must copy.
 const CHUNK_BYTES: usize = 4 << 10;
 
-/// How long and how often to wait while the user has too many descriptors in flight: ten seconds in
-/// all.
-const CONGESTION_PAUSE: Duration = Duration::from_millis(2);
+/// How often to wait while the user has too many descriptors in flight: ten seconds in all.
 const CONGESTION_PAUSES: u32 = 5_000;
 
 /// The receiving end of a socket.
@@ -136,18 +133,13 @@ pub(crate) fn send_some(
     let mut pauses = 0;
     loop {
         match fdpass::send(socket, bytes, descriptors) {
-            // The user has too many descriptors in flight: others take theirs off soon.
-            Err(error) if congested(&error) && pauses < CONGESTION_PAUSES => {
+            Err(error) if fdpass::is_congested(&error) && pauses < CONGESTION_PAUSES => {
                 pauses += 1;
                 std::thread::sleep(CONGESTION_PAUSE);
             }
             sent => return sent.map(|(sent, _)| sent),
         }
     }
-}
-
-fn congested(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(rustix::io::Errno::TOOMANYREFS.raw_os_error())
 }
 
 /// Waits until a socket, which its maker may have made non-blocking, can be read or written.

@@ -9,14 +9,14 @@ use crate::daemon::Daemon;
 use crate::events::{Asked, Record};
 use crate::features::Feature;
 use crate::template::Template;
-use crate::zygote::link::{CONGESTION_PAUSE, is_congested};
 use crate::zygote::spares::{Coming, Spare};
 use crate::zygote::{ForkReply, Zygote, driver};
-use mpfork_driver::control::{AssignError, Control};
+use mpfork_driver::control::{AssignError, Control, while_congested};
 use mpfork_driver::failed;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::{StartWay, WorkerId};
+use mpfork_sys::fdpass::is_congested;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
@@ -343,8 +343,8 @@ fn assigned_spare(
     }
 }
 
-/// Puts the assignment into the worker's own socket. While the user has too many descriptors in flight,
-/// which others take off their sockets soon, it waits, for at most this time.
+/// Puts the assignment into the worker's own socket. While the user has too many descriptors in flight it
+/// waits, for at most this time.
 async fn assign(
     request: &StartRequest,
     id: WorkerId,
@@ -352,23 +352,14 @@ async fn assign(
     control: &mut Control,
     limit: Duration,
 ) -> Result<(), Problem> {
-    let begun = Instant::now();
-    loop {
-        match try_assign(request, id, way, control) {
-            Ok(()) => return Ok(()),
-            Err(AssignError::Io(error)) if is_congested(&error) && begun.elapsed() < limit => {
-                tokio::time::sleep(CONGESTION_PAUSE).await;
-            }
-            Err(error) => return Err(not_assigned(error)),
-        }
-    }
+    while_congested(limit, || try_assign(request, id, way, control))
+        .await
+        .map_err(not_assigned)
 }
 
 fn not_assigned(error: AssignError) -> Problem {
     match error {
-        AssignError::Io(error) if is_congested(&error) => {
-            Problem::limit("descriptors in flight of the user", error)
-        }
+        AssignError::Io(error) if is_congested(&error) => failed::too_many_in_flight(&error),
         AssignError::Io(error) => Problem::limit("open files of mpforkd", error),
         AssignError::Frame(error) => Problem::bad_request("spec", error),
     }

@@ -2,7 +2,7 @@
 
 use mpfork_proto::frame::{self, FrameBuffer, FrameError};
 use mpfork_proto::link::{SupervisorFrame, ZygoteFrame, supervisor_frame, zygote_frame};
-use mpfork_sys::fdpass;
+use mpfork_sys::fdpass::{self, CONGESTION_PAUSE, is_congested};
 use mpfork_sys::reactor::{Readable, Writable};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -10,14 +10,10 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 use tokio::sync::Notify;
 
 /// How much is read at once.
 const CHUNK_BYTES: usize = 4 << 10;
-
-/// How long to wait while there are too many descriptors, in flight or here.
-pub(crate) const CONGESTION_PAUSE: Duration = Duration::from_millis(2);
 
 /// A link that is of no more use.
 #[derive(Debug, thiserror::Error)]
@@ -240,11 +236,6 @@ enum Waits {
     Room,
     /// The user has too many descriptors in flight: others must first take theirs off their sockets.
     Others,
-}
-
-/// Whether sending failed as the user has too many descriptors in flight.
-pub(crate) fn is_congested(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(nix::libc::ETOOMANYREFS)
 }
 
 /// Sends the first frame to its end and takes it off the queue.

@@ -2,8 +2,9 @@
 
 use crate::connection::{Connection, Side};
 use crate::failure::Failure;
+use mpfork_sys::fdpass::{self, CONGESTION_PAUSE};
 use mpfork_sys::reactor::{Readable, Writable};
-use mpfork_sys::{fdpass, sockets};
+use mpfork_sys::sockets;
 use rustix::io::Errno;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,7 +18,6 @@ use tokio::time::{Instant, Sleep, sleep};
 /// How long sending is tried again while the user has too many descriptors in flight. It takes
 /// readers that keep up a few milliseconds to take them off.
 const CONGESTION_LIMIT: Duration = Duration::from_secs(10);
-const CONGESTION_PAUSE: Duration = Duration::from_millis(2);
 
 const SHORTEST_PATIENCE: Duration = Duration::from_millis(1);
 
@@ -190,7 +190,7 @@ impl FdStream {
                         Err(_) => Full::Tried(Box::pin(sleep(CONGESTION_PAUSE))),
                     });
                 }
-                Err(error) if Errno::from_io_error(&error) == Some(Errno::TOOMANYREFS) => {
+                Err(error) if fdpass::is_congested(&error) => {
                     self.congested().map_err(|failure| self.fail(failure))?;
                 }
                 Err(error) => {

@@ -100,14 +100,12 @@ fn many_starts_at_once_may_take_longer_than_one() {
     succeeds(&["slow-but-alive"], &[("EMBEDDED_HOOK_MS", "200")]);
 }
 
+/// One after another: those in flight count for all of a user's processes, against the limit of each.
 #[test]
-fn a_start_without_a_free_descriptor_is_refused_and_disturbs_nobody() {
+fn where_descriptors_are_scarce_starts_wait_or_are_refused_and_disturb_nobody() {
     succeeds(&["no-descriptors"], &[]);
-}
-
-#[test]
-fn a_zygote_without_free_descriptors_serves_who_launched_it() {
     succeeds(&["few-in-the-zygote"], &[]);
+    succeeds(&["too-many-in-flight"], &[]);
 }
 
 #[test]

@@ -1,7 +1,13 @@
 //! Descriptors that are scarce, and those that are nobody's business.
 
 use super::common::{LONG, all_numbers, context, hold, limit_descriptors, make};
-use mpfork::{Error, Reason};
+use mpfork::{Error, Reason, StartMethod};
+use mpfork_sys::fdpass;
+use mpfork_tests::harness::privileges::give_up_exemptions;
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 /// A start without a free number fails, whichever of its descriptors it is that has none; nothing else is
 /// disturbed.
@@ -65,6 +71,68 @@ pub(crate) fn few_in_the_zygote() {
         assert!(worker.join().unwrap());
     }
     assert!(last.join(Some(LONG)).unwrap().unwrap().success());
+}
+
+/// So many descriptors in flight, until it is dropped, that no more are taken.
+fn in_flight() -> (UnixStream, UnixStream) {
+    let null = File::open("/dev/null").unwrap();
+    let (one, other) = UnixStream::pair().unwrap();
+    for _ in 0..1000 {
+        match fdpass::send(one.as_fd(), b"x", &[null.as_fd()]) {
+            Ok(_) => {}
+            Err(error) if fdpass::is_congested(&error) => return (one, other),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("there may be any number");
+}
+
+/// For workers: as [`waits_for_others`].
+fn start_in_time(_: ()) {
+    waits_for_others(StartMethod::ForkServer);
+}
+
+/// Starts a process, for which there are too many descriptors in flight for a while.
+fn waits_for_others(method: StartMethod) {
+    let ctx = mpfork::get_context(method).unwrap();
+    let full = in_flight();
+    let start = std::thread::spawn(move || ctx.process(hold, "go-on".to_owned()).start());
+    // That it waits shows by nothing but the time.
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(!start.is_finished());
+    drop(full);
+    let mut process = start.join().unwrap().unwrap();
+    make("go-on");
+    let exit = process.join(Some(LONG)).unwrap().unwrap();
+    assert!(exit.success(), "{exit}");
+}
+
+/// Others take descriptors off their sockets sooner or later: until then, starts wait. Not for ever.
+pub(crate) fn too_many_in_flight() {
+    give_up_exemptions();
+    // Others, who may do less than root here, have more.
+    limit_descriptors(64);
+    // The server is yet to be launched; it is there; it is asked for a link.
+    waits_for_others(StartMethod::ForkServer);
+    waits_for_others(StartMethod::ForkServer);
+    waits_for_others(StartMethod::Spawn);
+    let server = context().server().unwrap();
+    context().spawn(start_in_time, ()).unwrap().join().unwrap();
+
+    let full = in_flight();
+    let begun = Instant::now();
+    match context().process(hold, "go-on".to_owned()).start() {
+        Err(Error::Server(problem)) => {
+            assert_eq!(problem.reason, Reason::LimitReached, "{problem}");
+            assert_eq!(problem.get("limit"), "descriptors in flight of the user");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(begun.elapsed() < LONG);
+    drop(full);
+    let mut process = context().process(hold, "go-on".to_owned()).start().unwrap();
+    assert!(process.join(Some(LONG)).unwrap().unwrap().success());
+    assert_eq!(context().server().unwrap(), server);
 }
 
 /// What this program inherited is not for its zygote, which would hold it as long as a worker is kept.
