@@ -4,6 +4,7 @@
 use crate::memory::Supply;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Where a hierarchy of control groups that limits memory is, and what its files are called.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,9 +24,14 @@ enum Version {
 
 /// What each group that this process is in, and each above it, still has. One that sets no limit is left
 /// out.
+///
+/// Which groups those are is looked up once: there may be thousands of mounts.
 pub(crate) fn memory_supplies() -> Vec<Supply> {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let found = hierarchies(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"));
+    static FOUND: OnceLock<Vec<Hierarchy>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| {
+        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        hierarchies(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"))
+    });
     let mut supplies = Vec::new();
     for hierarchy in found {
         for group in hierarchy.group.ancestors() {
