@@ -150,12 +150,15 @@ pub(super) fn all(ranges: &Ranges, budget: &Budget) -> Collapsed {
     done
 }
 
-/// Puts one huge page's memory together again, unless most of it has gone meanwhile.
-pub(super) fn again(ranges: &Ranges, page: &Range<usize>) {
-    if ranges.is_dense(page) {
-        // What is refused now may be granted another time.
-        let _ = memory::collapse(page);
+/// Puts one huge page's memory together again, unless most of it has gone meanwhile. Whether there is any use
+/// in going on: what is refused now may be granted another time, but that there is no huge page left holds for
+/// all.
+pub(super) fn again(ranges: &Ranges, page: &Range<usize>) -> bool {
+    if !ranges.is_dense(page) {
+        return true;
     }
+    let refused = memory::collapse(page).err();
+    refused.and_then(|error| error.raw_os_error()) != Some(Errno::NOMEM.raw_os_error())
 }
 
 #[cfg(test)]

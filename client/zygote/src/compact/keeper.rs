@@ -1,5 +1,6 @@
 //! Keeping a zygote compact: a write to a huge page that a worker shares splits it. When there is nothing
-//! else to do it is looked how many have been split, and when it pays they are put together again.
+//! else to do it is looked how many have been split, and when it pays they are put together again. So is what
+//! time or memory did not suffice for before the first fork.
 //!
 //! Looking costs next to nothing while memory is compact, and is rare where it is not. A fork waits no longer
 //! than that takes, or a slice of putting together and one huge page.
@@ -32,7 +33,7 @@ const SLICE: Duration = Duration::from_micros(500);
 pub(crate) struct Keeper {
     ranges: Ranges,
     report: Compaction,
-    /// What was in huge pages when it was best.
+    /// What can be in huge pages, as far as is known.
     best: u64,
     forks: u64,
     forks_since_again: u64,
@@ -74,8 +75,8 @@ impl Keeper {
     pub(super) fn new(ranges: Ranges, report: Compaction) -> Self {
         let now = Instant::now();
         Self {
+            best: report.huge_bytes.max(ranges.bytes()),
             ranges,
-            best: report.huge_bytes,
             report,
             forks: 0,
             forks_since_again: 0,
@@ -164,7 +165,9 @@ impl Keeper {
                     self.under_way = Some(Round { at, ..round });
                     return None;
                 }
-                again(&self.ranges, &page);
+                if !again(&self.ranges, &page) {
+                    break;
+                }
             }
         }
         self.forks_since_again = 0;
@@ -209,6 +212,34 @@ mod tests {
         assert!(keeper.may_copy(part, Some(Instant::now())));
         keeper.copies.add(part);
         assert!(keeper.may_copy(part, None));
+    }
+
+    #[test]
+    fn what_was_left_out_at_first_is_put_together_later() {
+        const HEAP: usize = 64 << 20;
+        let Some(size) = memory::huge_page_size().filter(|_| memory::probe_collapse().is_ok())
+        else {
+            eprintln!("not here: nothing can be collapsed");
+            return;
+        };
+        let before = memory::totals().unwrap().huge_bytes;
+        let heap = vec![1u8; HEAP];
+        if memory::totals().unwrap().huge_bytes >= before + (HEAP / 2) as u64 {
+            eprintln!("not here: memory is in huge pages by itself");
+            return;
+        }
+        let (ranges, all) = Ranges::find(size, &|| false).unwrap();
+        assert!(all && ranges.bytes() >= (HEAP / 2) as u64);
+        let mut keeper = Keeper::new(ranges, Compaction::default());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while keeper.report.bytes_again < (HEAP / 2) as u64 {
+            assert!(Instant::now() < deadline, "{:?}", keeper.report);
+            // It is looked at after forks only.
+            (0..WORTH).for_each(|_| keeper.forked());
+            std::thread::sleep(keeper.next(Instant::now()).unwrap());
+            let _ = keeper.tend(|| None);
+        }
+        assert!(heap.iter().all(|byte| *byte == 1));
     }
 
     #[test]

@@ -85,6 +85,11 @@ impl Ranges {
         self.all.is_empty()
     }
 
+    /// How much it is.
+    pub(super) fn bytes(&self) -> u64 {
+        self.all.iter().map(|range| range.len() as u64).sum()
+    }
+
     /// Has the kernel prefer huge pages there, now and when it has nothing else to do. How many bytes.
     ///
     /// A mapping of which only a part is advised becomes several, which mremap(2) refuses as one: whoever
