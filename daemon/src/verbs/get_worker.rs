@@ -8,7 +8,7 @@ pub(super) async fn serve(call: Call<GetWorkerRequest>) -> Result<GetWorkerRespo
     let worker = call.daemon.workers.get(call.message.worker)?.describe();
     let mut workers = vec![worker];
     if call.message.memory {
-        workers = with_memory(workers).await;
+        workers = with_memory(&call.daemon, workers).await?;
     }
     Ok(GetWorkerResponse {
         worker: workers.pop(),

@@ -1,8 +1,10 @@
 //! The workers, with their memory when asked for.
 
 use super::Call;
+use crate::daemon::Daemon;
 use mpfork_proto::Message as _;
 use mpfork_proto::problem::Problem;
+use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::{ListWorkersRequest, ListWorkersResponse, Worker};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -30,7 +32,7 @@ pub(super) async fn serve(call: Call<ListWorkersRequest>) -> Result<ListWorkersR
         .map(|worker| worker.describe())
         .collect();
     if request.memory {
-        workers = with_memory(workers).await;
+        workers = with_memory(&call.daemon, workers).await?;
     }
     let omitted = fit(&mut workers);
     Ok(ListWorkersResponse { workers, omitted })
@@ -52,7 +54,10 @@ fn fit(workers: &mut Vec<Worker>) -> u64 {
 }
 
 /// Reads the memory of those that run, on a thread that may block, as long as the caller waits for it.
-pub(super) async fn with_memory(mut workers: Vec<Worker>) -> Vec<Worker> {
+pub(super) async fn with_memory(
+    daemon: &Daemon,
+    mut workers: Vec<Worker>,
+) -> Result<Vec<Worker>, Problem> {
     // It is never closed.
     let _reading = READERS.acquire().await;
     let caller = Arc::new(());
@@ -67,7 +72,20 @@ pub(super) async fn with_memory(mut workers: Vec<Worker>) -> Vec<Worker> {
         }
         workers
     });
-    let workers = read.await.unwrap_or_default();
+    let mut workers = read.await.map_err(|error| {
+        Problem::new(Reason::Internal, "reading workers' memory failed")
+            .with("detail", error.to_string())
+    })?;
     drop(caller);
-    workers
+    // What was read after a worker's end may be of another process that has got its pid.
+    let runs = |id| {
+        daemon
+            .workers
+            .get(Some(id))
+            .is_ok_and(|one| one.is_running())
+    };
+    for worker in &mut workers {
+        worker.memory = worker.memory.filter(|_| worker.worker.is_some_and(runs));
+    }
+    Ok(workers)
 }
