@@ -81,6 +81,8 @@ struct State {
     last_used: Instant,
     memory: Option<Memory>,
     saving: Option<Saving>,
+    /// Workers' memory was looked at, whatever was found.
+    looked_at_workers: bool,
 }
 
 impl State {
@@ -145,6 +147,7 @@ impl Template {
                 last_used: Instant::now(),
                 memory: None,
                 saving: None,
+                looked_at_workers: false,
             }),
             following: tokio::sync::Mutex::default(),
             changed: watch::Sender::new(0),
@@ -268,11 +271,13 @@ impl Template {
         let mut state = self.state();
         state.memory = Some(crate::processes::to_wire(&memory));
         state.saving = saving;
+        state.looked_at_workers |= !some.is_empty();
     }
 
-    /// Whether workers run, and what they save was never read.
+    /// Whether workers run, and what they save was never looked at. That is not tried again and again where
+    /// they have always ended meanwhile: looking holds up forks.
     pub(crate) fn lacks_saving(&self) -> bool {
-        self.stats.running() > 0 && self.state().saving.is_none()
+        self.stats.running() > 0 && !self.state().looked_at_workers
     }
 
     /// What its workers save by sharing the zygote's memory, if it was sampled.
