@@ -7,7 +7,43 @@ use std::time::{Duration, Instant};
 
 /// What answers.
 pub(super) trait Engine {
-    fn answer(&mut self, request: &Request) -> anyhow::Result<Answer>;
+    /// One after another, for this figure, until there are enough or the time is over.
+    fn latency(&mut self, figure: Figure, count: u32, limit: Duration) -> anyhow::Result<Answer>;
+
+    /// Keeps so many going until it is enough, by how many were started and since when.
+    fn keep_going(
+        &mut self,
+        outstanding: u32,
+        enough: &mut dyn FnMut(u64, Instant) -> bool,
+    ) -> anyhow::Result<Answer>;
+
+    /// Makes so many that stay.
+    fn hold(&mut self, count: u32, pages: Pages) -> anyhow::Result<Answer>;
+
+    /// Lets those that stay end.
+    fn release(&mut self) -> anyhow::Result<Answer>;
+
+    fn answer(&mut self, request: &Request) -> anyhow::Result<Answer> {
+        match *request {
+            Request::Latency {
+                figure,
+                count,
+                millis,
+            } => self.latency(figure, count, Duration::from_millis(millis)),
+            Request::Rate {
+                outstanding,
+                millis,
+            } => {
+                let limit = Duration::from_millis(millis);
+                self.keep_going(outstanding, &mut |_, began| began.elapsed() >= limit)
+            }
+            Request::Burst { count } => {
+                self.keep_going(count, &mut |started, _| started >= u64::from(count))
+            }
+            Request::Hold { count, pages } => self.hold(count, pages),
+            Request::Release {} => self.release(),
+        }
+    }
 }
 
 /// What makes processes, one call each.
@@ -38,7 +74,9 @@ impl<M: Maker> OneByOne<M> {
             held: Vec::new(),
         }
     }
+}
 
+impl<M: Maker> Engine for OneByOne<M> {
     fn latency(&mut self, figure: Figure, count: u32, limit: Duration) -> anyhow::Result<Answer> {
         sampled(count, limit, || match figure {
             Figure::FirstInstruction => self.maker.first_instruction(),
@@ -51,11 +89,10 @@ impl<M: Maker> OneByOne<M> {
         })
     }
 
-    /// Keeps so many going until it is enough.
     fn keep_going(
         &mut self,
         outstanding: u32,
-        mut enough: impl FnMut(u64, Instant) -> bool,
+        enough: &mut dyn FnMut(u64, Instant) -> bool,
     ) -> anyhow::Result<Answer> {
         let mut running = VecDeque::new();
         let mut answer = Answer::default();
@@ -108,30 +145,6 @@ impl<M: Maker> OneByOne<M> {
         }
         answer.elapsed_ns = nanos(began);
         Ok(answer)
-    }
-}
-
-impl<M: Maker> Engine for OneByOne<M> {
-    fn answer(&mut self, request: &Request) -> anyhow::Result<Answer> {
-        match *request {
-            Request::Latency {
-                figure,
-                count,
-                millis,
-            } => self.latency(figure, count, Duration::from_millis(millis)),
-            Request::Rate {
-                outstanding,
-                millis,
-            } => {
-                let limit = Duration::from_millis(millis);
-                self.keep_going(outstanding, |_, began| began.elapsed() >= limit)
-            }
-            Request::Burst { count } => {
-                self.keep_going(count, |started, _| started >= u64::from(count))
-            }
-            Request::Hold { count, pages } => self.hold(count, pages),
-            Request::Release {} => self.release(),
-        }
     }
 }
 

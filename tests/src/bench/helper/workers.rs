@@ -1,6 +1,6 @@
 //! Workers of the crate, of this very program: by whatever start method and server a context has.
 
-use super::super::protocol::{Answer, Figure, Pages, Request, nanos, now_ns};
+use super::super::protocol::{Answer, Figure, Pages, nanos, now_ns};
 use super::engine::{Engine, sampled};
 use super::held::Pipes;
 use anyhow::ensure;
@@ -32,8 +32,10 @@ impl Workers {
             held: Vec::new(),
         })
     }
+}
 
-    fn latency(&self, figure: Figure, count: u32, limit: Duration) -> anyhow::Result<Answer> {
+impl Engine for Workers {
+    fn latency(&mut self, figure: Figure, count: u32, limit: Duration) -> anyhow::Result<Answer> {
         sampled(count, limit, || match figure {
             Figure::FirstInstruction => {
                 let asked = now_ns();
@@ -50,11 +52,10 @@ impl Workers {
         })
     }
 
-    /// Keeps so many going until it is enough.
     fn keep_going(
-        &self,
+        &mut self,
         outstanding: u32,
-        mut enough: impl FnMut(u64, Instant) -> bool,
+        enough: &mut dyn FnMut(u64, Instant) -> bool,
     ) -> anyhow::Result<Answer> {
         self.runtime.block_on(async {
             let mut answer = Answer::default();
@@ -130,30 +131,6 @@ impl Workers {
             answer.elapsed_ns = nanos(began);
             Ok(answer)
         })
-    }
-}
-
-impl Engine for Workers {
-    fn answer(&mut self, request: &Request) -> anyhow::Result<Answer> {
-        match *request {
-            Request::Latency {
-                figure,
-                count,
-                millis,
-            } => self.latency(figure, count, Duration::from_millis(millis)),
-            Request::Rate {
-                outstanding,
-                millis,
-            } => {
-                let limit = Duration::from_millis(millis);
-                self.keep_going(outstanding, |_, began| began.elapsed() >= limit)
-            }
-            Request::Burst { count } => {
-                self.keep_going(count, |started, _| started >= u64::from(count))
-            }
-            Request::Hold { count, pages } => self.hold(count, pages),
-            Request::Release {} => self.release(),
-        }
     }
 }
 
