@@ -6,6 +6,7 @@ use crate::state::Purpose;
 use mpfork_driver::control::{AssignError, Control, while_congested};
 use mpfork_driver::failed;
 use mpfork_driver::start::Start;
+use mpfork_proto::link::Inherited;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{self, Descriptor, StartWay, WorkerId, task};
 use mpfork_sys::fdpass::is_congested;
@@ -79,8 +80,10 @@ impl Assignable {
         control: &mut Control,
         id: WorkerId,
         way: StartWay,
+        inherited: Option<&Inherited>,
     ) -> Result<(), Error> {
-        let assignment = self.start.assignment(id, way, self.descriptors.len());
+        let count = self.descriptors.len();
+        let assignment = self.start.assignment(id, way, count, inherited);
         while_congested(CONGESTION_LIMIT, || {
             control.assign(&assignment, &self.descriptors)
         })

@@ -173,7 +173,7 @@ impl Child {
         let mut control = Control::of(socket)
             .map_err(|error| Error::system("making a worker's socket", error))?;
         assignable
-            .assign(&mut control, child.id, StartWay::Fork)
+            .assign(&mut control, child.id, StartWay::Fork, None)
             .await?;
         first_reports(&mut control, assignable.command).await?;
         let reports = control.first_reports();

@@ -3,7 +3,7 @@
 use crate::duration::from_wire;
 use crate::state;
 use crate::task::{self, MAX_NAME};
-use mpfork_proto::link::{AssignedState, AssignedTask, Assignment};
+use mpfork_proto::link::{AssignedState, AssignedTask, Assignment, Inherited};
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{self, Descriptor, OnOwnerDeath, Parent, StartWay, WorkerId, WorkerSpec};
 use std::os::fd::OwnedFd;
@@ -72,15 +72,27 @@ impl Start {
         })
     }
 
-    /// The frame that a worker takes from its own socket, with so many descriptors.
+    /// The frame that a worker takes from its own socket, with so many descriptors. What its zygote has
+    /// told that it inherits is left out.
     #[must_use]
-    pub fn assignment(&self, id: WorkerId, way: StartWay, descriptors: usize) -> Assignment {
+    pub fn assignment(
+        &self,
+        id: WorkerId,
+        way: StartWay,
+        descriptors: usize,
+        inherited: Option<&Inherited>,
+    ) -> Assignment {
+        let state = match inherited {
+            // One that is executed does not inherit it from that process.
+            Some(inherited) if way != StartWay::Spawn => state::beyond(&self.state, inherited),
+            _ => self.state.clone(),
+        };
         Assignment {
             // At most 252.
             descriptors: u32::try_from(descriptors).unwrap_or(u32::MAX),
             worker: id.counter,
             task: Some(self.task.clone()),
-            state: Some(self.state.clone()),
+            state: Some(state),
             name: self.name.clone(),
             id: Some(id),
             way: way.into(),

@@ -2,7 +2,7 @@
 
 use crate::check::{no_nul, take};
 use mpfork_proto::environment;
-use mpfork_proto::link::{AssignedState, assigned_state};
+use mpfork_proto::link::{AssignedState, Inherited, assigned_state};
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{self, EnvDirective, StartState, env_directive};
 use mpfork_sys::limits::{RESOURCES, Rlimit};
@@ -158,4 +158,30 @@ pub fn rlimits(field: &str, limits: &[v1::Rlimit]) -> Result<Vec<Rlimit>, Proble
             })
         })
         .collect()
+}
+
+/// The state without what is so already.
+pub(crate) fn beyond(state: &AssignedState, inherited: &Inherited) -> AssignedState {
+    use env_directive::Step;
+    // Whatever comes before it.
+    let env = match state.env.last().and_then(|last| last.step.as_ref()) {
+        Some(Step::Replace(block)) if *block == inherited.environment => Vec::new(),
+        _ => state.env.clone(),
+    };
+    let rlimits = state.rlimits.iter();
+    let rlimits = rlimits.filter(|limit| !inherited.rlimits.contains(limit));
+    AssignedState {
+        env,
+        rlimits: rlimits.copied().collect(),
+        cwd: state.cwd,
+        cwd_path: state.cwd_path.clone(),
+        umask: state.umask,
+        placed: state.placed.clone(),
+        nice: state.nice,
+        affinity: state.affinity.clone(),
+        blocked_signals: state.blocked_signals.clone(),
+        ignored_signals: state.ignored_signals.clone(),
+        new_session: state.new_session,
+        controlling_terminal: state.controlling_terminal,
+    }
 }

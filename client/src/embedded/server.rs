@@ -10,7 +10,7 @@ use crate::server::Server;
 use crate::settings::{self, OnPreloadError, Preloads};
 use mpfork_driver::failed;
 use mpfork_proto::link::{
-    Exited, Fork, ForkFailed, Ready, Shutdown, Welcome, supervisor_frame, zygote_frame,
+    Exited, Fork, ForkFailed, Inherited, Ready, Shutdown, Welcome, supervisor_frame, zygote_frame,
 };
 use mpfork_proto::v1::{Compaction, KeptDescriptor, StartWay};
 use mpfork_sys::fdpass::{self, CONGESTION_PAUSE};
@@ -68,6 +68,7 @@ pub(crate) struct Own {
     link: Arc<Link>,
     functions: HashSet<String>,
     kept: Vec<KeptDescriptor>,
+    inherited: Option<Inherited>,
     next: AtomicU64,
     told: Mutex<Told>,
     reaped: OnceLock<()>,
@@ -102,6 +103,7 @@ impl Own {
             link,
             functions: welcome.functions.into_iter().collect(),
             kept: failed::kept(ready.kept_descriptors),
+            inherited: ready.inherited,
             next: AtomicU64::new(1),
             told: Mutex::default(),
             reaped: OnceLock::new(),
@@ -321,6 +323,11 @@ impl Own {
 
     pub(super) fn kept(&self) -> &[KeptDescriptor] {
         &self.kept
+    }
+
+    /// What its workers start with anyhow.
+    pub(super) fn inherited(&self) -> Option<&Inherited> {
+        self.inherited.as_ref()
     }
 
     pub(super) fn functions(&self) -> &HashSet<String> {

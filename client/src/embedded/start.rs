@@ -109,7 +109,9 @@ async fn start_in(
     };
     let (mut control, theirs) =
         Control::pair().map_err(|error| Error::system("making a worker's socket", error))?;
-    assignable.assign(&mut control, id, way).await?;
+    assignable
+        .assign(&mut control, id, way, own.inherited())
+        .await?;
     let begun = Instant::now();
     let (answer, slot) = own.fork(fork, theirs).await?;
     let mut made = match answer {

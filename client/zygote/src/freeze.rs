@@ -63,24 +63,22 @@ fn enter(tasks: serve::Tasks) -> Result<Role, FreezeError> {
     if let Some(role) = ROLE.get() {
         return Ok(*role);
     }
-    let born = match socket_of(LINK_ENV, serve::refuse)? {
+    let role = match socket_of(LINK_ENV, serve::refuse)? {
         Some(link) => {
             // Whatever it says, it is not for this process.
             let _ = mpfork_sys::env::take(WORKER_ENV);
             // By now malloc has read it. There is one thread: the link was found.
             let _ = mpfork_sys::malloc_tunables::restore();
-            Some(serve::serve(link, tasks))
-        }
-        None => {
-            socket_of(WORKER_ENV, worker::refuse)?.map(|control| worker::executed(control, tasks))
-        }
-    };
-    let role = match born {
-        None => Role::Ordinary,
-        Some(born) => {
-            worker::become_worker(born);
+            serve::serve(link, tasks);
             Role::WorkerMain
         }
+        None => match socket_of(WORKER_ENV, worker::refuse)? {
+            Some(control) => {
+                worker::become_worker(worker::executed(control, tasks));
+                Role::WorkerMain
+            }
+            None => Role::Ordinary,
+        },
     };
     Ok(*ROLE.get_or_init(|| role))
 }

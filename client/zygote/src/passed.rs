@@ -5,12 +5,20 @@
 //! here.
 
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 static ARRIVED: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
 static LEAVING: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
+/// Whether there ever were any.
+static ANY: AtomicBool = AtomicBool::new(false);
 
 fn replace(place: &Mutex<Vec<OwnedFd>>, descriptors: Vec<OwnedFd>) -> Vec<OwnedFd> {
+    // To note that there still is nothing would copy a page that is shared with the zygote.
+    if descriptors.is_empty() && !ANY.load(Ordering::Acquire) {
+        return descriptors;
+    }
+    ANY.store(true, Ordering::Release);
     let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
     std::mem::replace(&mut place, descriptors)
 }

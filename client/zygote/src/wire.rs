@@ -57,12 +57,10 @@ impl Inbox {
     }
 
     /// The numbers of the descriptors that have come and nobody has taken.
-    pub(crate) fn own(&self, into: &mut Vec<RawFd>) {
-        into.extend(
-            self.descriptors
-                .iter()
-                .map(|descriptor| descriptor.as_raw_fd()),
-        );
+    pub(crate) fn own(&self, each: &mut dyn FnMut(RawFd)) {
+        for descriptor in &self.descriptors {
+            each(descriptor.as_raw_fd());
+        }
     }
 
     /// Takes the descriptors of the frame taken last.

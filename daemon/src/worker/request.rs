@@ -3,6 +3,7 @@
 use super::streams::Plan;
 use crate::calls::Held;
 use crate::events::Asked;
+use crate::zygote::Zygote;
 use mpfork_driver::start::{Start, references};
 use mpfork_proto::link::{Assignment, assigned_task};
 use mpfork_proto::problem::Problem;
@@ -91,8 +92,10 @@ impl StartRequest {
     }
 
     /// The frame that a worker takes from its own socket.
-    pub(crate) fn assignment(&self, id: WorkerId, way: StartWay) -> Assignment {
-        self.start.assignment(id, way, self.descriptors.len())
+    pub(crate) fn assignment(&self, id: WorkerId, way: StartWay, zygote: &Zygote) -> Assignment {
+        let inherited = zygote.inherited.as_ref();
+        self.start
+            .assignment(id, way, self.descriptors.len(), inherited)
     }
 
     /// Whether the worker executes a program.

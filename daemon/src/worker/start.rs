@@ -208,7 +208,7 @@ async fn start_in(
             Assigned::None => {
                 let (mut control, theirs) = Control::pair()
                     .map_err(|error| Problem::limit("open files of mpforkd", error))?;
-                assign(request, id, way, &mut control, limit).await?;
+                assign(request, id, way, &zygote, &mut control, limit).await?;
                 let seed = Box::new(seed(id, way, control));
                 fork(daemon, &zygote, template, seed, theirs).await
             }
@@ -318,7 +318,7 @@ fn assigned_spare(
     zygote: &Zygote,
 ) -> Result<Assigned, Problem> {
     if let Some(mut spare) = zygote.take_spare() {
-        return match try_assign(request, id, StartWay::Spare, &mut spare.control) {
+        return match try_assign(request, id, StartWay::Spare, zygote, &mut spare.control) {
             Ok(()) => Ok(Assigned::Waiting(spare)),
             Err(AssignError::Io(error)) if is_congested(&error) => {
                 zygote.put_back(spare);
@@ -332,7 +332,7 @@ fn assigned_spare(
     let Some((number, mut coming)) = zygote.take_coming() else {
         return Ok(Assigned::None);
     };
-    match try_assign(request, id, StartWay::Fork, &mut coming.control) {
+    match try_assign(request, id, StartWay::Fork, zygote, &mut coming.control) {
         Ok(()) => Ok(Assigned::Coming(number, coming)),
         // It could not be forked, of which the zygote's answer is on its way.
         Err(AssignError::Io(error)) if is_congested(&error) || is_hung_up(&error) => {
@@ -349,10 +349,11 @@ async fn assign(
     request: &StartRequest,
     id: WorkerId,
     way: StartWay,
+    zygote: &Zygote,
     control: &mut Control,
     limit: Duration,
 ) -> Result<(), Problem> {
-    while_congested(limit, || try_assign(request, id, way, control))
+    while_congested(limit, || try_assign(request, id, way, zygote, control))
         .await
         .map_err(not_assigned)
 }
@@ -369,9 +370,10 @@ fn try_assign(
     request: &StartRequest,
     id: WorkerId,
     way: StartWay,
+    zygote: &Zygote,
     control: &mut Control,
 ) -> Result<(), AssignError> {
-    let assignment = request.assignment(id, way);
+    let assignment = request.assignment(id, way, zygote);
     control.assign(&assignment, &request.descriptors)?;
     if control.is_undelivered() {
         let delivery = control.delivery()?;

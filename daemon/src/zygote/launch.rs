@@ -361,6 +361,7 @@ impl Candidate<'_> {
             reports: reports(ready.preloads),
             kept: failed::kept(ready.kept_descriptors),
             build_id: ready.build_id,
+            inherited: ready.inherited,
             compaction: std::sync::Mutex::default(),
             functions: functions.into_iter().collect(),
             capture: self.capture,

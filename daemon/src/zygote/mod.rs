@@ -64,6 +64,8 @@ pub(crate) struct Zygote {
     pub(crate) reports: Vec<PreloadReport>,
     pub(crate) kept: Vec<KeptDescriptor>,
     pub(crate) build_id: String,
+    /// What its workers start with anyhow.
+    pub(crate) inherited: Option<wire::Inherited>,
     /// What it told last of how its memory is backed.
     compaction: Mutex<Option<Compaction>>,
     /// The names of the functions that the program registered.

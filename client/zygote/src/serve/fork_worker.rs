@@ -3,14 +3,15 @@
 use super::limits::{GRACE, Limits};
 use super::peers::FIRST;
 use super::reap::Watched;
-use super::{Fatal, Zygote};
+use super::{ANSWERED, Answered, Fatal, Served, Zygote};
 use crate::fresh;
 use crate::registry::hook;
-use crate::worker::{Born, Kept, flush};
+use crate::worker::{Born, Kept, become_worker, flush};
 use mpfork_proto::link::{Fork, ForkFailed, Forked, zygote_frame};
 use mpfork_sys::fork::{ForkError, Forked as Side, fork};
 use mpfork_sys::{sentinel, threads};
 use rustix::process::{Pid, Signal};
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -73,13 +74,8 @@ impl Zygote {
         true
     }
 
-    /// Makes a worker with this socket. Returns the new worker in itself, nothing in the zygote.
-    pub(super) fn fork_worker(
-        &mut self,
-        ask: &Ask,
-        socket: OwnedFd,
-        spare: bool,
-    ) -> Result<Option<Born>, Fatal> {
+    /// Makes a worker with this socket. In the worker, returns only when that goes on with `main`.
+    pub(super) fn fork_worker(&mut self, ask: &Ask, socket: OwnedFd, spare: bool) -> Answered {
         let made = if ask.fresh {
             self.try_spawn(ask.peer, &socket)
         } else {
@@ -87,7 +83,7 @@ impl Zygote {
         };
         let failed = match made {
             Ok(Side::Child) => {
-                return Ok(Some(Born {
+                let born = Born {
                     control: socket,
                     door: self.peers.door.take().map(|door| door.outside),
                     kept: Kept::These(std::mem::take(&mut self.kept)),
@@ -96,9 +92,17 @@ impl Zygote {
                     zygote_group: self.group,
                     hooks: self.hooks,
                     spare,
-                }));
+                };
+                self.close_own();
+                // From here, and not from where the zygote was begun: what lies between is on pages that
+                // would be copied, only to be left.
+                become_worker(born);
+                return Ok(ControlFlow::Break(Served::GoesOnWithMain));
             }
-            Ok(Side::Parent(pid)) => return self.report_fork(ask, pid).map(|()| None),
+            Ok(Side::Parent(pid)) => {
+                self.report_fork(ask, pid)?;
+                return ANSWERED;
+            }
             Err(failed) => failed,
         };
         let failed = ForkFailed {
@@ -107,7 +111,7 @@ impl Zygote {
         };
         let failed = zygote_frame::Frame::ForkFailed(failed);
         self.peers.tell(ask.peer, failed, None)?;
-        Ok(None)
+        ANSWERED
     }
 
     /// Refused to who has told the zygote to leave. Its workers know nothing of that, and while they run it

@@ -49,13 +49,14 @@ impl Link {
     }
 
     /// The numbers of its socket, and of the descriptors that wait to be sent.
-    pub(super) fn own(&self, into: &mut Vec<RawFd>) {
-        into.push(self.socket().as_raw_fd());
+    pub(super) fn own(&self, each: &mut dyn FnMut(RawFd)) {
+        each(self.socket().as_raw_fd());
         let outgoing = self.0.outgoing.borrow();
-        let waiting = outgoing
-            .iter()
-            .filter_map(|frame| frame.descriptor.as_ref());
-        into.extend(waiting.map(|descriptor| descriptor.as_raw_fd()));
+        for frame in outgoing.iter() {
+            if let Some(descriptor) = &frame.descriptor {
+                each(descriptor.as_raw_fd());
+            }
+        }
     }
 
     pub(super) fn is_open(&self) -> bool {

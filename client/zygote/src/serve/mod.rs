@@ -14,7 +14,6 @@ use crate::compact::Keeper;
 use crate::panics;
 use crate::registry::hook::{self, Hooks};
 use crate::wire::{self, WireError};
-use crate::worker::Born;
 use fork_worker::{Ask, Wanted};
 use link::Link;
 use mpfork_proto::link::{
@@ -29,6 +28,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use std::collections::VecDeque;
 use std::ffi::CString;
 use std::io::{self, Write as _};
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -60,8 +60,8 @@ enum Fatal {
     System(&'static str, io::Error),
 }
 
-/// Serves a supervisor. Returns in workers only.
-pub(crate) fn serve(link: OwnedFd, tasks: Tasks) -> Born {
+/// Serves a supervisor. Returns only in workers that go on with `main`.
+pub(crate) fn serve(link: OwnedFd, tasks: Tasks) {
     panics::install();
     // What the program was started with is not the zygote's, which may outlive it.
     mpfork_sys::descriptors::close_inherited();
@@ -69,15 +69,17 @@ pub(crate) fn serve(link: OwnedFd, tasks: Tasks) -> Born {
     let link = Link::new(link);
     let served = Zygote::start(link, tasks).and_then(|mut zygote| {
         let served = zygote.run();
-        if matches!(served, Ok(Some(_))) {
-            zygote.abandon();
+        if matches!(served, Ok(Served::GoesOnWithMain)) {
+            // What it had open is closed. To free its memory would copy pages, to note on them that they
+            // are free.
+            std::mem::forget(zygote);
         }
         // Otherwise it is dropped: its link ends before its exit handlers run, which have only so much time.
         served
     });
     match served {
-        Ok(Some(born)) => born,
-        Ok(None) => leave(0),
+        Ok(Served::GoesOnWithMain) => {}
+        Ok(Served::ToTheEnd) => leave(0),
         Err(fatal) => {
             // Nobody may be reading any more; there is no one else to tell.
             let _ = writeln!(io::stderr(), "mpfork zygote: {fatal}");
@@ -125,9 +127,26 @@ fn send_failed(link: BorrowedFd<'_>, failed: PreloadFailed) {
     let _ = wire::send(link, &frame, &[]);
 }
 
+/// How serving has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Served {
+    /// There is nothing left to do.
+    ToTheEnd,
+    /// This is a worker, and no other than the program's own `main` is its task.
+    GoesOnWithMain,
+}
+
+/// What has been done of what was asked for.
+type Answered = Result<ControlFlow<Served>, Fatal>;
+
+/// What was done in this process, which stays the zygote.
+const ANSWERED: Answered = Ok(ControlFlow::Continue(()));
+
 /// A zygote that has loaded its preloads.
 struct Zygote {
     peers: Peers,
+    /// Read, but not answered yet: by whom, and what came with it.
+    asked: VecDeque<(u64, SupervisorFrame, Option<OwnedFd>)>,
     children: ChildEnds,
     reaper: reap::Reaper,
     hooks: &'static Hooks,
@@ -175,6 +194,7 @@ impl Zygote {
         } = greeting;
         Ok(Self {
             peers: Peers::new(link, inbox, owner, door, (welcome, ready)),
+            asked: VecDeque::new(),
             // Not before: what preloads start must not inherit a blocked signal.
             children: ChildEnds::watch().map_err(|error| Fatal::System("signalfd", error))?,
             reaper: reap::Reaper::new(hello.end_groups, hello.embedded),
@@ -190,26 +210,23 @@ impl Zygote {
         })
     }
 
-    /// In a worker: closes what is the zygote's, whose end others wait for. Its memory is not freed, which
-    /// would copy pages only to note on them that they are free.
-    fn abandon(self) {
-        let mut own = vec![self.children.as_fd().as_raw_fd()];
-        let wanted = self.wanted.iter().map(|wanted| &wanted.socket);
-        own.extend(
-            self.reserved
-                .iter()
-                .chain(wanted)
-                .map(|own| own.as_raw_fd()),
-        );
-        self.peers.own(&mut own);
-        std::mem::forget(self);
-        for number in own {
+    /// In a worker: closes what is the zygote's, whose end others wait for. What had it open is of no more
+    /// use, and must not be dropped.
+    fn close_own(&self) {
+        let mut close = |number| {
             let _ = nix::unistd::close(number);
+        };
+        close(self.children.as_fd().as_raw_fd());
+        let wanted = self.wanted.iter().map(|wanted| &wanted.socket);
+        let asked = self.asked.iter().filter_map(|(_, _, came)| came.as_ref());
+        for own in self.reserved.iter().chain(wanted).chain(asked) {
+            close(own.as_raw_fd());
         }
+        self.peers.own(&mut close);
     }
 
-    /// Serves until there is nothing left to do, or returns in a worker.
-    fn run(&mut self) -> Result<Option<Born>, Fatal> {
+    /// Serves until there is nothing left to do. Returns in a worker, too, that goes on with `main`.
+    fn run(&mut self) -> Result<Served, Fatal> {
         let mut left_alone = false;
         loop {
             let room = self.reserve();
@@ -222,7 +239,7 @@ impl Zygote {
             }
             let closing = self.closing || !self.peers.has_first();
             if closing && self.wanted.is_empty() && self.reaper.is_idle() {
-                return Ok(None);
+                return Ok(Served::ToTheEnd);
             }
             if std::mem::take(&mut left_alone) {
                 let_go_of_output();
@@ -241,12 +258,13 @@ impl Zygote {
             let overdue = self.wanted.front().is_some_and(Wanted::is_overdue);
             if (idle || overdue || !room)
                 && let Some(wanted) = self.wanted.pop_front()
-                && let Some(born) = self.fork_worker(&wanted.ask, wanted.socket, true)?
+                && let ControlFlow::Break(served) =
+                    self.fork_worker(&wanted.ask, wanted.socket, true)?
             {
-                return Ok(Some(born));
+                return Ok(served);
             }
-            if let Some(born) = self.attend(asking)? {
-                return Ok(Some(born));
+            if let ControlFlow::Break(served) = self.attend(asking)? {
+                return Ok(served);
             }
         }
     }
@@ -284,7 +302,7 @@ impl Zygote {
     }
 
     /// Sees to all who ask.
-    fn attend(&mut self, asking: Asking) -> Result<Option<Born>, Fatal> {
+    fn attend(&mut self, asking: Asking) -> Answered {
         for id in asking.ended {
             if let Some(peer) = self.peers.get(id) {
                 peer.link.close();
@@ -304,24 +322,25 @@ impl Zygote {
         for id in asking.peers {
             // For the descriptor that comes with a fork.
             self.reserved.pop();
-            let mut frames = match self.peers.get(id) {
-                Some(peer) => peer.receive(),
-                None => continue,
+            let Some(peer) = self.peers.get(id) else {
+                continue;
             };
-            // What one of many has sent is its own trouble.
-            if id != FIRST && frames.is_err() {
-                if let Some(peer) = self.peers.get(id) {
+            match peer.receive(&mut self.asked) {
+                Ok(()) => {}
+                // What one of many has sent is its own trouble.
+                Err(_) if id != FIRST => {
                     peer.link.close();
+                    self.asked.clear();
                 }
-                frames = Ok(Vec::new());
+                Err(fatal) => return Err(fatal),
             }
-            for (frame, descriptor) in frames? {
-                if let Some(born) = self.answer(id, frame, descriptor)? {
-                    return Ok(Some(born));
+            while let Some((peer, frame, descriptor)) = self.asked.pop_front() {
+                if let ControlFlow::Break(served) = self.answer(peer, frame, descriptor)? {
+                    return Ok(ControlFlow::Break(served));
                 }
             }
         }
-        Ok(None)
+        ANSWERED
     }
 
     fn answer(
@@ -329,7 +348,7 @@ impl Zygote {
         peer: u64,
         frame: SupervisorFrame,
         descriptor: Option<OwnedFd>,
-    ) -> Result<Option<Born>, Fatal> {
+    ) -> Answered {
         let out_of_turn = match frame.frame {
             Some(supervisor_frame::Frame::Fork(fork)) => {
                 let Some(socket) = descriptor else {
@@ -344,11 +363,11 @@ impl Zygote {
                     socket,
                     since: Instant::now(),
                 });
-                return Ok(None);
+                return ANSWERED;
             }
             Some(supervisor_frame::Frame::Shutdown(_)) if peer == FIRST => {
                 self.closing = true;
-                return Ok(None);
+                return ANSWERED;
             }
             Some(supervisor_frame::Frame::Shutdown(_)) => "a shutdown",
             Some(supervisor_frame::Frame::Hello(_)) => "a greeting",
@@ -359,14 +378,14 @@ impl Zygote {
     }
 
     /// Nonsense from who executed the zygote ends it; of others it ends their link.
-    fn refuse_peer(&mut self, peer: u64, fatal: Fatal) -> Result<Option<Born>, Fatal> {
+    fn refuse_peer(&mut self, peer: u64, fatal: Fatal) -> Answered {
         if peer == FIRST {
             return Err(fatal);
         }
         if let Some(peer) = self.peers.get(peer) {
             peer.link.close();
         }
-        Ok(None)
+        ANSWERED
     }
 }
 

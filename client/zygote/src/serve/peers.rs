@@ -7,6 +7,7 @@ use crate::wire::{Inbox, WireError};
 use mpfork_proto::link::{Exited, Ready, SupervisorFrame, Welcome, zygote_frame};
 use mpfork_sys::fdpass;
 use rustix::event::{PollFd, PollFlags};
+use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 
 /// The most links at a time: each fork copies the table of descriptors.
@@ -25,18 +26,19 @@ pub(super) struct Peer {
 
 impl Peer {
     /// Reads once; the whole frames there are, each with its descriptor.
-    pub(super) fn receive(&mut self) -> Result<Vec<(SupervisorFrame, Option<OwnedFd>)>, Fatal> {
+    pub(super) fn receive(
+        &mut self,
+        into: &mut VecDeque<(u64, SupervisorFrame, Option<OwnedFd>)>,
+    ) -> Result<(), Fatal> {
         if self.link.is_full() {
-            self.link.flush()?;
-            return Ok(Vec::new());
+            return Ok(self.link.flush()?);
         }
         self.link.fill(&mut self.inbox)?;
-        let mut frames = Vec::new();
         while let Some(frame) = self.inbox.take::<SupervisorFrame>()? {
             let descriptor = self.inbox.claim(frame.descriptors)?.pop_front();
-            frames.push((frame, descriptor));
+            into.push_back((self.id, frame, descriptor));
         }
-        Ok(frames)
+        Ok(())
     }
 }
 
@@ -91,14 +93,17 @@ impl Peers {
     }
 
     /// The numbers of all descriptors in here.
-    pub(super) fn own(&self, into: &mut Vec<RawFd>) {
+    pub(super) fn own(&self, each: &mut dyn FnMut(RawFd)) {
         for peer in &self.all {
-            peer.link.own(into);
-            peer.inbox.own(into);
-            into.extend(peer.owner.as_ref().map(|owner| owner.as_raw_fd()));
+            peer.link.own(each);
+            peer.inbox.own(each);
+            if let Some(owner) = &peer.owner {
+                each(owner.as_raw_fd());
+            }
         }
         if let Some(door) = &self.door {
-            into.extend([&door.inside, &door.outside].map(|door| door.as_raw_fd()));
+            each(door.inside.as_raw_fd());
+            each(door.outside.as_raw_fd());
         }
     }
 

@@ -91,6 +91,8 @@ pub(super) fn preload(link: &Link, inbox: &mut Inbox) -> Result<Option<Preloaded
     let loaded_files = after.mapped_since(&before);
     // What is freed later lies between what was loaded, and would be handed out from there.
     drop((before, after, chosen));
+    let hooks = hook::all().map_err(|error| Fatal::Preload(error.to_string()))?;
+    let inherited = crate::worker::inherited(hooks);
     let (compaction, keeper) = compact::compact(compact.as_ref());
     let ready = Ready {
         preloads,
@@ -100,6 +102,7 @@ pub(super) fn preload(link: &Link, inbox: &mut Inbox) -> Result<Option<Preloaded
         rss_bytes: mpfork_sys::own_process::resident_bytes(),
         pid: rustix::process::getpid().as_raw_nonzero().get(),
         compaction: Some(compaction),
+        inherited,
     };
     link.send(zygote_frame::Frame::Ready(ready.clone()), None)?;
     // From here on the link tells of the supervisor's end, and the workers need their zygote.

@@ -4,15 +4,15 @@
 use super::{Kept, Own, StartError};
 use mpfork_proto::link::assigned_state::Placed;
 use mpfork_sys::descriptors::{close_all_but, cover, place};
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 
 /// Which descriptor is to get which number.
 pub(super) struct Layout {
-    /// Indices by number.
-    placed: BTreeMap<RawFd, usize>,
+    /// Numbers, from the lowest, with the indices of what is to be there: a handful, and a worker pays
+    /// more for the code of a map than for looking.
+    placed: Vec<(RawFd, usize)>,
     kept: Kept,
 }
 
@@ -20,7 +20,7 @@ impl Layout {
     /// Checks what was asked for.
     pub(super) fn new(asked: &[Placed], kept: Kept) -> Result<Self, StartError> {
         let bad = |message: String| StartError::bad("descriptors", message);
-        let mut placed = BTreeMap::new();
+        let mut placed = Vec::with_capacity(asked.len());
         for asked in asked {
             let number = RawFd::try_from(asked.target)
                 .map_err(|_| bad(format!("there is no descriptor number {}", asked.target)))?;
@@ -31,9 +31,14 @@ impl Layout {
                     "number {number} is taken: a preload keeps a descriptor there"
                 )));
             }
-            if placed.insert(number, asked.index as usize).is_some() {
+            let place = placed.partition_point(|(placed, _)| *placed < number);
+            if placed
+                .get(place)
+                .is_some_and(|(placed, _)| *placed == number)
+            {
                 return Err(bad(format!("number {number} is asked for twice")));
             }
+            placed.insert(place, (number, asked.index as usize));
         }
         Ok(Self { placed, kept })
     }
@@ -68,7 +73,7 @@ impl Layout {
         drop(passed);
 
         let mut uses = vec![0usize; received.len()];
-        for index in self.placed.values().copied().chain(channel) {
+        for index in self.placed.iter().map(|placed| placed.1).chain(channel) {
             if let Some(uses) = uses.get_mut(index) {
                 *uses += 1;
             }
@@ -117,7 +122,7 @@ impl Layout {
                 return Ok(channel);
             }
         };
-        let mut stay: Vec<RawFd> = (0..=2).chain(self.placed.keys().copied()).collect();
+        let mut stay: Vec<RawFd> = (0..=2).chain(self.numbers()).collect();
         stay.extend(kept);
         stay.push(own.control.as_raw_fd());
         stay.extend(own.door.iter().map(|door| door.as_raw_fd()));
@@ -126,8 +131,12 @@ impl Layout {
         Ok(channel)
     }
 
+    fn numbers(&self) -> impl Iterator<Item = RawFd> {
+        self.placed.iter().map(|placed| placed.0)
+    }
+
     fn is_taken(&self, number: RawFd) -> bool {
-        self.placed.contains_key(&number)
+        self.numbers().any(|taken| taken == number)
     }
 
     /// Gives a descriptor a number nothing is to be placed at.

@@ -45,6 +45,15 @@ pub(super) fn build(mut steps: Vec<EnvDirective>) -> Result<Option<Vec<u8>>, Sta
     ))
 }
 
+/// This process's own, as a block.
+pub(super) fn current() -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        environment::push(&mut block, &name.into_vec(), &value.into_vec());
+    }
+    block
+}
+
 /// Variables in the order in which they were first set.
 #[derive(Default)]
 struct Variables {

@@ -7,15 +7,15 @@ use std::sync::OnceLock;
 /// The limits of the zygote, read once: a worker has the same until it changes them.
 static INHERITED: OnceLock<Vec<Rlimit>> = OnceLock::new();
 
-/// Reads the limits that workers are going to inherit.
-pub(super) fn remember() {
+/// Reads the limits that workers are going to inherit, but that of open files.
+pub(super) fn remember() -> &'static [Rlimit] {
     let read = || {
         let known = limits::RESOURCES.filter(|resource| *resource != NOFILE);
         known
             .filter_map(|resource| limits::get(resource).ok())
             .collect()
     };
-    INHERITED.get_or_init(read);
+    INHERITED.get_or_init(read)
 }
 
 fn current(resource: u32) -> std::io::Result<Rlimit> {

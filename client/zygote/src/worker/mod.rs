@@ -18,6 +18,8 @@ use crate::panics;
 use crate::registry::hook::{self, Hooks};
 use crate::serve::{self, Tasks};
 use assignment::Task;
+use mpfork_proto::link::Inherited;
+use mpfork_proto::v1;
 use mpfork_sys::descriptors::adopt_datagram_socket;
 use mpfork_sys::exit::exit_now;
 use mpfork_sys::spawn::DOOR_NUMBER;
@@ -98,7 +100,25 @@ const NOT_STARTED: i32 = 126;
 /// Does once, in the zygote, what each of its workers would have to do on its own.
 pub(crate) fn prepare(hooks: &'static Hooks) {
     exit::prepare(hooks);
+    // The preloads may have set hooks of their own.
+    panics::install();
     prepare_any();
+}
+
+/// What workers that are forked start with anyhow; `None` where hooks before a fork may change it.
+pub(crate) fn inherited(hooks: &Hooks) -> Option<Inherited> {
+    if !hooks.before_fork.is_empty() {
+        return None;
+    }
+    let rlimits = limits::remember().iter().map(|limit| v1::Rlimit {
+        resource: limit.resource,
+        soft: limit.soft,
+        hard: limit.hard,
+    });
+    Some(Inherited {
+        environment: environment::current(),
+        rlimits: rlimits.collect(),
+    })
 }
 
 fn prepare_any() {
@@ -115,6 +135,7 @@ pub(crate) fn executed(control: OwnedFd, tasks: Tasks) -> Born {
     // What a filter refuses here is as it was inherited.
     let _ = mpfork_sys::signals::reset_internal();
     serve::show_as_program();
+    panics::install();
     prepare_any();
     let hooks = hook::all().unwrap_or_else(|error| {
         report::start_failed(&control, StartError::bad("hooks", error.to_string()));
@@ -196,7 +217,10 @@ pub(crate) fn become_worker(born: Born) {
     };
     report::keep(own.control);
     current::keep_door(own.door);
-    panics::install();
+    // Where the program's code ran since that was done.
+    if !by_zygote || !hooks.before_fork.is_empty() {
+        panics::install();
+    }
     panics::tell(|panic| report::panic(panic.clone()));
     for hook in &hooks.after_fork {
         if let Err(error) = hook::run(hook) {
