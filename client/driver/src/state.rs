@@ -185,3 +185,66 @@ pub(crate) fn beyond(state: &AssignedState, inherited: &Inherited) -> AssignedSt
         controlling_terminal: state.controlling_terminal,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use env_directive::{Set, Step};
+
+    fn step(step: Step) -> EnvDirective {
+        EnvDirective { step: Some(step) }
+    }
+
+    #[test]
+    fn what_is_inherited_is_left_out_and_nothing_else() {
+        let block = b"A=1\0".to_vec();
+        let limit = |resource, soft| v1::Rlimit {
+            resource,
+            soft,
+            hard: 9,
+        };
+        let inherited = Inherited {
+            environment: block.clone(),
+            rlimits: vec![limit(1, 5), limit(2, 5)],
+        };
+        let replace = |block: &[u8]| step(Step::Replace(block.to_vec()));
+        let set = || {
+            step(Step::Set(Set {
+                name: b"A".to_vec(),
+                value: b"2".to_vec(),
+            }))
+        };
+        let state = |env: Vec<EnvDirective>| AssignedState {
+            env,
+            rlimits: vec![limit(1, 5), limit(2, 4), limit(3, 5)],
+            cwd_path: Some(b"/".to_vec()),
+            umask: Some(0o77),
+            nice: Some(3),
+            affinity: vec![1],
+            blocked_signals: vec![2],
+            ignored_signals: vec![3],
+            new_session: true,
+            controlling_terminal: true,
+            cwd: Some(1),
+            placed: vec![assigned_state::Placed {
+                index: 2,
+                target: 4,
+            }],
+        };
+        let left = |env| beyond(&state(env), &inherited);
+        let rest = AssignedState {
+            rlimits: vec![limit(2, 4), limit(3, 5)],
+            ..state(Vec::new())
+        };
+        assert_eq!(left(vec![replace(&block)]), rest);
+        assert_eq!(left(vec![set(), replace(&block)]), rest);
+        for kept in [
+            vec![replace(b"A=2\0")],
+            vec![replace(b"")],
+            vec![replace(&block), set()],
+            vec![set()],
+        ] {
+            assert_eq!(left(kept.clone()).env, kept);
+        }
+    }
+}

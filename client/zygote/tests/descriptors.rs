@@ -4,7 +4,8 @@
 mod common;
 
 use common::{Start, Zygote, read_all};
-use mpfork_proto::link::{Fork, assigned_task, supervisor_frame};
+use mpfork_proto::frame;
+use mpfork_proto::link::{Fork, SupervisorFrame, assigned_task, supervisor_frame, zygote_frame};
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
@@ -132,5 +133,47 @@ fn the_channel_has_no_number_of_what_was_open_before() {
             told.contains("BadF") || told.contains("code: 9"),
             "{before}: {told}"
         );
+    }
+}
+
+#[test]
+fn a_worker_that_waits_holds_nothing_of_one_that_was_asked_for_with_it() {
+    let mut zygote = Zygote::ready(&[], &[]);
+    // In one message, so that the second is read with the first.
+    let mut bytes = Vec::new();
+    for worker in [1, 2] {
+        let frame = SupervisorFrame {
+            descriptors: 1,
+            frame: Some(supervisor_frame::Frame::Fork(Fork {
+                worker,
+                ..Fork::default()
+            })),
+        };
+        bytes.extend(frame::encode(&frame).unwrap());
+    }
+    let (ours, theirs): (Vec<_>, Vec<_>) = (0..2).map(|_| UnixStream::pair().unwrap()).unzip();
+    let passed: Vec<_> = theirs.iter().map(|socket| socket.as_fd()).collect();
+    zygote.link().try_send(&bytes, &passed).unwrap();
+    drop(theirs);
+    for worker in [1, 2] {
+        let zygote_frame::Frame::Forked(forked) = zygote.about(worker) else {
+            panic!("{worker}");
+        };
+        zygote.link().descriptors.pop_front().unwrap();
+        let sockets = || {
+            let open = std::fs::read_dir(format!("/proc/{}/fd", forked.pid)).unwrap();
+            let open = open.filter_map(|open| std::fs::read_link(open.unwrap().path()).ok());
+            open.filter(|link| link.to_string_lossy().starts_with("socket:"))
+                .count()
+        };
+        // Its own. The zygote's it closes first thing.
+        common::eventually("it has closed all others", || sockets() == 1);
+    }
+    drop(ours);
+    for worker in [1, 2] {
+        let zygote_frame::Frame::Exited(exited) = zygote.about(worker) else {
+            panic!("{worker}");
+        };
+        assert_eq!(exited.status, Some(126 << 8));
     }
 }

@@ -57,6 +57,13 @@ fn without_a_state_it_is_the_zygotes_and_a_group_of_its_own() {
 }
 
 #[test]
+fn what_is_inherited_is_not_told_where_a_hook_may_change_it() {
+    let mut zygote = Zygote::launch(common::PROBE, &["A=1"]);
+    zygote.greet();
+    assert_eq!(zygote.preload(&[]).1.unwrap().inherited, None);
+}
+
+#[test]
 fn working_directory() {
     let mut zygote = Zygote::ready(&[], &[]);
     let folder = tempfile::tempdir().unwrap();

@@ -234,3 +234,24 @@ pub(crate) fn become_worker(born: Born) {
         Task::Command(_) | Task::Main => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mpfork_sys::limits::NOFILE;
+
+    #[test]
+    fn what_is_inherited_is_this_processs_but_for_open_files() {
+        let inherited = inherited(hook::all().unwrap()).unwrap();
+        let block = inherited.environment;
+        assert_eq!(mpfork_proto::environment::check(&block), Ok(()));
+        let count = mpfork_proto::environment::entries(&block).count();
+        assert!(count > 0 && count == std::env::vars_os().count());
+        assert!(inherited.rlimits.len() > 3);
+        for told in inherited.rlimits {
+            assert_ne!(told.resource, NOFILE);
+            let limit = mpfork_sys::limits::get(told.resource).unwrap();
+            assert_eq!((told.soft, told.hard), (limit.soft, limit.hard));
+        }
+    }
+}
