@@ -9,12 +9,8 @@ use mpfork_driver::start::Start;
 use mpfork_proto::link::Inherited;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{self, Descriptor, StartWay, WorkerId, task};
-use mpfork_sys::fdpass::is_congested;
+use mpfork_sys::fdpass::{CONGESTION_LIMIT, is_congested};
 use std::os::fd::OwnedFd;
-use std::time::Duration;
-
-/// How long to wait while the user has too many descriptors in flight.
-const CONGESTION_LIMIT: Duration = Duration::from_secs(10);
 
 /// A start that was checked, with its descriptors in the order in which they are numbered.
 #[derive(Debug)]

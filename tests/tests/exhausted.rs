@@ -58,6 +58,30 @@ fn a_fork_waits_while_too_many_descriptors_are_in_flight() {
 }
 
 #[test]
+fn a_start_that_waits_too_long_for_others_descriptors_is_refused_and_the_zygote_stays() {
+    give_up_exemptions();
+    let setup = Setup::new()
+        .open_files(400)
+        .config("[timeouts]\nfork = \"500ms\"");
+    check(setup, async |daemon| {
+        let client = daemon.connect().await;
+        client.warm("command").await.unwrap();
+        let zygote = client.template("command").await.zygote_pid;
+        let full = in_flight();
+        for start in [shell("exit 5"), without_streams(shell("exit 5"))] {
+            let problem = refused(client.try_run(start).await, Reason::LimitReached);
+            assert_eq!(problem.get("limit"), "descriptors in flight of the user");
+        }
+        drop(full);
+        assert_eq!(client.exit_of(shell("exit 6")).await.exitcode(), 6);
+        let template = client.template("command").await;
+        assert_eq!((template.zygote_pid, template.workers_running), (zygote, 0));
+        // What was refused was not started.
+        assert_eq!(template.workers_started, 1);
+    });
+}
+
+#[test]
 fn a_spare_that_ends_while_too_many_descriptors_are_in_flight_is_missed_by_nobody() {
     give_up_exemptions();
     let setup = Setup::new()

@@ -2,7 +2,7 @@
 
 use super::Kind;
 use super::link::Link;
-use super::server::{Executed, Own};
+use super::server::{Executed, Own, too_many_in_flight};
 use crate::children;
 use crate::error::Error;
 use crate::freeze;
@@ -16,6 +16,7 @@ use mpfork_proto::link::{
     self as wire, COMPACTION_LIMIT, LINK_ENV, Ready, WORKER_ENV, Welcome, supervisor_frame,
 };
 use mpfork_proto::v1;
+use mpfork_sys::fdpass::is_congested;
 use mpfork_sys::spawn::{Launch, spawn};
 use mpfork_sys::{arguments, sentinel, sockets, wait};
 use rustix::process::Signal;
@@ -195,12 +196,8 @@ impl Candidate {
         let own = sentinel::to_pass(own);
         let mut descriptors = vec![inside.as_fd(), outside];
         descriptors.extend(own.as_ref().map(|own| own.as_fd()));
-        let hello = self.send(supervisor_frame::Frame::Hello(hello), &descriptors);
-        match tokio::time::timeout(HELLO_LIMIT, hello).await {
-            Ok(sent) => sent?,
-            Err(_) if self.link.is_congested() => return Err(super::server::too_many_in_flight()),
-            Err(_) => return Err(self.fail(failed::no_welcome(HELLO_LIMIT))),
-        }
+        self.send(supervisor_frame::Frame::Hello(hello), &descriptors)
+            .await?;
         let welcome = match tokio::time::timeout(HELLO_LIMIT, self.receive()).await {
             Ok(frame) => match frame? {
                 Frame::Welcome(welcome) => welcome,
@@ -300,6 +297,7 @@ impl Candidate {
     ) -> Result<(), Error> {
         match self.link.send(frame, descriptors).await {
             Ok(()) => Ok(()),
+            Err(error) if is_congested(&error) => Err(too_many_in_flight(&error)),
             Err(_) => Err(self.ended()),
         }
     }

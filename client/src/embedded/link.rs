@@ -3,7 +3,7 @@
 
 use mpfork_proto::frame::{self, FrameBuffer};
 use mpfork_proto::link::{SupervisorFrame, ZygoteFrame, supervisor_frame, zygote_frame};
-use mpfork_sys::fdpass::{self, CONGESTION_PAUSE};
+use mpfork_sys::fdpass::{self, CONGESTION_LIMIT, CONGESTION_PAUSE};
 use mpfork_sys::reactor::{Readable, Writable};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
@@ -11,8 +11,8 @@ use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use tokio::sync::Notify;
 
 /// How much is read at once.
@@ -27,7 +27,7 @@ pub(super) struct Link {
     incoming: Mutex<Incoming>,
     /// Held by who is writing a frame.
     outgoing: tokio::sync::Mutex<()>,
-    congested: AtomicBool,
+    put_off: Mutex<Option<Instant>>,
     /// Read, but not asked for yet, before workers are made.
     early: Mutex<VecDeque<zygote_frame::Frame>>,
     /// Told when something has been read.
@@ -52,7 +52,7 @@ impl Link {
             socket: socket.into(),
             incoming: Mutex::default(),
             outgoing: tokio::sync::Mutex::default(),
-            congested: AtomicBool::new(false),
+            put_off: Mutex::default(),
             early: Mutex::default(),
             news: Notify::new(),
         })
@@ -79,47 +79,70 @@ impl Link {
         ready.is_ok() && polled[0].revents().contains(PollFlags::HUP)
     }
 
-    /// Whether what is to be sent waits, as the user has too many descriptors in flight.
-    pub(super) fn is_congested(&self) -> bool {
-        self.congested.load(Ordering::Relaxed)
+    /// When a frame was last put off, as the user has too many descriptors in flight.
+    pub(super) fn put_off(&self) -> Option<Instant> {
+        *self.put_off.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a frame; waits while the user has too many descriptors in flight. Once begun it is sent whole, or the link is of no more use.
+    fn note_put_off(&self) {
+        *self.put_off.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Sends a frame; waits while the user has too many descriptors in flight, but not for ever. Once begun it
+    /// is sent whole, or the link is of no more use.
     pub(super) async fn send(
         &self,
         frame: supervisor_frame::Frame,
         descriptors: &[BorrowedFd<'_>],
     ) -> io::Result<()> {
         let frame = SupervisorFrame {
-            // A handful.
+            // A handful, which go with the first byte.
             descriptors: u32::try_from(descriptors.len()).unwrap_or(u32::MAX),
             frame: Some(frame),
         };
         let bytes = frame::encode(&frame).map_err(io::Error::other)?;
-        let _alone = self.outgoing.lock().await;
-        // Of one that is given up before its first byte nobody knows.
-        let mut unfinished = Unfinished(None);
-        let (mut sent, mut descriptors) = (0, descriptors);
+        let (_alone, mut sent) = self.begin(&bytes, descriptors).await?;
+        let mut unfinished = Unfinished(Some(self));
         while sent < bytes.len() {
-            let tried = fdpass::send(self.socket.as_fd(), &bytes[sent..], descriptors);
-            let congested = tried.as_ref().is_err_and(fdpass::is_congested);
-            self.congested.store(congested, Ordering::Relaxed);
-            match tried {
-                Ok((count, passed)) => {
-                    unfinished.0 = Some(self);
-                    sent += count;
-                    descriptors = &descriptors[passed..];
-                }
+            match fdpass::send(self.socket.as_fd(), &bytes[sent..], &[]) {
+                Ok((count, _)) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // It is full of what the zygote has not read: it may be stopped.
                     Writable::of(self.socket.as_fd())?.ready().await?;
                 }
-                Err(_) if congested => tokio::time::sleep(CONGESTION_PAUSE).await,
                 Err(error) => return Err(error),
             }
         }
         unfinished.0 = None;
         Ok(())
+    }
+
+    /// Sends as much as goes at once. Until then nobody else is held up: whoever waits here may not be polled
+    /// any more.
+    async fn begin(
+        &self,
+        bytes: &[u8],
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<(tokio::sync::MutexGuard<'_, ()>, usize)> {
+        let since = Instant::now();
+        loop {
+            let alone = self.outgoing.lock().await;
+            match fdpass::send(self.socket.as_fd(), bytes, descriptors) {
+                Ok((sent, _)) => return Ok((alone, sent)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    drop(alone);
+                    // It is full of what the zygote has not read: it may be stopped.
+                    Writable::of(self.socket.as_fd())?.ready().await?;
+                }
+                Err(error)
+                    if fdpass::is_congested(&error) && since.elapsed() < CONGESTION_LIMIT =>
+                {
+                    drop(alone);
+                    self.note_put_off();
+                    tokio::time::sleep(CONGESTION_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Reads what there is, and hands each frame over.

@@ -242,7 +242,10 @@ impl Own {
     pub(super) async fn fork(&self, fork: Fork, socket: OwnedFd) -> Result<(Answer, Slot), Error> {
         let number = fork.worker;
         let slot = Slot::default();
-        let asking = |error| Error::system("asking the embedded server for a worker", error);
+        let asking = |error| match fdpass::is_congested(&error) {
+            true => too_many_in_flight(&error),
+            false => Error::system("asking the embedded server for a worker", error),
+        };
         self.link.reserve().map_err(asking)?;
         {
             let mut told = self.told();
@@ -287,11 +290,12 @@ impl Own {
                 Err(_) if self.told().heard.is_some_and(|heard| heard > since) => {
                     since = self.told().heard.unwrap_or(since);
                 }
+                // It has had less time than that.
+                Err(_) if self.link.put_off().is_some_and(|at| at > since) => {
+                    since = self.link.put_off().unwrap_or(since);
+                }
                 Err(_) => break,
             }
-        }
-        if self.link.is_congested() {
-            return Err(too_many_in_flight());
         }
         // It answers nobody any more: the next one may. Its workers go on.
         if let Some(process) = &self.process {
@@ -419,17 +423,17 @@ pub(super) async fn through_door(kind: &Kind) -> Result<Option<Arc<Own>>, Error>
 async fn knock(door: BorrowedFd<'_>, descriptors: &[BorrowedFd<'_>]) -> Result<bool, Error> {
     let failed =
         |error: io::Error| Error::system("asking for a link to the embedded server", error);
-    let mut congested = false;
+    let mut congested = None;
     let passed = async {
         loop {
             match fdpass::send(door, &[0], descriptors) {
                 // Others wait there, for a zygote that is busy or stopped.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    congested = false;
+                    congested = None;
                     Writable::of(door)?.ready().await?;
                 }
                 Err(error) if fdpass::is_congested(&error) => {
-                    congested = true;
+                    congested = Some(error);
                     tokio::time::sleep(CONGESTION_PAUSE).await;
                 }
                 sent => return io::Result::Ok(sent.is_ok()),
@@ -438,14 +442,16 @@ async fn knock(door: BorrowedFd<'_>, descriptors: &[BorrowedFd<'_>]) -> Result<b
     };
     match tokio::time::timeout(HELLO_LIMIT, passed).await {
         Ok(passed) => passed.map_err(failed),
-        Err(_) if congested => Err(too_many_in_flight()),
-        Err(_) => Err(super::launch::silent()),
+        Err(_) => Err(match congested {
+            Some(error) => too_many_in_flight(&error),
+            None => super::launch::silent(),
+        }),
     }
 }
 
 /// All this time, this user had too many descriptors in flight.
-pub(super) fn too_many_in_flight() -> Error {
-    failed::too_many_in_flight(&rustix::io::Errno::TOOMANYREFS.into()).into()
+pub(super) fn too_many_in_flight(error: &io::Error) -> Error {
+    failed::too_many_in_flight(error).into()
 }
 
 /// Whether a zygote has loaded what is asked for, and nothing else.

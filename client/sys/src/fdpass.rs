@@ -15,6 +15,8 @@ pub const MAX_PER_MESSAGE: usize = 253;
 
 /// How long to wait before descriptors are sent again, while the user has too many in flight.
 pub const CONGESTION_PAUSE: Duration = Duration::from_millis(2);
+/// How long that is tried. It takes readers that keep up a few milliseconds to take them off.
+pub const CONGESTION_LIMIT: Duration = Duration::from_secs(10);
 
 const SPACE: usize = rustix::cmsg_space!(ScmRights(MAX_PER_MESSAGE));
 

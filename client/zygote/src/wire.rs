@@ -2,11 +2,12 @@
 
 use mpfork_proto::Message;
 use mpfork_proto::frame::{self, FrameBuffer, FrameError};
-use mpfork_sys::fdpass::{self, CONGESTION_PAUSE};
+use mpfork_sys::fdpass::{self, CONGESTION_LIMIT, CONGESTION_PAUSE};
 use rustix::event::{PollFd, PollFlags};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::time::Instant;
 
 /// A socket gave something that can't be one of our frames, or failed.
 #[derive(Debug, thiserror::Error)]
@@ -23,9 +24,6 @@ pub(crate) enum WireError {
 
 /// How much is read at once. Small: each page of it is one that a fresh worker must copy.
 const CHUNK_BYTES: usize = 4 << 10;
-
-/// How often to wait while the user has too many descriptors in flight: ten seconds in all.
-const CONGESTION_PAUSES: u32 = 5_000;
 
 /// The receiving end of a socket.
 #[derive(Debug, Default)]
@@ -128,11 +126,13 @@ pub(crate) fn send_some(
     bytes: &[u8],
     descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<usize> {
-    let mut pauses = 0;
+    let mut since = None;
     loop {
         match fdpass::send(socket, bytes, descriptors) {
-            Err(error) if fdpass::is_congested(&error) && pauses < CONGESTION_PAUSES => {
-                pauses += 1;
+            Err(error)
+                if fdpass::is_congested(&error)
+                    && since.get_or_insert_with(Instant::now).elapsed() < CONGESTION_LIMIT =>
+            {
                 std::thread::sleep(CONGESTION_PAUSE);
             }
             sent => return sent.map(|(sent, _)| sent),

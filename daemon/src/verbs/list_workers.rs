@@ -6,6 +6,8 @@ use mpfork_proto::Message as _;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::{ListWorkersRequest, ListWorkersResponse, Worker};
+use mpfork_sys::sentinel;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -77,12 +79,12 @@ pub(super) async fn with_memory(
             .with("detail", error.to_string())
     })?;
     drop(caller);
-    // What was read after a worker's end may be of another process that has got its pid.
+    // What was read after a worker's end may be of another process that has got its pid: not before it was
+    // reaped.
     let runs = |id| {
-        daemon
-            .workers
-            .get(Some(id))
-            .is_ok_and(|one| one.is_running())
+        let worker = daemon.workers.get(Some(id)).ok();
+        let worker = worker.and_then(|worker| Some((worker.pid, worker.pidfd()?)));
+        worker.is_some_and(|(pid, pidfd)| sentinel::signal(pid, pidfd.as_fd(), 0).is_ok())
     };
     for worker in &mut workers {
         worker.memory = worker.memory.filter(|_| worker.worker.is_some_and(runs));

@@ -419,6 +419,11 @@ async fn forked(
             Ok(reply) => break reply,
             // Others come first.
             Err(_) if zygote.has_answered(limit) => {}
+            Err(_) if zygote.withdraw_congested(number) => {
+                let error = rustix::io::Errno::TOOMANYREFS.into();
+                return ForkReply::Failed(failed::too_many_in_flight(&error));
+            }
+            Err(_) if zygote.was_congested(limit) => {}
             Err(_) if zygote.give_up(number) => {
                 // It answers nobody any more: the next one may. Its workers go on.
                 zygote.child.kill();

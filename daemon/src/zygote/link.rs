@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// How much is read at once.
@@ -39,7 +40,18 @@ impl LinkError {
 struct Outgoing {
     bytes: Vec<u8>,
     sent: usize,
+    /// Of a Fork, the worker.
+    fork: Option<u64>,
     descriptors: VecDeque<OwnedFd>,
+}
+
+/// Whether the user had too many descriptors in flight.
+#[derive(Debug, Default)]
+struct Congestion {
+    /// When something was to be sent last.
+    now: bool,
+    /// When it was so last.
+    last: Option<Instant>,
 }
 
 /// Both directions of a link. One task reads; anyone may send.
@@ -47,6 +59,7 @@ struct Outgoing {
 pub(crate) struct Link {
     socket: Readable,
     outgoing: Mutex<VecDeque<Outgoing>>,
+    congestion: Mutex<Congestion>,
     /// Tells the reading task that something waits to be sent.
     waiting: Notify,
     /// Each holds a number for a descriptor that is to come: a pidfd for which no number is free would
@@ -67,6 +80,7 @@ impl Link {
         Ok(Self {
             socket: Readable::new(socket)?,
             outgoing: Mutex::default(),
+            congestion: Mutex::default(),
             waiting: Notify::new(),
             held: Mutex::default(),
         })
@@ -104,6 +118,10 @@ impl Link {
         frame: supervisor_frame::Frame,
         descriptors: Vec<OwnedFd>,
     ) -> Result<(), LinkError> {
+        let fork = match &frame {
+            supervisor_frame::Frame::Fork(fork) => Some(fork.worker),
+            _ => None,
+        };
         let frame = SupervisorFrame {
             // A frame carries a handful.
             descriptors: u32::try_from(descriptors.len()).unwrap_or(u32::MAX),
@@ -112,6 +130,7 @@ impl Link {
         let outgoing = Outgoing {
             bytes: frame::encode(&frame)?,
             sent: 0,
+            fork,
             descriptors: descriptors.into(),
         };
         let mut queue = self.queue();
@@ -128,10 +147,48 @@ impl Link {
         }
         drop(queue);
         match sent {
-            Err(error) if waits(&error) => self.waiting.notify_one(),
+            Err(error) if waits(&error) => {
+                self.note(is_congested(&error));
+                self.waiting.notify_one();
+            }
             sent => sent?,
         }
         Ok(())
+    }
+
+    /// Takes a Fork back of which nothing has left; false when there is none.
+    pub(crate) fn withdraw(&self, worker: u64) -> bool {
+        let is_it = |waiting: &Outgoing| waiting.fork == Some(worker) && waiting.sent == 0;
+        let mut queue = self.queue();
+        let at = queue.iter().position(is_it);
+        let withdrawn = at.and_then(|at| queue.remove(at));
+        drop(queue);
+        withdrawn.is_some()
+    }
+
+    /// Whether what is to be sent waits, as the user has too many descriptors in flight.
+    pub(crate) fn is_congested(&self) -> bool {
+        self.congestion().now && !self.queue().is_empty()
+    }
+
+    /// Whether it did so within this time.
+    pub(crate) fn was_congested(&self, within: Duration) -> bool {
+        let last = self.congestion().last;
+        last.is_some_and(|last| last.elapsed() < within)
+    }
+
+    fn note(&self, congested: bool) {
+        let mut congestion = self.congestion();
+        congestion.now = congested;
+        if congested {
+            congestion.last = Some(Instant::now());
+        }
+    }
+
+    fn congestion(&self) -> std::sync::MutexGuard<'_, Congestion> {
+        self.congestion
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next frame with its descriptors; `None` at the end of the link. Sends meanwhile what had
@@ -155,6 +212,7 @@ impl Link {
             }
             // On each turn: a zygote that keeps us reading gets its answers too.
             let waits = self.flush()?;
+            self.note(waits == Waits::Others);
             let count = tokio::select! {
                 count = poll_fn(|cx| self.poll_fill(cx, incoming)) => count?,
                 goes_on = self.goes_on(waits), if waits != Waits::Nothing => {

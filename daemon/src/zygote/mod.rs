@@ -313,6 +313,28 @@ impl Zygote {
         given_up
     }
 
+    /// Takes a Fork back that waits because the user has too many descriptors in flight; false when it is
+    /// another thing that it waits for.
+    pub(crate) fn withdraw_congested(&self, worker: u64) -> bool {
+        if !self.link.is_congested() || !self.link.withdraw(worker) {
+            return false;
+        }
+        let mut state = self.state();
+        let pending = state.pending.remove(&worker);
+        state.owed = state.owed.saturating_sub(1);
+        self.link.expect_at_most(state.owed);
+        self.publish(&state);
+        drop(state);
+        drop(pending);
+        true
+    }
+
+    /// Whether a Fork had to wait within this time, as the user had too many descriptors in flight: the
+    /// zygote may have it only since.
+    pub(crate) fn was_congested(&self, within: Duration) -> bool {
+        self.link.was_congested(within)
+    }
+
     /// Whether it has answered a Fork within this time: it is busy, not stuck.
     pub(crate) fn has_answered(&self, within: Duration) -> bool {
         self.state()
@@ -324,7 +346,8 @@ impl Zygote {
     /// exit either.
     pub(crate) fn is_stuck(&self, limit: Duration) -> bool {
         let waited = self.state().spares.waited_for();
-        waited.is_some_and(|waited| waited >= limit) && !self.has_answered(limit)
+        let busy = || self.has_answered(limit) || self.was_congested(limit);
+        waited.is_some_and(|waited| waited >= limit) && !busy()
     }
 
     /// Whose Fork was just answered.

@@ -2,7 +2,7 @@
 
 use crate::connection::{Connection, Side};
 use crate::failure::Failure;
-use mpfork_sys::fdpass::{self, CONGESTION_PAUSE};
+use mpfork_sys::fdpass::{self, CONGESTION_LIMIT, CONGESTION_PAUSE};
 use mpfork_sys::reactor::{Readable, Writable};
 use mpfork_sys::sockets;
 use rustix::io::Errno;
@@ -14,10 +14,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, Sleep, sleep};
-
-/// How long sending is tried again while the user has too many descriptors in flight. It takes
-/// readers that keep up a few milliseconds to take them off.
-const CONGESTION_LIMIT: Duration = Duration::from_secs(10);
 
 const SHORTEST_PATIENCE: Duration = Duration::from_millis(1);
 

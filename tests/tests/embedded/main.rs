@@ -106,6 +106,7 @@ fn where_descriptors_are_scarce_starts_wait_or_are_refused_and_disturb_nobody() 
     succeeds(&["no-descriptors"], &[]);
     succeeds(&["few-in-the-zygote"], &[]);
     succeeds(&["too-many-in-flight"], &[]);
+    succeeds(&["slow-after-waiting"], &[("EMBEDDED_HOOK_MS", "2500")]);
 }
 
 #[test]

@@ -4,10 +4,10 @@
 use crate::memory::Supply;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 /// Where a hierarchy of control groups that limits memory is, and what its files are called.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Hierarchy {
     /// The group of this process, at or below `top`.
     group: PathBuf,
@@ -25,15 +25,23 @@ enum Version {
 /// What each group that this process is in, and each above it, still has. One that sets no limit is left
 /// out.
 ///
-/// Which groups those are is looked up once: there may be thousands of mounts.
+/// Where those are is looked up again only when it is in others: there may be thousands of mounts.
 pub(crate) fn memory_supplies() -> Vec<Supply> {
-    static FOUND: OnceLock<Vec<Hierarchy>> = OnceLock::new();
-    let found = FOUND.get_or_init(|| {
-        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        hierarchies(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"))
-    });
+    static FOUND: Mutex<(String, Vec<Hierarchy>)> = Mutex::new((String::new(), Vec::new()));
+    let Ok(groups) = fs::read_to_string("/proc/self/cgroup") else {
+        return Vec::new();
+    };
+    let found = || FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    if found().0 != groups {
+        let Ok(mounts) = fs::read_to_string("/proc/self/mountinfo") else {
+            return Vec::new();
+        };
+        let hierarchies = hierarchies(&groups, &mounts);
+        *found() = (groups, hierarchies);
+    }
+    let hierarchies = found().1.clone();
     let mut supplies = Vec::new();
-    for hierarchy in found {
+    for hierarchy in hierarchies {
         for group in hierarchy.group.ancestors() {
             supplies.extend(supply(group, hierarchy.version));
             if group == hierarchy.top {

@@ -33,8 +33,10 @@ const SLICE: Duration = Duration::from_micros(500);
 pub(crate) struct Keeper {
     ranges: Ranges,
     report: Compaction,
-    /// What can be in huge pages, as far as is known.
+    /// What was in huge pages when it was best.
     best: u64,
+    /// What can be, as far as is known: time or memory may not have sufficed yet.
+    most: u64,
     forks: u64,
     forks_since_again: u64,
     pause: Duration,
@@ -52,6 +54,8 @@ struct Round {
     before: u64,
     /// How far it is.
     at: usize,
+    /// How many pages the kernel has refused in a row.
+    refused: u32,
 }
 
 /// What was put together while workers shared it: when, and how much.
@@ -75,7 +79,8 @@ impl Keeper {
     pub(super) fn new(ranges: Ranges, report: Compaction) -> Self {
         let now = Instant::now();
         Self {
-            best: report.huge_bytes.max(ranges.bytes()),
+            best: report.huge_bytes,
+            most: report.huge_bytes.max(ranges.bytes()),
             ranges,
             report,
             forks: 0,
@@ -136,36 +141,46 @@ impl Keeper {
         let totals = totals.ok()?;
         note(&mut self.report, totals);
         self.best = self.best.max(totals.huge_bytes);
-        let split = self.best - totals.huge_bytes;
-        let much = split >= self.ranges.huge_page as u64;
+        self.most = self.most.max(self.best);
+        let page = self.ranges.huge_page as u64;
+        let much = self.most - totals.huge_bytes >= page;
         if much && self.forks_since_again < WORTH {
             // A few forks more, and it pays.
             self.pause = FIRST_PAUSE;
-        } else if much && self.may_copy(split, oldest) {
+        } else if much && self.may_copy((self.best - totals.huge_bytes).max(page), oldest) {
             self.under_way = Some(Round {
                 before: totals.huge_bytes,
                 at: 0,
+                refused: 0,
             });
         }
         (told != totals.huge_bytes).then(|| self.report.clone())
     }
 
-    /// Whether there is room for what workers share and this makes once more, as long as they share it.
+    /// Whether so much of what workers share may be made once more, as long as they share it. Whether there
+    /// is room is looked at all the while.
     fn may_copy(&mut self, bytes: u64, oldest: Option<Instant>) -> bool {
         let copied = self.copies.bytes(oldest);
-        oldest.is_none() || (copied + bytes <= self.best && has_room(bytes))
+        oldest.is_none() || copied + bytes <= self.most
     }
 
     fn go_on(&mut self, round: Round, oldest: Option<Instant>) -> Option<Compaction> {
         let begun = Instant::now();
-        // Meanwhile others may have taken what there was: then this is the end of it.
-        if has_room(self.ranges.huge_page as u64) {
+        let mut refused = round.refused;
+        // Others may have taken what there was: then this is the end of it, and not all was tried.
+        let mut all = has_room(self.ranges.huge_page as u64);
+        if all {
             for (at, page) in (round.at..).zip(self.ranges.pages(round.at)) {
                 if at > round.at && begun.elapsed() >= SLICE {
-                    self.under_way = Some(Round { at, ..round });
+                    self.under_way = Some(Round {
+                        at,
+                        refused,
+                        ..round
+                    });
                     return None;
                 }
-                if !again(&self.ranges, &page) {
+                all = again(&self.ranges, &page, &mut refused);
+                if !all {
                     break;
                 }
             }
@@ -175,6 +190,11 @@ impl Keeper {
         note(&mut self.report, totals);
         self.best = self.best.max(totals.huge_bytes);
         let gained = totals.huge_bytes.saturating_sub(round.before);
+        if all && gained == 0 {
+            // The rest is not to be had.
+            self.best = totals.huge_bytes;
+            self.most = totals.huge_bytes;
+        }
         if oldest.is_some() && gained > 0 {
             self.copies.add(gained);
         }
@@ -240,6 +260,27 @@ mod tests {
             let _ = keeper.tend(|| None);
         }
         assert!(heap.iter().all(|byte| *byte == 1));
+    }
+
+    #[test]
+    fn what_is_not_to_be_had_is_not_tried_for_ever() {
+        let Some(size) = memory::huge_page_size() else {
+            eprintln!("not here: there are no huge pages");
+            return;
+        };
+        // It was in huge pages once, and is gone.
+        let gone = Compaction {
+            huge_bytes: 1 << 40,
+            ..Compaction::default()
+        };
+        let mut keeper = Keeper::new(Ranges::none(size), gone);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while keeper.most >= 1 << 40 {
+            assert!(Instant::now() < deadline, "{keeper:?}");
+            (0..WORTH).for_each(|_| keeper.forked());
+            std::thread::sleep(keeper.next(Instant::now()).unwrap());
+            let _ = keeper.tend(|| None);
+        }
     }
 
     #[test]

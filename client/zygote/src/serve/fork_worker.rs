@@ -6,8 +6,9 @@ use super::reap::Watched;
 use super::{ANSWERED, Answered, Fatal, Served, Zygote};
 use crate::fresh;
 use crate::registry::hook;
-use crate::worker::{Born, Kept, become_worker, flush};
+use crate::worker::{Born, Kept, NOT_STARTED, become_worker, flush};
 use mpfork_proto::link::{Fork, ForkFailed, Forked, zygote_frame};
+use mpfork_sys::exit::exit_now;
 use mpfork_sys::fork::{ForkError, Forked as Side, fork};
 use mpfork_sys::{sentinel, threads};
 use rustix::process::{Pid, Signal};
@@ -17,6 +18,15 @@ use std::time::{Duration, Instant};
 
 /// One for the worker's socket, which would be lost, and the link with it, and one for its pidfd.
 const RESERVED: usize = 2;
+
+/// What a worker has of its zygote must not be dropped: it is closed, and its numbers are others' by now.
+struct EndIfUnwound;
+
+impl Drop for EndIfUnwound {
+    fn drop(&mut self) {
+        exit_now(NOT_STARTED);
+    }
+}
 
 /// A spare is forked in between when there has been something else to do for so long: somebody may be
 /// waiting for it by now.
@@ -94,9 +104,11 @@ impl Zygote {
                     spare,
                 };
                 self.close_own();
+                let unwinding = EndIfUnwound;
                 // From here, and not from where the zygote was begun: what lies between is on pages that
                 // would be copied, only to be left.
                 become_worker(born);
+                std::mem::forget(unwinding);
                 return Ok(ControlFlow::Break(Served::GoesOnWithMain));
             }
             Ok(Side::Parent(pid)) => {

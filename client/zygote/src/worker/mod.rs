@@ -95,7 +95,7 @@ struct Own {
 }
 
 /// The exit code of a worker that could not start.
-const NOT_STARTED: i32 = 126;
+pub(crate) const NOT_STARTED: i32 = 126;
 
 /// Does once, in the zygote, what each of its workers would have to do on its own.
 pub(crate) fn prepare(hooks: &'static Hooks) {
@@ -104,6 +104,9 @@ pub(crate) fn prepare(hooks: &'static Hooks) {
     panics::install();
     prepare_any();
 }
+
+/// An environment of more is not told: a frame has its limit.
+const MOST_ENVIRONMENT: usize = 1 << 20;
 
 /// What workers that are forked start with anyhow; `None` where hooks before a fork may change it.
 pub(crate) fn inherited(hooks: &Hooks) -> Option<Inherited> {
@@ -115,8 +118,9 @@ pub(crate) fn inherited(hooks: &Hooks) -> Option<Inherited> {
         soft: limit.soft,
         hard: limit.hard,
     });
-    Some(Inherited {
-        environment: environment::current(),
+    let environment = environment::current();
+    (environment.len() <= MOST_ENVIRONMENT).then(|| Inherited {
+        environment,
         rlimits: rlimits.collect(),
     })
 }

@@ -73,18 +73,65 @@ pub(crate) fn few_in_the_zygote() {
     assert!(last.join(Some(LONG)).unwrap().unwrap().success());
 }
 
-/// So many descriptors in flight, until it is dropped, that no more are taken.
-fn in_flight() -> (UnixStream, UnixStream) {
+/// What this program may have open, and its user have in flight, of descriptors; others, who may do less than
+/// root here, have more.
+const FEW: u64 = 64;
+
+/// So many descriptors in flight, until it is dropped.
+fn put_in_flight(times: u32) -> (UnixStream, UnixStream) {
     let null = File::open("/dev/null").unwrap();
     let (one, other) = UnixStream::pair().unwrap();
-    for _ in 0..1000 {
-        match fdpass::send(one.as_fd(), b"x", &[null.as_fd()]) {
-            Ok(_) => {}
-            Err(error) if fdpass::is_congested(&error) => return (one, other),
-            Err(error) => panic!("{error}"),
-        }
+    // Others may have as many.
+    limit_descriptors(1000 * FEW);
+    for _ in 0..times {
+        fdpass::send(one.as_fd(), b"x", &[null.as_fd(); FEW as usize]).unwrap();
     }
-    panic!("there may be any number");
+    limit_descriptors(FEW);
+    (one, other)
+}
+
+/// So many that no more are taken, whatever others have.
+fn in_flight() -> (UnixStream, UnixStream) {
+    put_in_flight(5)
+}
+
+/// So many that one start's assignment is taken and nothing after it, unless others have some.
+fn nearly_in_flight() -> (UnixStream, UnixStream) {
+    put_in_flight(1)
+}
+
+/// What waits and is not polled any more holds nobody up.
+fn one_that_is_not_polled_holds_up_nobody() {
+    let full = nearly_in_flight();
+    super::common::runtime(1).block_on(async {
+        let ctx = context();
+        let start = ctx.process(hold, "go-on".to_owned()).start_async();
+        let mut start = std::pin::pin!(start);
+        let waited = tokio::time::timeout(Duration::from_millis(300), start.as_mut()).await;
+        assert!(waited.is_err());
+        drop(full);
+        // In this very thread, which polls nothing meanwhile.
+        let other = std::thread::spawn(|| context().process(hold, "go-on".to_owned()).start());
+        let mut other = other.join().unwrap().unwrap();
+        assert!(other.join(Some(LONG)).unwrap().unwrap().success());
+        let mut started = start.await.unwrap();
+        assert!(started.join_async().await.unwrap().success());
+    });
+}
+
+/// The time a zygote has for a fork begins when it is asked, however long that had to wait for others.
+pub(crate) fn slow_after_waiting() {
+    give_up_exemptions();
+    limit_descriptors(FEW);
+    let server = context().server().unwrap();
+    let full = nearly_in_flight();
+    make("go-on");
+    let start = std::thread::spawn(|| context().process(hold, "go-on".to_owned()).start());
+    std::thread::sleep(Duration::from_secs(8));
+    drop(full);
+    let mut started = start.join().unwrap().unwrap();
+    assert!(started.join(Some(LONG)).unwrap().unwrap().success());
+    assert_eq!(context().server().unwrap(), server);
 }
 
 /// For workers: as [`waits_for_others`].
@@ -110,8 +157,7 @@ fn waits_for_others(method: StartMethod) {
 /// Others take descriptors off their sockets sooner or later: until then, starts wait. Not for ever.
 pub(crate) fn too_many_in_flight() {
     give_up_exemptions();
-    // Others, who may do less than root here, have more.
-    limit_descriptors(64);
+    limit_descriptors(FEW);
     // The server is yet to be launched; it is there; it is asked for a link.
     waits_for_others(StartMethod::ForkServer);
     waits_for_others(StartMethod::ForkServer);
@@ -132,6 +178,7 @@ pub(crate) fn too_many_in_flight() {
     drop(full);
     let mut process = context().process(hold, "go-on".to_owned()).start().unwrap();
     assert!(process.join(Some(LONG)).unwrap().unwrap().success());
+    one_that_is_not_polled_holds_up_nobody();
     assert_eq!(context().server().unwrap(), server);
 }
 

@@ -37,6 +37,7 @@ pub(crate) fn main() -> ExitCode {
         ["slow-but-alive"] => zygotes::slow_but_alive(),
         ["no-descriptors"] => descriptors::none_are_left(),
         ["too-many-in-flight"] => descriptors::too_many_in_flight(),
+        ["slow-after-waiting"] => descriptors::slow_after_waiting(),
         ["few-in-the-zygote"] => descriptors::few_in_the_zygote(),
         ["inherited", number] => descriptors::inherited(number.parse().unwrap()),
         ["owner", method] => owner::start_all(method),
