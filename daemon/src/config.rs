@@ -270,6 +270,12 @@ impl Config {
                 return wrong(name, "must be longer than zero");
             }
         }
+        if self.compaction.time_limit.is_zero() {
+            return wrong(
+                "compaction.time_limit",
+                "must be longer than zero; enabled = false switches compaction off",
+            );
+        }
         if self
             .socket
             .as_ref()
@@ -426,6 +432,7 @@ mod tests {
             ("[timeouts]\nidle = \"soon\"", "idle"),
             ("[timeouts]\nfirst_call = \"0s\"", "timeouts.first_call"),
             ("[timeouts]\nhalf_closed = \"0s\"", "timeouts.half_closed"),
+            ("[compaction]\ntime_limit = \"0s\"", "compaction.time_limit"),
             ("[timeouts]\nhello = \"0ms\"", "timeouts.hello"),
             ("[timeouts]\npreload = \"0s\"", "timeouts.preload"),
             ("[timeouts]\nfork = \"0s\"", "timeouts.fork"),

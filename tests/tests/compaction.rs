@@ -70,7 +70,7 @@ fn what_is_preloaded_is_in_huge_pages_and_that_is_told() {
                 .unwrap();
         let told = &json["compaction"];
         assert_eq!(told["huge_bytes"], compaction.huge_bytes);
-        assert_eq!(told["steps"][0]["name"], "trim");
+        assert_eq!(told["steps"][0]["name"], "malloc");
         assert!(told["fork_seconds_after"].as_f64().unwrap() > 0.0, "{told}");
         // mpforkd's own preloads nothing.
         let own = warm(&client, mpfork_proto::BUILTIN_TEMPLATE).await;
@@ -122,7 +122,7 @@ fn the_configuration_and_a_template_decide() {
 #[test]
 fn without_the_feature_or_time_the_rest_is_done() {
     let without = Setup::new().without_feature("collapse");
-    let late = Setup::new().config("[compaction]\ntime_limit = \"0s\"");
+    let late = Setup::new().config("[compaction]\ntime_limit = \"1ns\"");
     for (setup, why) in [(without, "switched off"), (late, "time limit")] {
         check(setup, async |daemon| {
             let client = daemon.connect().await;

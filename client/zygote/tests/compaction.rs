@@ -110,7 +110,10 @@ fn what_is_preloaded_moves_into_huge_pages_and_a_fork_takes_less() {
         .iter()
         .map(|step| step.name.as_str())
         .collect();
-    assert_eq!(names, ["trim", "plug", "arena", "advise", "collapse"]);
+    assert_eq!(
+        names,
+        ["malloc", "trim", "plug", "arena", "advise", "collapse"]
+    );
     assert_eq!(step(&compaction, "collapse").why, "");
     assert!(step(&compaction, "collapse").bytes > HEAP * 9 / 10);
     if cfg!(target_env = "gnu") {

@@ -65,6 +65,10 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         Some(program) => program.clone(),
         None => running::build()?,
     };
+    // Rather now than when all is measured.
+    for path in [&cli.json, &cli.svg].into_iter().flatten() {
+        report::expect_writable(path)?;
+    }
     ends::watch()?;
     let watch = host::Watch::start();
     let mut plan = Plan::new(cli);
@@ -80,13 +84,9 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     let host = host::Host::describe(watch.foreign_load());
     let report = Report::new(host, plan, latencies, others);
     print!("{}", report.text());
-    if let Some(path) = &cli.json {
-        report.write_json(path)?;
-    }
-    if let Some(path) = &cli.svg {
-        report.write_svg(path)?;
-    }
-    Ok(())
+    let json = cli.json.as_ref().map(|path| report.write_json(path));
+    let svg = cli.svg.as_ref().map(|path| report.write_svg(path));
+    json.into_iter().chain(svg).collect()
 }
 
 fn measure(plan: &mut Plan, mpforkd: &Path) -> anyhow::Result<(Latencies, Others)> {

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 /// The reason when the time limit has passed.
 pub(super) const OUT_OF_TIME: &str = "the time limit has passed";
+/// The reason where nothing can be collapsed.
+pub(super) const UNKNOWN: &str =
+    "the kernel does not do it: Linux 6.1 or newer does, unless told not to";
 /// Of the machine's memory, and of what a control group may have, such a part stays free.
 const FREE_PART: u64 = 20;
 /// How many huge pages are made between two looks at what memory is left.
@@ -138,8 +141,7 @@ pub(super) fn all(ranges: &Ranges, budget: &Budget) -> Collapsed {
     // The same answer is given for a range that can't be so.
     if unknown && memory::probe_collapse().is_err() {
         done.known = false;
-        done.why =
-            "the kernel does not do it: Linux 6.1 or newer does, unless told not to".to_owned();
+        done.why = UNKNOWN.to_owned();
     } else if done.why.is_empty() && !refused.is_empty() {
         let told = refused
             .values()

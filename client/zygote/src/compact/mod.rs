@@ -34,6 +34,10 @@ const SMALL: u64 = 8 << 20;
 const ARENA: usize = 4 << 20;
 /// Plugging is to end within this part of the time.
 const PLUG_SHARE: u32 = 4;
+/// Why little is in huge pages before anything was done.
+const MALLOC_DID_NOT: &str = "malloc was told to use huge pages and did not for most: GNU's C library 2.36 \
+    misses that at many a launch, other mallocs know nothing of it, and a limit of the program's own \
+    GLIBC_TUNABLES comes first";
 /// How often a fork is tried out, unless one takes long.
 const TRIALS: usize = 3;
 const LONG_TRIAL: Duration = Duration::from_millis(50);
@@ -111,9 +115,15 @@ impl Compacting {
 
     fn run(mut self) -> (Compaction, Option<Keeper>) {
         self.report.fork_before = fork_time().and_then(|took| took.try_into().ok());
+        self.malloc();
         self.trim();
-        self.plug();
-        self.arena();
+        if self.plug() {
+            self.arena();
+        } else {
+            // malloc would take it from among what was loaded.
+            let why = format!("plug did not come to its end: {}", collapse::OUT_OF_TIME);
+            self.step("arena", Instant::now(), Err(why));
+        }
         let ranges = self.advise();
         let ranges = self.collapse(ranges);
         self.report.fork_after = fork_time().and_then(|took| took.try_into().ok());
@@ -143,6 +153,19 @@ impl Compacting {
         });
     }
 
+    /// What has come of the launch: that malloc was told to ask for huge pages shows by nothing else.
+    fn malloc(&mut self) {
+        let (all, huge) = (
+            self.report.anonymous_bytes_before,
+            self.report.huge_bytes_before,
+        );
+        let why = match huge < all / 2 {
+            true => MALLOC_DID_NOT,
+            false => "",
+        };
+        self.add("malloc", Instant::now(), huge, why.to_owned());
+    }
+
     fn trim(&mut self) {
         let begun = Instant::now();
         let before = memory::about_private_bytes();
@@ -153,14 +176,16 @@ impl Compacting {
         self.step("trim", begun, trimmed.map_err(no_such_heap));
     }
 
-    fn plug(&mut self) {
+    /// Whether all of it was done that can be.
+    fn plug(&mut self) -> bool {
         let begun = Instant::now();
         let plugged = match memory::plug_heap(self.limit / PLUG_SHARE) {
-            Ok(plugged) if plugged.all => (plugged.bytes, String::new()),
-            Ok(plugged) => (plugged.bytes, collapse::OUT_OF_TIME.to_owned()),
-            Err(error) => (0, no_such_heap(error)),
+            Ok(plugged) if plugged.all => (plugged.bytes, String::new(), true),
+            Ok(plugged) => (plugged.bytes, collapse::OUT_OF_TIME.to_owned(), false),
+            Err(error) => (0, no_such_heap(error), true),
         };
         self.add("plug", begun, plugged.0, plugged.1);
+        plugged.2
     }
 
     fn arena(&mut self) {
@@ -201,7 +226,11 @@ impl Compacting {
     fn collapse(&mut self, ranges: Ranges) -> Ranges {
         let begun = Instant::now();
         if !self.may_collapse {
-            self.step("collapse", begun, Err("switched off".to_owned()));
+            let why = match memory::probe_collapse() {
+                Ok(()) => "switched off",
+                Err(_) => collapse::UNKNOWN,
+            };
+            self.step("collapse", begun, Err(why.to_owned()));
             return ranges;
         }
         let budget = Budget::new(self.begun, self.limit);

@@ -18,6 +18,7 @@ use super::way::Way;
 use anyhow::Context as _;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::Path;
 use targets::Target;
 
@@ -117,6 +118,13 @@ impl Report {
     pub(super) fn write_svg(&self, path: &Path) -> anyhow::Result<()> {
         write(path, self.chart().as_bytes())
     }
+}
+
+/// Whether a report can be written there; what is there stays.
+pub(super) fn expect_writable(path: &Path) -> anyhow::Result<()> {
+    let opened = File::options().append(true).create(true).open(path);
+    opened.with_context(|| format!("can't write {}", path.display()))?;
+    Ok(())
 }
 
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {

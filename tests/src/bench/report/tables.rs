@@ -64,7 +64,10 @@ impl Report {
                     let raw = self.latency(Way::Raw, *size, figure);
                     match (row, raw) {
                         (Some(row), Some(raw)) => {
-                            let ratio = format!("({:.2})", row.p50_us / raw.p50_us);
+                            let ratio = row.p50_us / raw.p50_us;
+                            // Of a small one, two digits would say little.
+                            let digits = if ratio < 0.1 { 3 } else { 2 };
+                            let ratio = format!("({ratio:.digits$})");
                             write!(out, "  {:>9.1} {ratio:<10}{:>11.1}", row.p50_us, row.p99_us)?;
                         }
                         _ => write!(out, "{:33}", "")?,

@@ -75,18 +75,18 @@ pub(crate) fn few_in_the_zygote() {
 
 /// What this program may have open, and its user have in flight, of descriptors; others, who may do less than
 /// root here, have more.
-const FEW: u64 = 64;
+const FEW: u16 = 64;
 
 /// So many descriptors in flight, until it is dropped.
 fn put_in_flight(times: u32) -> (UnixStream, UnixStream) {
     let null = File::open("/dev/null").unwrap();
     let (one, other) = UnixStream::pair().unwrap();
     // Others may have as many.
-    limit_descriptors(1000 * FEW);
+    limit_descriptors(1000 * u64::from(FEW));
     for _ in 0..times {
         fdpass::send(one.as_fd(), b"x", &[null.as_fd(); FEW as usize]).unwrap();
     }
-    limit_descriptors(FEW);
+    limit_descriptors(FEW.into());
     (one, other)
 }
 
@@ -122,7 +122,7 @@ fn one_that_is_not_polled_holds_up_nobody() {
 /// The time a zygote has for a fork begins when it is asked, however long that had to wait for others.
 pub(crate) fn slow_after_waiting() {
     give_up_exemptions();
-    limit_descriptors(FEW);
+    limit_descriptors(FEW.into());
     let server = context().server().unwrap();
     let full = nearly_in_flight();
     make("go-on");
@@ -157,7 +157,7 @@ fn waits_for_others(method: StartMethod) {
 /// Others take descriptors off their sockets sooner or later: until then, starts wait. Not for ever.
 pub(crate) fn too_many_in_flight() {
     give_up_exemptions();
-    limit_descriptors(FEW);
+    limit_descriptors(FEW.into());
     // The server is yet to be launched; it is there; it is asked for a link.
     waits_for_others(StartMethod::ForkServer);
     waits_for_others(StartMethod::ForkServer);
