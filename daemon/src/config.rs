@@ -2,6 +2,7 @@
 
 mod compaction;
 mod limits;
+mod remarks;
 mod timeouts;
 
 pub use compaction::CompactionConfig;

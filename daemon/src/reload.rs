@@ -55,6 +55,7 @@ fn read(daemon: &Daemon) -> anyhow::Result<Option<Plan>> {
     };
     let mut config = Config::read(path)?;
     crate::run::limit_workers(&mut config);
+    config.warn();
     let present = daemon.config();
     let mut plan = Plan {
         pending: keep_fixed(&mut config, &present),

@@ -102,6 +102,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 .with_context(|| format!("template {name}"))?;
         }
         println!("the configuration is fine");
+        for remark in config.remarks() {
+            println!("but {remark}");
+        }
         return Ok(ExitCode::SUCCESS);
     }
     // Before anything else opens what could be taken for it.
@@ -115,6 +118,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
     let original_nofile = raise_open_files().context("can't read the limit of open files")?;
     limit_workers(&mut config);
+    config.warn();
     inherit_nothing().context("can't shed what was inherited")?;
     // A zygote that dies leaves its workers to mpforkd, with their exit statuses.
     adopt_orphans().context("can't become the reaper of orphaned workers")?;

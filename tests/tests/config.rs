@@ -38,6 +38,16 @@ fn a_fine_configuration_is_said_to_be_fine() {
 }
 
 #[test]
+fn what_a_fine_one_does_not_give_is_said_too() {
+    let (fine, said) = check_config("[spares]\nmin = 70\nmax = 80");
+    assert!(fine, "{said}");
+    assert!(
+        said.contains("spares.min is 70") && said.contains("limits.spares"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_wrong_one_says_what_is_wrong_and_where() {
     for (text, expected) in [
         ("sockets = 1", &["sockets", "line 1", "mpforkd.toml"][..]),

@@ -148,6 +148,20 @@ pub(super) struct Spares {
     forks: u32,
     /// Until then none is asked for.
     pause: Option<Instant>,
+    deaths: Deaths,
+}
+
+/// When a spare ended unasked last. One that was killed is replaced at once; those that end one after another
+/// will go on to do so.
+#[derive(Debug, Default)]
+struct Deaths(Option<Instant>);
+
+impl Deaths {
+    /// One more: whether it comes soon after another.
+    fn are_frequent(&mut self, now: Instant) -> bool {
+        let last = self.0.replace(now);
+        last.is_some_and(|last| now.saturating_duration_since(last) < PAUSE)
+    }
 }
 
 impl Spares {
@@ -298,7 +312,7 @@ impl Spares {
         let before = self.idle.len();
         self.idle.retain(|spare| spare.number != number);
         let was = self.idle.len() < before;
-        if was {
+        if was && self.deaths.are_frequent(Instant::now()) {
             self.rest();
         }
         was
@@ -334,6 +348,15 @@ mod tests {
     use super::*;
 
     const BOUNDS: SparesConfig = SparesConfig { min: 0, max: 8 };
+
+    #[test]
+    fn one_that_dies_alone_is_replaced_at_once() {
+        let mut deaths = Deaths::default();
+        let begun = Instant::now();
+        let at = |millis| begun + Duration::from_millis(millis);
+        let frequent = [0, 1500, 1600, 2500, 3600].map(|millis| deaths.are_frequent(at(millis)));
+        assert_eq!(frequent, [false, false, true, true, false]);
+    }
 
     #[test]
     fn of_cheap_ones_the_next_is_forked_at_once_and_the_others_later() {
