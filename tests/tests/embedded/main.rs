@@ -105,8 +105,10 @@ fn many_starts_at_once_may_take_longer_than_one() {
 fn where_descriptors_are_scarce_starts_wait_or_are_refused_and_disturb_nobody() {
     succeeds(&["no-descriptors"], &[]);
     succeeds(&["few-in-the-zygote"], &[]);
-    succeeds(&["too-many-in-flight"], &[]);
-    succeeds(&["slow-after-waiting"], &[("EMBEDDED_HOOK_MS", "2500")]);
+    if cfg!(target_os = "linux") {
+        succeeds(&["too-many-in-flight"], &[]);
+        succeeds(&["slow-after-waiting"], &[("EMBEDDED_HOOK_MS", "2500")]);
+    }
 }
 
 #[test]

@@ -6,6 +6,8 @@ mod crowds;
 mod descriptors;
 mod files;
 mod forking;
+#[cfg(target_os = "linux")]
+mod in_flight;
 mod owner;
 mod preloading;
 mod streams;
@@ -36,8 +38,10 @@ pub(crate) fn main() -> ExitCode {
         ["told-late"] => zygotes::told_late(),
         ["slow-but-alive"] => zygotes::slow_but_alive(),
         ["no-descriptors"] => descriptors::none_are_left(),
-        ["too-many-in-flight"] => descriptors::too_many_in_flight(),
-        ["slow-after-waiting"] => descriptors::slow_after_waiting(),
+        #[cfg(target_os = "linux")]
+        ["too-many-in-flight"] => in_flight::too_many(),
+        #[cfg(target_os = "linux")]
+        ["slow-after-waiting"] => in_flight::slow_after_waiting(),
         ["few-in-the-zygote"] => descriptors::few_in_the_zygote(),
         ["inherited", number] => descriptors::inherited(number.parse().unwrap()),
         ["owner", method] => owner::start_all(method),
