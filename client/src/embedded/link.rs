@@ -123,18 +123,20 @@ impl Link {
         bytes: &[u8],
         descriptors: &[BorrowedFd<'_>],
     ) -> io::Result<(tokio::sync::MutexGuard<'_, ()>, usize)> {
-        let since = Instant::now();
+        let mut since = None;
         loop {
             let alone = self.outgoing.lock().await;
             match fdpass::send(self.socket.as_fd(), bytes, descriptors) {
                 Ok((sent, _)) => return Ok((alone, sent)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     drop(alone);
+                    since = None;
                     // It is full of what the zygote has not read: it may be stopped.
                     Writable::of(self.socket.as_fd())?.ready().await?;
                 }
                 Err(error)
-                    if fdpass::is_congested(&error) && since.elapsed() < CONGESTION_LIMIT =>
+                    if fdpass::is_congested(&error)
+                        && since.get_or_insert_with(Instant::now).elapsed() < CONGESTION_LIMIT =>
                 {
                     drop(alone);
                     self.note_put_off();

@@ -13,7 +13,7 @@ use mpfork_proto::link::{
     Exited, Fork, ForkFailed, Inherited, Ready, Shutdown, Welcome, supervisor_frame, zygote_frame,
 };
 use mpfork_proto::v1::{Compaction, KeptDescriptor, StartWay};
-use mpfork_sys::fdpass::{self, CONGESTION_PAUSE};
+use mpfork_sys::fdpass::{self, CONGESTION_LIMIT, CONGESTION_PAUSE};
 use mpfork_sys::reactor::Writable;
 use mpfork_sys::{sentinel, wait};
 use rustix::process::Signal;
@@ -282,7 +282,8 @@ impl Own {
                 .await
         };
         let mut asked = std::pin::pin!(asked);
-        let mut since = Instant::now();
+        let begun = Instant::now();
+        let mut since = begun;
         loop {
             match tokio::time::timeout_at((since + FORK_LIMIT).into(), asked.as_mut()).await {
                 Ok(answer) => return Ok((answer.map_err(asking)?, slot)),
@@ -290,8 +291,11 @@ impl Own {
                 Err(_) if self.told().heard.is_some_and(|heard| heard > since) => {
                     since = self.told().heard.unwrap_or(since);
                 }
-                // It has had less time than that.
-                Err(_) if self.link.put_off().is_some_and(|at| at > since) => {
+                // It may have had less time than that. Not for ever: what is put off then is another.
+                Err(_)
+                    if begun.elapsed() < FORK_LIMIT + CONGESTION_LIMIT
+                        && self.link.put_off().is_some_and(|at| at > since) =>
+                {
                     since = self.link.put_off().unwrap_or(since);
                 }
                 Err(_) => break,

@@ -414,6 +414,7 @@ async fn forked(
     mut answer: oneshot::Receiver<ForkReply>,
 ) -> ForkReply {
     let limit = daemon.config().timeouts.fork;
+    let begun = Instant::now();
     let reply = loop {
         match tokio::time::timeout(limit, &mut answer).await {
             Ok(reply) => break reply,
@@ -423,7 +424,7 @@ async fn forked(
                 let error = rustix::io::Errno::TOOMANYREFS.into();
                 return ForkReply::Failed(failed::too_many_in_flight(&error));
             }
-            Err(_) if zygote.was_congested(limit) => {}
+            Err(_) if zygote.may_have_waited(limit, begun.elapsed()) => {}
             Err(_) if zygote.give_up(number) => {
                 // It answers nobody any more: the next one may. Its workers go on.
                 zygote.child.kill();

@@ -17,6 +17,7 @@ use link::{Link, LinkError};
 use mpfork_proto::link as wire;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::v1::{Compaction, KeptDescriptor, PreloadReport, StartWay};
+use mpfork_sys::fdpass::CONGESTION_LIMIT;
 use spares::{Coming, Need, Spare, Spares};
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -329,10 +330,10 @@ impl Zygote {
         true
     }
 
-    /// Whether a Fork had to wait within this time, as the user had too many descriptors in flight: the
-    /// zygote may have it only since.
-    pub(crate) fn was_congested(&self, within: Duration) -> bool {
-        self.link.was_congested(within)
+    /// Whether a Fork that was asked for so long ago may have left only within this time, as the user had too
+    /// many descriptors in flight. Not for ever: what waits then may be another.
+    pub(crate) fn may_have_waited(&self, limit: Duration, asked: Duration) -> bool {
+        asked < limit + CONGESTION_LIMIT && self.link.was_congested(limit)
     }
 
     /// Whether it has answered a Fork within this time: it is busy, not stuck.
@@ -346,8 +347,8 @@ impl Zygote {
     /// exit either.
     pub(crate) fn is_stuck(&self, limit: Duration) -> bool {
         let waited = self.state().spares.waited_for();
-        let busy = || self.has_answered(limit) || self.was_congested(limit);
-        waited.is_some_and(|waited| waited >= limit) && !busy()
+        let busy = |waited| self.has_answered(limit) || self.may_have_waited(limit, waited);
+        waited.is_some_and(|waited| waited >= limit && !busy(waited))
     }
 
     /// Whose Fork was just answered.

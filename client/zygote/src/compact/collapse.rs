@@ -153,18 +153,14 @@ pub(super) fn all(ranges: &Ranges, budget: &Budget) -> Collapsed {
 }
 
 /// Puts one huge page's memory together again, unless most of it has gone meanwhile. Whether there is any use
-/// in going on: that there is no huge page left holds for all. What is refused for another reason, how often
-/// in a row is counted, may be granted another time.
-pub(super) fn again(ranges: &Ranges, page: &Range<usize>, in_a_row: &mut u32) -> bool {
+/// in going on: what is refused now may be granted another time, but that there is no huge page left holds for
+/// all.
+pub(super) fn again(ranges: &Ranges, page: &Range<usize>) -> bool {
     if !ranges.is_dense(page) {
         return true;
     }
-    match memory::collapse(page) {
-        Ok(()) => *in_a_row = 0,
-        Err(error) if error.raw_os_error() == Some(Errno::NOMEM.raw_os_error()) => return false,
-        Err(_) => *in_a_row += 1,
-    }
-    *in_a_row < MOST_REFUSALS * MOST_RANGES
+    let refused = memory::collapse(page).err();
+    refused.and_then(|error| error.raw_os_error()) != Some(Errno::NOMEM.raw_os_error())
 }
 
 #[cfg(test)]

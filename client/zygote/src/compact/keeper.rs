@@ -54,8 +54,6 @@ struct Round {
     before: u64,
     /// How far it is.
     at: usize,
-    /// How many pages the kernel has refused in a row.
-    refused: u32,
 }
 
 /// What was put together while workers shared it: when, and how much.
@@ -151,7 +149,6 @@ impl Keeper {
             self.under_way = Some(Round {
                 before: totals.huge_bytes,
                 at: 0,
-                refused: 0,
             });
         }
         (told != totals.huge_bytes).then(|| self.report.clone())
@@ -166,20 +163,15 @@ impl Keeper {
 
     fn go_on(&mut self, round: Round, oldest: Option<Instant>) -> Option<Compaction> {
         let begun = Instant::now();
-        let mut refused = round.refused;
         // Others may have taken what there was: then this is the end of it, and not all was tried.
         let mut all = has_room(self.ranges.huge_page as u64);
         if all {
             for (at, page) in (round.at..).zip(self.ranges.pages(round.at)) {
                 if at > round.at && begun.elapsed() >= SLICE {
-                    self.under_way = Some(Round {
-                        at,
-                        refused,
-                        ..round
-                    });
+                    self.under_way = Some(Round { at, ..round });
                     return None;
                 }
-                all = again(&self.ranges, &page, &mut refused);
+                all = again(&self.ranges, &page);
                 if !all {
                     break;
                 }
@@ -190,8 +182,8 @@ impl Keeper {
         note(&mut self.report, totals);
         self.best = self.best.max(totals.huge_bytes);
         let gained = totals.huge_bytes.saturating_sub(round.before);
-        if all && gained == 0 {
-            // The rest is not to be had.
+        if all && gained == 0 && self.forks == 0 {
+            // Nothing was split meanwhile: the rest is not to be had.
             self.best = totals.huge_bytes;
             self.most = totals.huge_bytes;
         }
@@ -279,6 +271,9 @@ mod tests {
             assert!(Instant::now() < deadline, "{keeper:?}");
             (0..WORTH).for_each(|_| keeper.forked());
             std::thread::sleep(keeper.next(Instant::now()).unwrap());
+            let _ = keeper.tend(|| None);
+            std::thread::sleep(LULL);
+            // The round.
             let _ = keeper.tend(|| None);
         }
     }
