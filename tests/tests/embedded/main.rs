@@ -100,17 +100,6 @@ fn many_starts_at_once_may_take_longer_than_one() {
     succeeds(&["slow-but-alive"], &[("EMBEDDED_HOOK_MS", "200")]);
 }
 
-/// One after another: those in flight count for all of a user's processes, against the limit of each.
-#[test]
-fn where_descriptors_are_scarce_starts_wait_or_are_refused_and_disturb_nobody() {
-    succeeds(&["no-descriptors"], &[]);
-    succeeds(&["few-in-the-zygote"], &[]);
-    if cfg!(target_os = "linux") {
-        succeeds(&["too-many-in-flight"], &[]);
-        succeeds(&["slow-after-waiting"], &[("EMBEDDED_HOOK_MS", "2500")]);
-    }
-}
-
 #[test]
 fn what_a_program_inherited_is_not_its_zygotes() {
     succeeds(&["inherited", run::INHERITED], &[]);
