@@ -230,6 +230,14 @@ fn what_may_not_or_can_not_be_done_in_time_is_told() {
         assert_eq!(looked.is_empty(), !wishes.collapse, "{compaction:?}");
         if by_itself() != "always" {
             assert_eq!(compaction.huge_bytes, 0);
+            // malloc was not told here.
+            let malloc = step(&compaction, "malloc");
+            assert!(malloc.bytes == 0 && !malloc.why.is_empty(), "{malloc:?}");
+        }
+        if cfg!(target_env = "gnu") {
+            let arena = step(&compaction, "arena");
+            assert_eq!(arena.bytes > 0, !wishes.collapse, "{arena:?}");
+            assert_eq!(arena.why.contains(why), wishes.collapse, "{arena:?}");
         }
         assert_eq!(zygote.text(Start::function("echo", b"x")), "x");
     }
