@@ -1,6 +1,7 @@
 //! Whether a runtime drives what this crate waits for: descriptors and time. Without, tokio panics.
 
 use mpfork_sys::reactor::Readable;
+use std::os::fd::OwnedFd;
 use std::panic::catch_unwind;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -19,7 +20,7 @@ pub(crate) fn drives(runtime: Id) -> bool {
     let drives = catch_unwind(|| {
         drop(tokio::time::sleep(Duration::ZERO));
         // Where there are no descriptors left, whoever needs one is told so.
-        std::io::pipe().map(|(end, _)| drop(Readable::new(end.into())))
+        std::io::pipe().map(|(end, _)| drop(Readable::new(OwnedFd::from(end))))
     });
     let drives = drives.is_ok();
     if drives {

@@ -9,7 +9,7 @@ use mpfork_proto::v1::{
 };
 use mpfork_tests::harness::spec::{self, shell};
 use mpfork_tests::harness::{Daemon, Setup, TestClient, check, refused, refused_field};
-use tonic::transport::Channel;
+use mpfork_transport::Channel;
 
 async fn channel(daemon: &Daemon) -> Channel {
     let (channel, _) = mpfork_transport::connect(daemon.socket()).await.unwrap();

@@ -24,7 +24,7 @@ fn services() -> Vec<String> {
 }
 
 /// On a connection that has made no handshake.
-async fn client(daemon: &Daemon) -> HealthClient<tonic::transport::Channel> {
+async fn client(daemon: &Daemon) -> HealthClient<mpfork_transport::Channel> {
     let (channel, _) = mpfork_transport::connect(daemon.socket()).await.unwrap();
     HealthClient::new(channel)
 }

@@ -74,7 +74,10 @@ pub struct FirstReports {
 /// A worker's own socket.
 #[derive(Debug)]
 pub struct Control {
-    socket: Readable,
+    socket: Arc<OwnedFd>,
+    /// Until it is known how the worker began. What it says later is read after its end, and its end, which
+    /// closes the socket, need not be told by it too.
+    awaited: Option<Readable>,
     /// What the socket did not take of the assignment.
     rest: Vec<u8>,
     /// Of a part of the assignment it is not known whether it was taken.
@@ -142,8 +145,10 @@ impl Control {
     /// When the system can't poll it.
     pub fn of(ours: UnixStream) -> io::Result<Self> {
         ours.set_nonblocking(true)?;
+        let socket = Arc::new(OwnedFd::from(ours));
         Ok(Self {
-            socket: Readable::new(ours.into())?,
+            awaited: Some(Readable::new(Arc::clone(&socket))?),
+            socket,
             rest: Vec::new(),
             undelivered: Arc::default(),
             incoming: FrameBuffer::default(),
@@ -230,14 +235,19 @@ impl Control {
         }
     }
 
-    /// Waits until the worker has sent something, or closed its end, and reads it.
+    /// Waits until the worker has sent something, or closed its end, and reads it. Not after
+    /// [`Self::first_reports`]: then there is nothing to wait for.
     pub async fn receive(&mut self) {
         std::future::poll_fn(|cx| self.poll_receive(cx)).await;
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(awaited) = &self.awaited else {
+            self.reports.closed = true;
+            return Poll::Ready(());
+        };
         let mut bytes = [0u8; 1024];
-        let received = self.socket.poll_read(cx, |socket| {
+        let received = awaited.poll_read(cx, |socket| {
             fdpass::receive(socket, &mut bytes, &mut Vec::new())
         });
         match ready!(received) {
@@ -248,8 +258,9 @@ impl Control {
         Poll::Ready(())
     }
 
-    /// What has been reported of how the worker began. Why it could not is given once.
+    /// What has been reported of how the worker began, which ends waiting. Why it could not is given once.
     pub fn first_reports(&mut self) -> FirstReports {
+        self.awaited = None;
         FirstReports {
             applied: self.reports.applied.is_some(),
             exec_failed: self.reports.exec_failed.take(),

@@ -4,6 +4,7 @@ use crate::error::{Attempt, Error, NoServer};
 use crate::standard;
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
+use mpfork_transport::Channel;
 use mpfork_transport::search::{self, Candidate};
 use mpfork_transport::{
     ConnectError, Connection, DEFAULT_CREDIT, Handshake, Reservation, SendError, client_handshake,
@@ -11,7 +12,6 @@ use mpfork_transport::{
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 /// One connection to a daemon. Clones use the same; workers started on it are owned by it, and the

@@ -2,13 +2,17 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-fn register(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: an `OwnedFd` keeps its descriptor open, and always the same, until it is dropped, which
-    // `AsyncFd` does after it has deregistered it.
+/// A descriptor of a reactor, which others may hold as well.
+type Registered = AsyncFd<Arc<OwnedFd>>;
+
+fn register(descriptor: Arc<OwnedFd>, interest: Interest) -> io::Result<Registered> {
+    // SAFETY: an `OwnedFd` keeps its descriptor open, and always the same, until it is dropped: when nobody
+    // holds it any more, and `AsyncFd` lets go of it after it has deregistered it.
     Ok(unsafe { AsyncFd::register_with_interest(descriptor, interest) }?)
 }
 
@@ -17,15 +21,15 @@ fn register(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<Owned
 /// It is not watched for being writable. A socket that is would be told of whenever the other side
 /// has read from it, which costs a wake-up for each message; see [`Writable`].
 #[derive(Debug)]
-pub struct Readable(AsyncFd<OwnedFd>);
+pub struct Readable(Registered);
 
 impl Readable {
-    /// Registers a descriptor with the runtime of the caller.
+    /// Registers a descriptor with the runtime of the caller, until it is dropped.
     ///
     /// # Errors
     /// When the system can't poll it or has no room to.
-    pub fn new(descriptor: OwnedFd) -> io::Result<Self> {
-        register(descriptor, Interest::READABLE).map(Self)
+    pub fn new(descriptor: impl Into<Arc<OwnedFd>>) -> io::Result<Self> {
+        register(descriptor.into(), Interest::READABLE).map(Self)
     }
 
     /// Waits until it is readable; for a pidfd that is the end of the process.
@@ -66,7 +70,7 @@ impl AsFd for Readable {
 /// A socket that can be awaited until it takes more bytes. Made when it took no more, and dropped when
 /// all is sent.
 #[derive(Debug)]
-pub struct Writable(AsyncFd<OwnedFd>);
+pub struct Writable(Registered);
 
 impl Writable {
     /// Registers a socket, by a descriptor of its own, with the runtime of the caller. A socket that
@@ -75,7 +79,7 @@ impl Writable {
     /// # Errors
     /// When there is no free descriptor, or the system can't poll it or has no room to.
     pub fn of(socket: BorrowedFd<'_>) -> io::Result<Self> {
-        register(socket.try_clone_to_owned()?, Interest::WRITABLE).map(Self)
+        register(socket.try_clone_to_owned()?.into(), Interest::WRITABLE).map(Self)
     }
 
     /// Writes to it once it takes bytes. What `write` calls `WouldBlock` is awaited again.

@@ -1,27 +1,20 @@
 //! Making connections: a client's channel over one socket, and a server's settings.
 
+use crate::channel::{CONNECTION_WINDOW, Channel, HEADER_LIST_BYTES, STREAM_WINDOW};
 use crate::connection::Connection;
 use crate::stream::FdStream;
-use hyper_util::rt::TokioIo;
 use mpfork_sys::sockets;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep};
-use tonic::transport::{Channel, Endpoint, Server};
+use tonic::transport::Server;
 
 /// A full backlog is waited for this long.
 const BACKLOG_LIMIT: Duration = Duration::from_secs(10);
 const BACKLOG_PAUSE: Duration = Duration::from_millis(2);
 
-/// Bytes under way in one call before its reader must have taken some.
-const STREAM_WINDOW: u32 = 1 << 20;
-/// The same for all calls of a connection together: one whose answer nobody reads must not hold up
-/// the others soon.
-const CONNECTION_WINDOW: u32 = 8 << 20;
-/// Errors travel as headers, traces of preloads among them; stock limits are 8 and 16 KiB.
-const HEADER_LIST_BYTES: u32 = 64 << 10;
 /// Calls of a connection that HTTP/2 lets a client have open at a time.
 ///
 /// Each running worker may have one, and an acknowledgement must never wait for one to end: a server
@@ -53,7 +46,7 @@ pub enum ConnectError {
     },
     /// HTTP/2 could not be started on it.
     #[error("can't speak HTTP/2 on the socket")]
-    Http(#[from] tonic::transport::Error),
+    Http(#[from] hyper::Error),
 }
 
 /// Connects to the daemon's socket, however long its path.
@@ -84,20 +77,7 @@ pub async fn connect(path: &Path) -> Result<(Channel, Connection), ConnectError>
 pub async fn channel_over(socket: UnixStream) -> Result<(Channel, Connection), ConnectError> {
     let stream = FdStream::client(socket).map_err(ConnectError::Reactor)?;
     let connection = stream.connection();
-    let mut once = Some(TokioIo::new(stream));
-    let connector = tower::service_fn(move |_| {
-        let stream = once
-            .take()
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "the connection has ended"));
-        std::future::ready(stream)
-    });
-    // Some servers refuse an authority that is a path, so it is always this.
-    let channel = Endpoint::from_static("http://localhost")
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_max_header_list_size(HEADER_LIST_BYTES)
-        .connect_with_connector(connector)
-        .await?;
+    let channel = Channel::over(stream).await?;
     Ok((channel, connection))
 }
 

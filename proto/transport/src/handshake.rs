@@ -1,5 +1,6 @@
 //! The first call on a connection: versions, the connection's id, and whether descriptors pass.
 
+use crate::channel::Channel;
 use crate::connection::{Connection, Phase, Side};
 use crate::{MAX_CREDIT, uncancelled};
 use mpfork_proto::VERSIONS;
@@ -9,7 +10,6 @@ use mpfork_proto::v1::connection_client::ConnectionClient;
 use mpfork_proto::v1::{HandshakeRequest, HandshakeResponse};
 use std::os::fd::OwnedFd;
 use tonic::Status;
-use tonic::transport::Channel;
 
 /// What a client learned.
 #[derive(Debug, Clone, PartialEq, Eq)]

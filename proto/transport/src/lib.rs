@@ -17,7 +17,7 @@
 //! and it never does when the probes that the handshake exchanges do not arrive, as with a stock
 //! gRPC client or a relay of bytes in between: calls work, descriptors are refused by name.
 //!
-//! The connector yields its stream once. A lost connection therefore fails every later call on its
+//! A [`Channel`] is one connection's. A lost connection therefore fails every later call on its
 //! channel; to reconnect is to [`connect`] anew, with a new inbox, numbers and id, so that a
 //! descriptor can never be taken for one of another connection.
 //!
@@ -56,6 +56,7 @@ pub mod search;
 
 cfg_if::cfg_if! {
     if #[cfg(unix)] {
+        mod channel;
         mod connect;
         mod connection;
         mod failure;
@@ -64,6 +65,7 @@ cfg_if::cfg_if! {
         mod sending;
         mod stream;
 
+        pub use channel::Channel;
         pub use connect::{CONCURRENT_STREAMS, ConnectError, channel_over, connect, server};
         pub use connection::Connection;
         pub use failure::Failure;

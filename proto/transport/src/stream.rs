@@ -114,7 +114,7 @@ impl FdStream {
 
     fn new(socket: UnixStream, side: Side) -> io::Result<Self> {
         Ok(Self {
-            socket: Readable::new(socket.into_std()?.into())?,
+            socket: Readable::new(OwnedFd::from(socket.into_std()?))?,
             full: None,
             connection: Connection::new(side),
             arrived: Vec::new(),

@@ -1,12 +1,12 @@
 //! Connections that belong to another user.
 
 use super::{Daemon, programs};
+use mpfork_transport::Channel;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
-use tonic::transport::Channel;
 
 /// The user that is nobody.
 pub const NOBODY: u32 = 65534;

@@ -7,11 +7,11 @@ use mpfork_proto::v1::run_worker_response::Event;
 use mpfork_proto::v1::templates_client::TemplatesClient;
 use mpfork_proto::v1::{self, Exit, Started, Template, TemplateSpec, WorkerId, WorkerSpec};
 use mpfork_proto::v1::{env_directive, warm_template_response};
+use mpfork_transport::Channel;
 use mpfork_transport::{Connection, DEFAULT_CREDIT, Handshake, Queued, client_handshake};
 use std::io::{Read as _, Seek as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 /// The generated client of workers.

@@ -14,7 +14,7 @@ use tonic::body::Body;
 use tonic::client::GrpcService as _;
 
 /// Makes a call with these bytes as its body.
-async fn call(channel: &tonic::transport::Channel, path: &str, body: Vec<u8>) -> Status {
+async fn call(channel: &mpfork_transport::Channel, path: &str, body: Vec<u8>) -> Status {
     let request = http::Request::post(format!("http://localhost{path}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")

@@ -17,6 +17,7 @@ use mpfork_proto::v1::{
     PlacedDescriptor, RunWorkerRequest, StartState, WorkerSpec,
     fork_server_client::ForkServerClient, run_worker_response::Event,
 };
+use mpfork_transport::Channel;
 use mpfork_transport::{Connection, Handshake, acknowledge, channel_over, client_handshake};
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::future::Future;
@@ -26,7 +27,6 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
-use tonic::transport::Channel;
 
 /// No test may take longer; they take a small part of it.
 pub const DEADLINE: Duration = Duration::from_secs(60);
