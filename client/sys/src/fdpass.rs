@@ -54,16 +54,30 @@ pub fn send(
     } else {
         bytes
     };
+    let sent = match now {
+        [] => {
+            let flags = platform::send_flags(socket);
+            rustix::io::retry_on_intr(|| rustix::net::send(socket, bytes, flags))?
+        }
+        now => send_with(socket, bytes, now)?,
+    };
+    Ok((sent, now.len()))
+}
+
+/// Not a part of who calls it, whose stack would be larger by the room for descriptors.
+#[inline(never)]
+fn send_with(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> rustix::io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); SPACE];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    if !now.is_empty() {
-        control.push(SendAncillaryMessage::ScmRights(now));
-    }
+    control.push(SendAncillaryMessage::ScmRights(descriptors));
     let flags = platform::send_flags(socket);
-    let sent = rustix::io::retry_on_intr(|| {
+    rustix::io::retry_on_intr(|| {
         rustix::net::sendmsg(socket, &[IoSlice::new(bytes)], &mut control, flags)
-    })?;
-    Ok((sent, now.len()))
+    })
 }
 
 /// Whether sending failed as the user has too many descriptors in flight, all processes' together: others

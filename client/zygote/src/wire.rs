@@ -22,8 +22,11 @@ pub(crate) enum WireError {
     Descriptors { named: usize, arrived: usize },
 }
 
-/// How much is read at once. Small: each page of it is one that a fresh worker must copy.
-const CHUNK_BYTES: usize = 4 << 10;
+/// How much is read at once on the stack. Small: each page of that is one that a fresh worker must copy, and
+/// its zygote after each fork.
+const CHUNK_BYTES: usize = 2 << 10;
+/// How much of a frame that is larger is read at once.
+const LARGE_CHUNK_BYTES: usize = 64 << 10;
 
 /// The receiving end of a socket.
 #[derive(Debug, Default)]
@@ -33,10 +36,18 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// Reads once; false at the end of the stream.
+    /// Reads once; false at the end of the stream. Not a part of who calls it, whose stack would be larger by
+    /// what is read.
+    #[inline(never)]
     pub(crate) fn fill(&mut self, socket: BorrowedFd<'_>) -> Result<bool, WireError> {
-        let mut bytes = [0; CHUNK_BYTES];
-        let count = fdpass::receive(socket, &mut bytes, &mut self.descriptors)?;
+        match self.frames.missing() {
+            0..=CHUNK_BYTES => self.read(socket, &mut [0; CHUNK_BYTES]),
+            missing => self.read(socket, &mut vec![0; missing.min(LARGE_CHUNK_BYTES)]),
+        }
+    }
+
+    fn read(&mut self, socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Result<bool, WireError> {
+        let count = fdpass::receive(socket, bytes, &mut self.descriptors)?;
         self.frames.extend(&bytes[..count]);
         if count == 0 && !self.frames.is_empty() {
             return Err(WireError::Cut);

@@ -4,7 +4,7 @@
 use super::reap::Watched;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 /// How a worker is to be treated.
@@ -49,7 +49,7 @@ impl Timers {
     }
 
     /// Does what is to be done by now.
-    pub(super) fn run(&mut self, workers: &mut BTreeMap<i32, Watched>, now: Instant) {
+    pub(super) fn run(&mut self, workers: &mut HashMap<i32, Watched>, now: Instant) {
         while let Some(&(due, pid)) = self.0.first() {
             if due > now {
                 return;
@@ -72,7 +72,7 @@ impl Timers {
     pub(super) fn owner_ended(
         &mut self,
         owner: u64,
-        workers: &mut BTreeMap<i32, Watched>,
+        workers: &mut HashMap<i32, Watched>,
         now: Instant,
     ) {
         for (pid, worker) in workers {

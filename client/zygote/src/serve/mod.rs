@@ -165,7 +165,9 @@ struct Zygote {
 }
 
 impl Zygote {
-    /// Everything up to Ready. The supervisor's end at any time before ends the process.
+    /// Everything up to Ready. The supervisor's end at any time before ends the process. The stack that this
+    /// takes is not to be part of what serving takes, of which each fork has the pages copied.
+    #[inline(never)]
     fn start(link: Link, tasks: Tasks) -> Result<Self, Fatal> {
         rustix::process::chdir("/").map_err(|error| Fatal::System("chdir", error.into()))?;
         // What mpforkd's spawning left ignored, every worker would inherit.
@@ -226,6 +228,7 @@ impl Zygote {
     }
 
     /// Serves until there is nothing left to do. Returns in a worker, too, that goes on with `main`.
+    #[inline(never)]
     fn run(&mut self) -> Result<Served, Fatal> {
         let mut left_alone = false;
         loop {

@@ -12,7 +12,7 @@ use mpfork_proto::v1::Rusage;
 use mpfork_sys::wait::{self, Usage};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// Up to this many workers are asked by name each time.
@@ -59,8 +59,9 @@ impl Watched {
 
 #[derive(Debug, Default)]
 pub(super) struct Reaper {
-    /// The workers by pid.
-    workers: BTreeMap<i32, Watched>,
+    /// The workers by pid. In one place: what is allocated anew for each is written to here and there, and
+    /// each fork has the pages copied.
+    workers: HashMap<i32, Watched>,
     /// The pids that signals have named.
     noted: Vec<i32>,
     /// Whether a signal came since the last look for any ended child.
