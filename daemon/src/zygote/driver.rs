@@ -36,6 +36,8 @@ pub(crate) async fn drive(
                 Frame::ForkFailed(failed) => on_fork_failed(&template, &zygote, failed),
                 Frame::Exited(exited) => {
                     on_exited(&daemon, &zygote, &exited);
+                    // Whoever waits for the exit is told first.
+                    tokio::task::yield_now().await;
                     zygote.ended(&daemon, template.spares(&daemon));
                 }
                 Frame::Compaction(compaction) => zygote.compacted(compaction),
