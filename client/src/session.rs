@@ -84,8 +84,10 @@ impl Session {
         let known = slot.lock().await.clone();
         if let Some(session) = known {
             // Nobody may have driven the runtime for a while: let it see what has happened since.
-            for _ in 0..2 {
-                tokio::task::yield_now().await;
+            if session.client.connection.has_news() {
+                for _ in 0..2 {
+                    tokio::task::yield_now().await;
+                }
             }
             if !session.client.is_closed() {
                 return Ok(session);

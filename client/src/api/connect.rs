@@ -21,7 +21,7 @@ use tonic::{Code, Status};
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(super) channel: Channel,
-    pub(super) connection: Connection,
+    pub(crate) connection: Connection,
     handshake: Handshake,
     socket: PathBuf,
 }

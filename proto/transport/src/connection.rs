@@ -6,10 +6,11 @@ use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::{AcknowledgeRequest, Descriptor};
 use mpfork_sys::fdpass;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::{Semaphore, watch};
 
 /// One connection, as seen from either side. Clones are handles to the same.
@@ -43,6 +44,8 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) side: Side,
+    /// While the stream holds it.
+    socket: Weak<OwnedFd>,
     pub(crate) state: Mutex<State>,
     /// The credit left for sending.
     pub(crate) credit: Arc<Semaphore>,
@@ -66,7 +69,7 @@ pub(crate) struct State {
 
 impl Connection {
     /// A server's new connection draws its id; a client learns it in the handshake.
-    pub(crate) fn new(side: Side) -> Self {
+    pub(crate) fn new(side: Side, socket: &Arc<OwnedFd>) -> Self {
         let (id, probes) = match side {
             Side::Client => (0, 0),
             // Nonzero, so that a reference left at its default is a foreign one.
@@ -75,6 +78,7 @@ impl Connection {
         Self {
             shared: Arc::new(Shared {
                 side,
+                socket: Arc::downgrade(socket),
                 state: Mutex::new(State {
                     id,
                     phase: Phase::New,
@@ -172,6 +176,19 @@ impl Connection {
             .subscribe()
             .wait_for(|closed| *closed)
             .await;
+    }
+
+    /// Whether something has come that was not read yet, the connection's end included: nobody may have driven
+    /// its runtime for a while.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        let Some(socket) = self.shared.socket.upgrade() else {
+            return true;
+        };
+        let mut polled = [PollFd::new(&*socket, PollFlags::IN)];
+        let now = Timespec::default();
+        // What can't be told is to be looked at.
+        rustix::io::retry_on_intr(|| poll(&mut polled, Some(&now))) != Ok(0)
     }
 
     /// Whether the connection has ended.

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -113,10 +114,11 @@ impl FdStream {
     }
 
     fn new(socket: UnixStream, side: Side) -> io::Result<Self> {
+        let socket = Arc::new(OwnedFd::from(socket.into_std()?));
         Ok(Self {
-            socket: Readable::new(OwnedFd::from(socket.into_std()?))?,
+            connection: Connection::new(side, &socket),
+            socket: Readable::new(socket)?,
             full: None,
-            connection: Connection::new(side),
             arrived: Vec::new(),
             congestion: None,
             outgoing: Vec::new(),
