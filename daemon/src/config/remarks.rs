@@ -12,11 +12,29 @@ impl Config {
         });
         let all = std::iter::once(("spares.min".to_owned(), self.spares.min)).chain(of_templates);
         // With a limit of 0 none are wanted.
-        all.filter(|(_, min)| most > 0 && *min > most)
+        let remarks: Vec<String> = all
+            .filter(|(_, min)| most > 0 && *min > most)
             .map(|(field, min)| {
                 format!("{field} is {min}, and limits.spares lets no more than {most} wait")
             })
-            .collect()
+            .collect();
+        let together = self.least_spares();
+        match remarks.is_empty() && most > 0 && together > most {
+            true => vec![format!(
+                "spares.min of all templates together is {together}, and limits.spares lets no more than \
+                 {most} wait"
+            )],
+            false => remarks,
+        }
+    }
+
+    /// How many spares its templates are to have at least, all together.
+    fn least_spares(&self) -> usize {
+        let least = self
+            .templates
+            .values()
+            .map(|template| template.spares.unwrap_or(self.spares).min);
+        least.fold(0, usize::saturating_add)
     }
 
     /// Has the log tell.
@@ -41,6 +59,13 @@ mod tests {
             [
                 "spares.min is 70, and limits.spares lets no more than 64 wait",
                 "templates.a.spares.min is 65, and limits.spares lets no more than 64 wait",
+            ]
+        );
+        let another = template.replace(".a]", ".b]");
+        assert_eq!(
+            parse(&format!("[limits]\nspares = 100\n{template}{another}")),
+            [
+                "spares.min of all templates together is 130, and limits.spares lets no more than 100 wait"
             ]
         );
         assert!(parse(&format!("[limits]\nspares = 65\n{template}")).is_empty());

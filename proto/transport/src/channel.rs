@@ -25,7 +25,8 @@ const USER_AGENT: HeaderValue =
 /// one and the answers to its calls are dropped. It never reconnects.
 ///
 /// Not [`tonic::transport::Channel`]: that one is made to reconnect, and to hand each call over to a task of
-/// its own first.
+/// its own first. This one keeps no deadline by itself: what a call brings is for the server, and who has
+/// patience for so long drops the call then.
 #[derive(Debug, Clone)]
 pub struct Channel(SendRequest<Body>);
 
