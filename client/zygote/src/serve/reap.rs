@@ -13,6 +13,7 @@ use mpfork_sys::wait::{self, Usage};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::time::{Duration, Instant};
 
 /// Up to this many workers are asked by name each time.
@@ -57,11 +58,14 @@ impl Watched {
     }
 }
 
+/// The workers by pid. Not by random keys: those that the zygote draws, each of its workers would have too.
+pub(super) type Workers = HashMap<i32, Watched, BuildHasherDefault<DefaultHasher>>;
+
 #[derive(Debug, Default)]
 pub(super) struct Reaper {
-    /// The workers by pid. In one place: what is allocated anew for each is written to here and there, and
-    /// each fork has the pages copied.
-    workers: HashMap<i32, Watched>,
+    /// In one place: what is allocated anew for each is written to here and there, and each fork has the
+    /// pages copied.
+    workers: Workers,
     /// The pids that signals have named.
     noted: Vec<i32>,
     /// Whether a signal came since the last look for any ended child.
