@@ -235,16 +235,21 @@ impl Control {
         }
     }
 
-    /// Waits until the worker has sent something, or closed its end, and reads it. Not after
-    /// [`Self::first_reports`]: then there is nothing to wait for.
+    /// Waits until the worker has sent something, or closed its end, and reads it.
     pub async fn receive(&mut self) {
         std::future::poll_fn(|cx| self.poll_receive(cx)).await;
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(awaited) = &self.awaited else {
-            self.reports.closed = true;
-            return Poll::Ready(());
+        let awaited = match &self.awaited {
+            Some(awaited) => awaited,
+            None => match Readable::new(Arc::clone(&self.socket)) {
+                Ok(awaited) => self.awaited.insert(awaited),
+                Err(_) => {
+                    self.reports.closed = true;
+                    return Poll::Ready(());
+                }
+            },
         };
         let mut bytes = [0u8; 1024];
         let received = awaited.poll_read(cx, |socket| {

@@ -150,10 +150,10 @@ impl Client {
         self.handshake.descriptors
     }
 
-    /// Whether the connection has ended, as far as that has been noticed.
+    /// Whether the connection has ended, or takes no more calls, as far as that has been noticed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.connection.is_closed()
+        self.connection.is_closed() || self.channel.is_closed()
     }
 
     /// What a failed call means.

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::random;
 use crate::server::Server;
 use crate::settings::{self, OnPreloadError, Preloads};
+use mpfork_driver::control::Control;
 use mpfork_driver::failed;
 use mpfork_proto::link::{
     Exited, Fork, ForkFailed, Inherited, Ready, Shutdown, Welcome, supervisor_frame, zygote_frame,
@@ -28,6 +29,9 @@ use std::time::{Duration, Instant};
 
 /// How long a zygote may take to fork: what mpforkd's configuration has by default.
 pub(super) const FORK_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a worker's own word is waited for before its zygote's.
+const AT_ONCE: Duration = Duration::from_millis(2);
 
 const KILL: i32 = Signal::KILL.as_raw();
 
@@ -238,8 +242,14 @@ impl Own {
         tracing::debug!(zygote = self.pid, huge, all, skipped, ?steps, "compacted");
     }
 
-    /// Has a worker made with this socket; its answer, and the place of its exit.
-    pub(super) async fn fork(&self, fork: Fork, socket: OwnedFd) -> Result<(Answer, Slot), Error> {
+    /// Has a worker made with this socket, of which `control` is the other end; its answer, and the place of
+    /// its exit.
+    pub(super) async fn fork(
+        &self,
+        fork: Fork,
+        socket: OwnedFd,
+        control: &mut Control,
+    ) -> Result<(Answer, Slot), Error> {
         let number = fork.worker;
         let slot = Slot::default();
         let asking = |error| match fdpass::is_congested(&error) {
@@ -277,6 +287,15 @@ impl Own {
                 Err(error) => return Err(error),
             }
             drop(socket);
+            if !control.is_undelivered() {
+                // Most say at once that they have begun, and by then the zygote has told of the fork: both
+                // for one wake-up.
+                let _ = tokio::time::timeout(AT_ONCE, control.receive()).await;
+                self.link.drain(|frame| self.deliver(frame));
+                if let Some(answer) = pending.answer() {
+                    return Ok(answer);
+                }
+            }
             self.link
                 .until(|frame| self.deliver(frame), || pending.answer())
                 .await

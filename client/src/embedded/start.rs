@@ -113,7 +113,7 @@ async fn start_in(
         .assign(&mut control, id, way, own.inherited())
         .await?;
     let begun = Instant::now();
-    let (answer, slot) = own.fork(fork, theirs).await?;
+    let (answer, slot) = own.fork(fork, theirs, &mut control).await?;
     let mut made = match answer {
         Answer::Forked(pid, pidfd) => Made(pid, Some(pidfd)),
         Answer::Failed(problem) => return Err(failed::fork(&own.name, problem).into()),

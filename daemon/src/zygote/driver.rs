@@ -36,9 +36,7 @@ pub(crate) async fn drive(
                 Frame::ForkFailed(failed) => on_fork_failed(&template, &zygote, failed),
                 Frame::Exited(exited) => {
                     on_exited(&daemon, &zygote, &exited);
-                    // Whoever waits for the exit is told first.
-                    tokio::task::yield_now().await;
-                    zygote.ended(&daemon, template.spares(&daemon));
+                    refill(&daemon, &template, &zygote);
                 }
                 Frame::Compaction(compaction) => zygote.compacted(compaction),
                 Frame::Welcome(_)
@@ -53,6 +51,18 @@ pub(crate) async fn drive(
         }
     };
     on_gone(&daemon, &template, &zygote, &why).await;
+}
+
+/// Has spares forked after a worker's end, when whoever waits for that has been told.
+fn refill(daemon: &Arc<Daemon>, template: &Arc<Template>, zygote: &Arc<Zygote>) {
+    if zygote.ended(template.spares(daemon)) {
+        let (daemon, template) = (Arc::clone(daemon), Arc::clone(template));
+        let zygote = Arc::clone(zygote);
+        tokio::spawn(async move {
+            tokio::task::yield_now().await;
+            zygote.refill_after_end(&daemon, template.spares(&daemon));
+        });
+    }
 }
 
 fn on_forked(

@@ -96,6 +96,8 @@ struct State {
     told_dear: bool,
     /// Somebody waits for a lull, to have spares forked.
     awaits_lull: bool,
+    /// Somebody is about to have spares forked after a worker's end.
+    refills: bool,
     /// When it last answered a Fork.
     answered: Option<Instant>,
 }
@@ -223,9 +225,20 @@ impl Zygote {
     }
 
     /// A worker has ended. Whoever starts the next one has something else to do first: spares are forked
-    /// meanwhile when there are few.
-    pub(crate) fn ended(&self, daemon: &Daemon, bounds: SparesConfig) {
-        self.ask_for_spares(&mut self.state(), daemon, bounds, Need::Half);
+    /// meanwhile when there are few. Whether to have that done, as nobody does yet.
+    fn ended(&self, bounds: SparesConfig) -> bool {
+        let mut state = self.state();
+        let few = state.spares.missing(bounds, Need::Half) > 0;
+        let due = few && !std::mem::replace(&mut state.refills, true);
+        drop(state);
+        due
+    }
+
+    fn refill_after_end(&self, daemon: &Daemon, bounds: SparesConfig) {
+        let mut state = self.state();
+        state.refills = false;
+        self.ask_for_spares(&mut state, daemon, bounds, Need::Half);
+        drop(state);
     }
 
     /// Has spares forked, as many as the template is worth.

@@ -43,6 +43,13 @@ impl Channel {
         tokio::spawn(connection);
         Ok(Self(requests))
     }
+
+    /// Whether it takes no more calls, as far as that has been noticed: a server that leaves lets those that are
+    /// under way end.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
 }
 
 impl Service<Request<Body>> for Channel {
