@@ -1,10 +1,10 @@
 //! What a program's own zygote does for its workers by itself, as nobody else would: it ends them when
 //! their time is over or their owner has ended. TERM, a grace period, KILL; always the whole group.
 
-use super::reap::{Watched, Workers};
+use super::reap::Watched;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// How a worker is to be treated.
@@ -49,7 +49,7 @@ impl Timers {
     }
 
     /// Does what is to be done by now.
-    pub(super) fn run(&mut self, workers: &mut Workers, now: Instant) {
+    pub(super) fn run(&mut self, workers: &mut BTreeMap<i32, Watched>, now: Instant) {
         while let Some(&(due, pid)) = self.0.first() {
             if due > now {
                 return;
@@ -69,7 +69,12 @@ impl Timers {
     }
 
     /// Ends the workers of an owner that has ended, but those to be kept.
-    pub(super) fn owner_ended(&mut self, owner: u64, workers: &mut Workers, now: Instant) {
+    pub(super) fn owner_ended(
+        &mut self,
+        owner: u64,
+        workers: &mut BTreeMap<i32, Watched>,
+        now: Instant,
+    ) {
         for (pid, worker) in workers {
             let ends = worker.limits.is_some_and(|limits| !limits.keep);
             if worker.peer == owner && ends && !worker.asked_to_end {

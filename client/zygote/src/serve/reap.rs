@@ -12,8 +12,7 @@ use mpfork_proto::v1::Rusage;
 use mpfork_sys::wait::{self, Usage};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// Up to this many workers are asked by name each time.
@@ -58,14 +57,10 @@ impl Watched {
     }
 }
 
-/// The workers by pid. Not by random keys: those that the zygote draws, each of its workers would have too.
-pub(super) type Workers = HashMap<i32, Watched, BuildHasherDefault<DefaultHasher>>;
-
 #[derive(Debug, Default)]
 pub(super) struct Reaper {
-    /// In one place: what is allocated anew for each is written to here and there, and each fork has the
-    /// pages copied.
-    workers: Workers,
+    /// The workers by pid.
+    workers: BTreeMap<i32, Watched>,
     /// The pids that signals have named.
     noted: Vec<i32>,
     /// Whether a signal came since the last look for any ended child.
