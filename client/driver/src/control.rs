@@ -350,6 +350,19 @@ mod tests {
     use std::io::Read as _;
 
     #[tokio::test]
+    async fn once_it_has_begun_its_end_wakes_nobody_who_does_not_ask() {
+        let (mut control, theirs) = Control::pair().unwrap();
+        assert!(control.awaited.is_some());
+        assert!(!control.first_reports().applied);
+        assert!(control.awaited.is_none());
+        drop(theirs);
+        tokio::time::timeout(Duration::from_secs(10), control.receive())
+            .await
+            .unwrap();
+        assert!(control.reports.closed);
+    }
+
+    #[tokio::test]
     async fn what_is_given_up_is_revoked_however_long_it_is() {
         let mut revoked = 0;
         for kilobytes in (150..300).step_by(5) {

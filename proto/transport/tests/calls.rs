@@ -24,6 +24,25 @@ fn the_handshake_tells_who_is_there() {
         assert_eq!(client.connection.id(), serving.latest().id());
         client.echo(&[1, 2, 3], 4).await.unwrap();
         client.echo(&[], 0).await.unwrap();
+        assert!(!client.channel.is_closed());
+    });
+}
+
+#[test]
+fn what_has_come_and_was_not_read_is_news() {
+    check(1, || async {
+        let serving = Serving::start(DEFAULT_CREDIT);
+        let client = Client::connect(&serving.path, DEFAULT_CREDIT).await;
+        client.echo(&[1], 1).await.unwrap();
+        // What follows the last answer is read as well.
+        while client.connection.has_news() {
+            tokio::task::yield_now().await;
+        }
+        // With nobody to drive the runtime meanwhile.
+        serving.break_all();
+        assert!(client.connection.has_news() && !client.connection.is_closed());
+        client.connection.closed().await;
+        assert!(client.connection.has_news());
     });
 }
 
@@ -190,7 +209,7 @@ fn a_lost_connection_stays_lost() {
         let client = Client::connect(&serving.path, DEFAULT_CREDIT).await;
         serving.break_all();
         client.connection.closed().await;
-        // The server still listens, but tonic must not connect again under our feet.
+        // The server still listens, but nobody must connect again under our feet.
         let error = client
             .call(RunWorkerRequest::default(), 0)
             .await
@@ -198,6 +217,7 @@ fn a_lost_connection_stays_lost() {
         assert!(!error.is_empty());
         let error = client.call(request(&[], &[], 0), 0).await.unwrap_err();
         assert!(!error.is_empty());
+        assert!(client.channel.is_closed());
         let again = Client::connect(&serving.path, DEFAULT_CREDIT).await;
         again.echo(&[1], 1).await.unwrap();
         assert_ne!(again.connection.id(), client.connection.id());
