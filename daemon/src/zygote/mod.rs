@@ -202,7 +202,7 @@ impl Zygote {
     pub(crate) fn started(&self, daemon: &Daemon, bounds: SparesConfig) -> Option<Duration> {
         let mut state = self.state();
         state.spares.started(bounds);
-        self.ask_for_spares(&mut state, daemon, bounds, Need::Next);
+        self.ask_for_spares(&mut state, daemon, bounds, Need::Few);
         if state.spares.missing(bounds, Need::All) == 0
             || std::mem::replace(&mut state.awaits_lull, true)
         {
@@ -228,7 +228,7 @@ impl Zygote {
     /// meanwhile when there are few. Whether to have that done, as nobody does yet.
     fn ended(&self, bounds: SparesConfig) -> bool {
         let mut state = self.state();
-        let few = state.spares.missing(bounds, Need::Half) > 0;
+        let few = state.spares.missing(bounds, Need::Few) > 0;
         let due = few && !std::mem::replace(&mut state.refills, true);
         drop(state);
         due
@@ -237,7 +237,7 @@ impl Zygote {
     fn refill_after_end(&self, daemon: &Daemon, bounds: SparesConfig) {
         let mut state = self.state();
         state.refills = false;
-        self.ask_for_spares(&mut state, daemon, bounds, Need::Half);
+        self.ask_for_spares(&mut state, daemon, bounds, Need::Few);
         drop(state);
     }
 

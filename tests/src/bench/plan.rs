@@ -1,6 +1,6 @@
 //! What is measured, and for how long.
 
-use super::way::{ALL, REFERENCES, Way};
+use super::way::{ALL, REFERENCES, SPARES, Way};
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -139,7 +139,8 @@ impl Plan {
             parts: Part::value_variants().to_vec(),
             peers: false,
             rounds: 100,
-            turn: 100,
+            // As many as spares wait: the first of a turn take longer, whoever makes them.
+            turn: SPARES,
             turn_limit: Duration::from_millis(50),
             size_limit: Duration::from_secs(240),
             rate_rounds: 5,

@@ -156,8 +156,9 @@ impl Way {
     }
 }
 
-/// How many spares wait before a turn, in which no more processes are started one after another.
-pub(super) const SPARES: u32 = 8;
+/// How many spares wait before a turn, in which no more processes are started one after another: as many as
+/// mpforkd lets wait.
+pub(super) const SPARES: u32 = 64;
 
 /// What a process may have in memory from which processes are made: so many megabytes of small allocations.
 /// The program itself declares that preload: one of this library would be every program's that links it.

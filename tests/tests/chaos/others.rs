@@ -145,7 +145,9 @@ async fn nothing_is_left(daemon: &Daemon, watcher: &TestClient) {
             let zygotes: Vec<i32> = status.templates.iter().map(|t| t.zygote_pid).collect();
             let mut left = process::descendants(daemon.pid());
             left.retain(|process| !zygotes.contains(&process.pid));
-            let quiet = totals.running == 0 && status.connections == 1 && left.is_empty();
+            let spares: u32 = status.templates.iter().map(|t| t.spares_idle).sum();
+            let quiet =
+                totals.running == 0 && status.connections == 1 && left.len() == spares as usize;
             (quiet && totals.started == totals.exited).then_some(())
         },
     )

@@ -11,9 +11,18 @@ const SMALL_PAGES: &str = "[compaction]\nenabled = false\n";
 
 #[test]
 fn a_template_that_is_started_often_has_spares_and_they_are_used() {
-    check(Setup::new().config(SMALL_PAGES), async |daemon| {
+    used(Setup::new().config(SMALL_PAGES), &[("TEST_FAULT", "heavy")]);
+}
+
+#[test]
+fn one_whose_forks_are_cheap_has_them_too() {
+    used(Setup::new(), &[]);
+}
+
+fn used(setup: Setup, preloads: &[(&str, &str)]) {
+    check(setup, async |daemon| {
         let client = daemon.connect().await;
-        let digest = client.test_template(&[("TEST_FAULT", "heavy")]).await;
+        let digest = client.test_template(preloads).await;
         assert_eq!(
             client
                 .exit_of(function(&digest, "value", ()))

@@ -3,7 +3,8 @@
 use crate::config::SparesConfig;
 use std::time::{Duration, Instant};
 
-/// A fork that takes less is cheap: measured, a spare was now a little faster than such a fork, now slower.
+/// A fork that takes less is cheap: one more beside each start takes as much from starts that come one after
+/// another as a spare saves them.
 const CHEAP: Duration = Duration::from_micros(200);
 /// A template that was not started twice within this time is started rarely.
 const RARE: Duration = Duration::from_secs(10);
@@ -52,7 +53,7 @@ impl Demand {
     }
 
     pub(super) fn target(&self, now: Instant, bounds: SparesConfig) -> usize {
-        if self.often && is_recent(self.last, now) && !self.is_cheap() {
+        if self.often && is_recent(self.last, now) {
             self.peak.clamp(bounds.min, bounds.max)
         } else {
             bounds.min
@@ -135,11 +136,11 @@ mod tests {
     }
 
     #[test]
-    fn cheap_forks_are_worth_none() {
-        let (mut demand, now) = after(100, Duration::ZERO);
+    fn cheap_forks_are_worth_as_many() {
+        let (mut demand, now) = after(5, Duration::ZERO);
+        assert!(!demand.is_cheap());
         demand.fork_time = Some(CHEAP / 2);
-        assert_eq!(demand.target(now, BOUNDS), 0);
-        let some = SparesConfig { min: 3, max: 8 };
-        assert_eq!(demand.target(now, some), 3);
+        assert!(demand.is_cheap());
+        assert_eq!(demand.target(now, BOUNDS), 5);
     }
 }

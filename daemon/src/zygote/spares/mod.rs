@@ -2,14 +2,13 @@
 //!
 //! How many there are follows from how fast starts come and how long a fork takes, within the bounds of the
 //! configuration: as many as starts have come, of late, while one after another would have been forked
-//! anew. A template that is started rarely has none beyond the least, as each of them costs memory; nor has
-//! one whose forks are cheap: handing an assignment over takes as long as the fork.
+//! anew. A template that is started rarely has none beyond the least, as each of them costs memory.
 //!
-//! While starts come, only half of that is kept: when a start has taken one and fewer are left, the next is
-//! forked while that start's worker runs. Forks cost the processors' time, of which starts may need all, and
-//! the zygote tells of no exit meanwhile: a cheap one is left until a worker has ended, unless there is no
-//! spare at all. The rest is made up for once no start has come for a while. A start that finds none takes the
-//! one that is being forked.
+//! They are forked when no start has come for a while. While starts come, half of them is kept: when a start
+//! has taken one and fewer are left, the next is forked while that start's worker runs, and a start that finds
+//! none takes the one that is being forked. Not so where forks are cheap: each costs the processors' time, of
+//! which starts may need all, and the zygote tells of no exit meanwhile. Then one is forked while starts come
+//! if there is none and the configuration wants some.
 
 mod demand;
 
@@ -128,10 +127,8 @@ impl Coming {
 /// How many of the spares that a template is worth are needed now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
-    /// While the worker just started runs.
-    Next,
     /// While starts come.
-    Half,
+    Few,
     /// In a lull.
     All,
 }
@@ -201,9 +198,8 @@ impl Spares {
         }
         let target = match (self.demand.target(now, bounds), need) {
             (target, Need::All) => target,
-            (target, Need::Half) => target.div_ceil(2),
-            (target, Need::Next) if self.demand.is_cheap() => target.min(1),
-            (target, Need::Next) => target.div_ceil(2),
+            (_, Need::Few) if self.demand.is_cheap() => bounds.min.min(1),
+            (target, Need::Few) => target.div_ceil(2),
         };
         target.saturating_sub(self.idle.len() + self.coming.len())
     }
@@ -359,12 +355,14 @@ mod tests {
     }
 
     #[test]
-    fn of_cheap_ones_the_next_is_forked_at_once_and_the_others_later() {
+    fn cheap_ones_are_forked_in_a_lull_and_one_before_when_some_are_wanted() {
         let mut spares = Spares::default();
         spares.fork_took(Duration::ZERO);
+        (0..4).for_each(|_| spares.started(BOUNDS));
         let some = SparesConfig { min: 3, max: 8 };
-        let needs = [Need::Next, Need::Half, Need::All];
-        assert_eq!(needs.map(|need| spares.missing(some, need)), [1, 2, 3]);
+        let needs = |bounds| [Need::Few, Need::All].map(|need| spares.missing(bounds, need));
+        assert_eq!(needs(BOUNDS), [0, 4]);
+        assert_eq!(needs(some), [1, 4]);
     }
 
     #[test]
@@ -375,6 +373,6 @@ mod tests {
             spares.started(BOUNDS);
         }
         assert_eq!(spares.missing(BOUNDS, Need::All), 8);
-        assert_eq!(spares.missing(BOUNDS, Need::Half), 4);
+        assert_eq!(spares.missing(BOUNDS, Need::Few), 4);
     }
 }
