@@ -66,6 +66,7 @@ fn a_short_run_gives_every_figure_of_every_contender() {
     let text = String::from_utf8(output.stdout).unwrap();
     for part in [
         "LATENCY",
+        "ALONE",
         "THROUGHPUT",
         "BURST",
         "MEMORY",
@@ -96,6 +97,14 @@ fn a_short_run_gives_every_figure_of_every_contender() {
     let (preloading, executing) = (BTreeSet::from(PRELOADING), BTreeSet::from(EXECUTING));
     let mut all: BTreeSet<_> = preloading.union(&executing).copied().collect();
     all.insert("cpython-forkserver");
+    let alone = rows(&report["alone"], "starts");
+    assert_eq!(contenders(alone), all);
+    // Of posix-spawn's there is no first instruction to be told.
+    assert_eq!(alone.len(), 2 * all.len() - 1);
+    for start in alone {
+        let (p50, p99) = (number(start, "p50_us"), number(start, "p99_us"));
+        assert!(0.0 < p50 && p50 <= p99, "{start}");
+    }
     let rates = rows(&report, "rates");
     assert_eq!(contenders(rates), all);
     assert_eq!(rates.len(), 3 * all.len());
@@ -302,6 +311,7 @@ fn its_help_names_what_can_be_measured() {
     }
     for part in [
         "latency",
+        "alone",
         "rate",
         "burst",
         "memory",

@@ -19,7 +19,7 @@ use crate::running;
 use clap::Parser as _;
 use contender::Contender;
 use measure::latency::Latencies;
-use measure::{burst, crowd, drift, memory, rate, writers};
+use measure::{alone, burst, crowd, drift, memory, rate, writers};
 use plan::{Cli, Part, Plan};
 use report::{Others, Report};
 use std::path::Path;
@@ -121,6 +121,10 @@ fn measure(plan: &mut Plan, mpforkd: &Path) -> anyhow::Result<(Latencies, Others
             tell(&format!("latency with {size} MB preloaded"));
             latencies.measure(plan, *size, &mut empty, mpforkd, skipped)?;
         }
+    }
+    if plan.has(Part::Alone) {
+        tell("starts that come alone");
+        others.alone = Some(alone::measure(plan, &mut empty)?);
     }
     if plan.has(Part::Rate) {
         tell("rates");

@@ -1,5 +1,6 @@
 //! What is measured, and for how long.
 
+use super::measure::alone::PAUSE;
 use super::way::{ALL, REFERENCES, SPARES, Way};
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
@@ -61,6 +62,8 @@ pub(super) struct Cli {
 pub(super) enum Part {
     /// One process at a time, by what is preloaded.
     Latency,
+    /// One process at a time with a pause before each.
+    Alone,
     /// As many as can be, with 1, 2 and 16 outstanding.
     Rate,
     /// A thousand at once, that end and that stay.
@@ -89,6 +92,9 @@ pub(super) struct Plan {
     pub(super) turn: u32,
     pub(super) turn_limit: Duration,
     pub(super) size_limit: Duration,
+    pub(super) alone_rounds: u32,
+    /// Processes of a contender before it is another's turn.
+    pub(super) alone_turn: u32,
     pub(super) rate_rounds: u32,
     pub(super) rate_time: Duration,
     pub(super) burst: u32,
@@ -143,6 +149,8 @@ impl Plan {
             turn: SPARES,
             turn_limit: Duration::from_millis(50),
             size_limit: Duration::from_secs(240),
+            alone_rounds: 10,
+            alone_turn: 20,
             rate_rounds: 5,
             rate_time: Duration::from_secs(5),
             burst: 1000,
@@ -166,6 +174,7 @@ impl Plan {
             parts: whole.parts.iter().copied().filter(is_short).collect(),
             rounds: 10,
             size_limit: Duration::from_secs(12),
+            alone_rounds: 2,
             rate_rounds: 3,
             rate_time: Duration::from_millis(120),
             burst_rounds: 1,
@@ -180,6 +189,8 @@ impl Plan {
             parts: Part::value_variants().to_vec(),
             rounds: 2,
             turn: 4,
+            alone_rounds: 2,
+            alone_turn: 2,
             rate_rounds: 1,
             rate_time: Duration::from_millis(30),
             burst: 12,
@@ -216,6 +227,9 @@ impl Plan {
                 let loading = count(*size) * Duration::from_millis(u64::from(*size) * 6);
                 all += turns.min(self.size_limit) + loading;
             }
+        }
+        if self.has(Part::Alone) {
+            all += 2 * count(0) * self.alone_rounds * self.alone_turn * 2 * PAUSE;
         }
         if self.has(Part::Rate) {
             let outstanding = u32::try_from(OUTSTANDING.len()).unwrap_or(0);

@@ -7,19 +7,11 @@ use super::super::plan::Plan;
 use super::super::protocol::Pages;
 use super::super::stats::{Figures, as_f64, rounded};
 use super::super::way::{REFERENCES, Way};
+use super::start::Start;
 use mpfork_sys::processes;
 use serde::Serialize;
 use std::path::Path;
 use std::time::Duration;
-
-/// Of one contender, with so many alive.
-#[derive(Debug, Serialize)]
-pub(in super::super) struct Start {
-    pub(in super::super) contender: &'static str,
-    pub(in super::super) figure: &'static str,
-    pub(in super::super) p50_us: f64,
-    pub(in super::super) p99_us: f64,
-}
 
 #[derive(Debug, Serialize)]
 pub(in super::super) struct Crowd {
@@ -99,17 +91,14 @@ pub(in super::super) fn measure(
         }
     }
     contenders.into_iter().try_for_each(Contender::end)?;
-    let starts = figures.iter().map(|(way, figure, figures)| Start {
-        contender: way.name(),
-        figure: figure.name(),
-        p50_us: figures.micros(50.0),
-        p99_us: figures.micros(99.0),
-    });
+    let starts = figures.iter();
     // The first time tells the most: later its memory is what the time before left.
     let (bytes, descriptors) = daemon.first().copied().unwrap_or_default();
     Ok(Some(Crowd {
         alive: crowd,
-        starts: starts.collect(),
+        starts: starts
+            .map(|(way, figure, figures)| Start::new(*way, *figure, figures))
+            .collect(),
         daemon_bytes_per_worker: rounded(bytes),
         daemon_descriptors_per_worker: (descriptors * 1000.0).round() / 1000.0,
     }))

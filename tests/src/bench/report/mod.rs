@@ -5,6 +5,7 @@ mod tables;
 mod targets;
 
 use super::host::Host;
+use super::measure::alone::Alone;
 use super::measure::burst::Bursts;
 use super::measure::crowd::Crowd;
 use super::measure::drift::Drift;
@@ -25,6 +26,7 @@ use targets::Target;
 /// What was measured beside the latencies.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Others {
+    pub(super) alone: Option<Alone>,
     pub(super) rates: Vec<Rate>,
     pub(super) bursts: Option<Bursts>,
     pub(super) idle: Vec<Idle>,

@@ -1,5 +1,6 @@
 //! The report for people.
 
+use super::super::measure::start::Start;
 use super::super::protocol::Figure;
 use super::super::way::Way;
 use super::Report;
@@ -16,6 +17,7 @@ impl Report {
     fn write_text(&self, out: &mut String) -> Result {
         writeln!(out, "{}", self.host.line())?;
         self.write_latencies(out)?;
+        self.write_alone(out)?;
         self.write_rates(out)?;
         self.write_bursts(out)?;
         self.write_idle(out)?;
@@ -84,6 +86,18 @@ impl Report {
             )?;
         }
         Ok(())
+    }
+
+    fn write_alone(&self, out: &mut String) -> Result {
+        let Some(alone) = &self.others.alone else {
+            return Ok(());
+        };
+        writeln!(
+            out,
+            "\nALONE, each after a pause of {} ms, nothing preloaded, in µs",
+            alone.pause_ms
+        )?;
+        write_starts(out, &alone.starts)
     }
 
     fn write_rates(&self, out: &mut String) -> Result {
@@ -162,23 +176,10 @@ impl Report {
         if let Some(crowd) = &self.others.crowd {
             writeln!(
                 out,
-                "\nSTARTS with {} workers alive, in µs; each takes {:.0} bytes and {:.3} descriptors in mpforkd\n\
-                 {:<24}{:<20}{:>10}{:>10}",
-                crowd.alive,
-                crowd.daemon_bytes_per_worker,
-                crowd.daemon_descriptors_per_worker,
-                "CONTENDER",
-                "FIGURE",
-                "P50",
-                "P99"
+                "\nSTARTS with {} workers alive, in µs; each takes {:.0} bytes and {:.3} descriptors in mpforkd",
+                crowd.alive, crowd.daemon_bytes_per_worker, crowd.daemon_descriptors_per_worker,
             )?;
-            for start in &crowd.starts {
-                writeln!(
-                    out,
-                    "{:<24}{:<20}{:>10.1}{:>10.1}",
-                    start.contender, start.figure, start.p50_us, start.p99_us
-                )?;
-            }
+            write_starts(out, &crowd.starts)?;
         }
         if let Some(drift) = &self.others.drift {
             writeln!(
@@ -210,4 +211,20 @@ impl Report {
         }
         Ok(())
     }
+}
+
+fn write_starts(out: &mut String, starts: &[Start]) -> Result {
+    writeln!(
+        out,
+        "{:<24}{:<20}{:>10}{:>10}",
+        "CONTENDER", "FIGURE", "P50", "P99"
+    )?;
+    for start in starts {
+        writeln!(
+            out,
+            "{:<24}{:<20}{:>10.1}{:>10.1}",
+            start.contender, start.figure, start.p50_us, start.p99_us
+        )?;
+    }
+    Ok(())
 }

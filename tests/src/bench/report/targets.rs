@@ -212,7 +212,7 @@ impl Report {
         for figure in [Figure::FirstInstruction, Figure::ExitKnown] {
             let ratio = crowd.and_then(|crowd| {
                 let p50 = |way: Way| {
-                    let is_it = |start: &&super::super::measure::crowd::Start| {
+                    let is_it = |start: &&super::super::measure::start::Start| {
                         (start.contender, start.figure) == (way.name(), figure.name())
                     };
                     crowd.starts.iter().find(is_it).map(|start| start.p50_us)
