@@ -17,7 +17,7 @@ use crate::config::SparesConfig;
 use crate::pressure::Short;
 use demand::Demand;
 use mpfork_driver::control::Control;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -136,8 +136,8 @@ pub(super) enum Need {
 /// The spares of one zygote.
 #[derive(Debug, Default)]
 pub(super) struct Spares {
-    /// The one forked first is assigned first.
-    idle: VecDeque<Spare>,
+    /// The one forked last is assigned first: caches still have what it needs.
+    idle: Vec<Spare>,
     /// By number: the one asked for first is forked first.
     coming: BTreeMap<u64, Coming>,
     demand: Demand,
@@ -163,12 +163,12 @@ impl Deaths {
 
 impl Spares {
     pub(super) fn take(&mut self) -> Option<Spare> {
-        self.idle.pop_front()
+        self.idle.pop()
     }
 
     /// One that was taken, and got no assignment.
     pub(super) fn put_back(&mut self, spare: Spare) {
-        self.idle.push_front(spare);
+        self.idle.push(spare);
     }
 
     /// The one that is there next.
@@ -287,7 +287,7 @@ impl Spares {
             control, counted, ..
         }) = coming
         {
-            self.idle.push_back(Spare {
+            self.idle.push(Spare {
                 number,
                 pid,
                 pidfd,
@@ -320,7 +320,7 @@ impl Spares {
             if mpfork_sys::processes::is_stopped(spare.pid) {
                 spare.end();
             } else {
-                self.idle.push_back(spare);
+                self.idle.push(spare);
             }
         }
     }
@@ -328,12 +328,12 @@ impl Spares {
     /// Lets those go that are more than the template is worth.
     pub(super) fn trim(&mut self, bounds: SparesConfig) {
         let target = self.demand.target(Instant::now(), bounds);
-        let least = target.min(self.idle.len());
-        self.idle.drain(least..).for_each(Spare::end);
+        let too_many = self.idle.len().saturating_sub(target);
+        self.idle.drain(..too_many).for_each(Spare::end);
     }
 
     /// Lets all go: those that have been forked when they are dropped.
-    pub(super) fn clear(&mut self) -> VecDeque<Spare> {
+    pub(super) fn clear(&mut self) -> Vec<Spare> {
         self.coming.clear();
         std::mem::take(&mut self.idle)
     }
@@ -352,6 +352,27 @@ mod tests {
         let at = |millis| begun + Duration::from_millis(millis);
         let frequent = [0, 1500, 1600, 2500, 3600].map(|millis| deaths.are_frequent(at(millis)));
         assert_eq!(frequent, [false, false, true, true, false]);
+    }
+
+    #[tokio::test]
+    async fn the_one_forked_last_is_assigned_first() {
+        let (mut spares, budget) = (Spares::default(), Budget::default());
+        for number in 1..=3 {
+            let coming = Coming {
+                control: Control::pair().unwrap().0,
+                counted: budget.take(3).unwrap(),
+                asked: Instant::now(),
+            };
+            spares.coming.insert(number, coming);
+            let nothing = std::fs::File::open("/dev/null").unwrap();
+            spares.forked(number, 0, nothing.into());
+        }
+        let spare = spares.take().unwrap();
+        assert_eq!(spare.number, 3);
+        spares.put_back(spare);
+        let taken = [spares.take(), spares.take(), spares.take()];
+        assert_eq!(taken.map(|spare| spare.unwrap().number), [3, 2, 1]);
+        assert_eq!(budget.used(), 0);
     }
 
     #[test]
