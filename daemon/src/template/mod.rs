@@ -267,7 +267,7 @@ impl Template {
         };
         let step = workers.len().div_ceil(saving::READ).max(1);
         let some: Vec<i32> = workers.iter().copied().step_by(step).collect();
-        let saving = saving::estimate(&memory, &some, workers.len());
+        let saving = saving::estimate(&memory, self.idle_spares(), &some, workers.len());
         let mut state = self.state();
         state.memory = Some(crate::processes::to_wire(&memory));
         state.saving = saving;

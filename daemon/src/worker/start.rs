@@ -149,7 +149,8 @@ async fn start_in(
 ) -> Result<(Arc<Worker>, Arc<OwnedFd>), Problem> {
     // One that failed says that others may: the next try does without.
     let mut spares = true;
-    for _ in 0..TRIES {
+    let mut died = 0;
+    while died < TRIES {
         let place = daemon.workers.place(template)?;
         let zygote = warm_zygote(daemon, template, request).await?;
         daemon.accepting()?;
@@ -224,7 +225,7 @@ async fn start_in(
             }
             ForkReply::Failed(problem) => return Err(problem),
             // The next zygote may do better.
-            ForkReply::Gone => {}
+            ForkReply::Gone => died += 1,
         }
     }
     Err(failed::zygotes_died(&template.display, TRIES))

@@ -35,7 +35,7 @@ pub(crate) async fn drive(
                 }
                 Frame::ForkFailed(failed) => on_fork_failed(&template, &zygote, failed),
                 Frame::Exited(exited) => {
-                    on_exited(&daemon, &zygote, &exited);
+                    on_exited(&daemon, &template, &zygote, &exited);
                     refill(&daemon, &template, &zygote);
                 }
                 Frame::Compaction(compaction) => zygote.compacted(compaction),
@@ -159,12 +159,15 @@ fn on_fork_failed(template: &Template, zygote: &Zygote, failed: ForkFailed) {
     let _ = pending.reply.send(reply);
 }
 
-fn on_exited(daemon: &Arc<Daemon>, zygote: &Zygote, exited: &Exited) {
+fn on_exited(daemon: &Arc<Daemon>, template: &Template, zygote: &Zygote, exited: &Exited) {
     let mut state = zygote.state();
     let Some(worker) = state.running.remove(&exited.worker) else {
-        if state.spares.ended(exited.worker) {
+        let was_spare = state.spares.ended(exited.worker);
+        drop(state);
+        if was_spare {
             let raw = exited.status;
             tracing::debug!(zygote = zygote.child.pid, raw, "a spare ended unasked");
+            zygote.refill(daemon, template.spares(daemon));
         }
         return;
     };

@@ -241,9 +241,13 @@ impl Zygote {
         drop(state);
     }
 
-    /// Has spares forked, as many as the template is worth.
+    /// Has spares forked, as many as there should be now.
     pub(crate) fn refill(&self, daemon: &Daemon, bounds: SparesConfig) {
-        self.ask_for_spares(&mut self.state(), daemon, bounds, Need::All);
+        let mut state = self.state();
+        let (_, left) = state.spares.lull();
+        let need = if left.is_zero() { Need::All } else { Need::Few };
+        self.ask_for_spares(&mut state, daemon, bounds, need);
+        drop(state);
     }
 
     fn ask_for_spares(&self, state: &mut State, daemon: &Daemon, bounds: SparesConfig, need: Need) {
@@ -251,8 +255,12 @@ impl Zygote {
         if state.takes_no_more() || !state.pending.is_empty() || daemon.accepting().is_err() {
             return;
         }
-        let most = daemon.config().limits.spares;
+        let limit = daemon.config().limits.spares;
         for _ in 0..state.spares.missing(bounds, need) {
+            let most = state.spares.most(bounds, limit);
+            if most < limit && daemon.spares.used() >= most {
+                return;
+            }
             let number = state.next_number();
             if !state.spares.ask(number, &self.link, &daemon.spares, most) {
                 return;

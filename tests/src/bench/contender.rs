@@ -36,6 +36,8 @@ pub(super) struct Contender {
     requests: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     daemon: Option<(Daemon, Client)>,
+    /// How many are to wait before each turn.
+    spares: u32,
     /// What the helper in Python was read from.
     _sources: Option<tempfile::TempDir>,
 }
@@ -50,6 +52,13 @@ impl Contender {
                 Some((daemon, client))
             }
             None => None,
+        };
+        let spares = match &daemon {
+            Some((_, client)) if way == Way::MpforkdSpares => {
+                let most = limit(client, "spares")?.unwrap_or(0);
+                SPARES.min(u32::try_from(most)?)
+            }
+            _ => 0,
         };
         let mut sources = None;
         let mut command = if way.is_python() {
@@ -89,6 +98,7 @@ impl Contender {
             requests: Some(requests),
             answers: BufReader::new(answers),
             daemon,
+            spares,
             _sources: sources,
         })
     }
@@ -130,9 +140,9 @@ impl Contender {
         count: u32,
         limit: Duration,
     ) -> anyhow::Result<Answer> {
-        let count = match self.way {
-            Way::MpforkdSpares => count.min(SPARES),
-            _ => count,
+        let count = match self.spares {
+            0 => count,
+            spares => count.min(spares),
         };
         let answer = self.ask_latency(figure, count, limit)?;
         self.refill()?;
@@ -163,11 +173,11 @@ impl Contender {
 
     /// Waits until all spares wait: what forks them is then not in the turn of whoever comes next.
     pub(super) fn refill(&mut self) -> anyhow::Result<()> {
-        if self.way != Way::MpforkdSpares {
+        if self.spares == 0 {
             return Ok(());
         }
         let deadline = Instant::now() + REFILL;
-        while self.template()?.spares_idle < SPARES {
+        while self.template()?.spares_idle < self.spares {
             ends::check()?;
             ensure!(Instant::now() < deadline, "the spares are not refilled");
             std::thread::sleep(Duration::from_millis(1));
@@ -219,11 +229,7 @@ impl Contender {
         let Some((_, client)) = &self.daemon else {
             return Ok(None);
         };
-        let limits = block_on(client.get_status())?.limits;
-        let mut limits = limits.into_iter();
-        Ok(limits
-            .find(|limit| limit.name == "workers")
-            .map(|limit| limit.value))
+        limit(client, "workers")
     }
 
     pub(super) fn daemon_pid(&self) -> Option<i32> {
@@ -267,4 +273,13 @@ impl Drop for Contender {
         // It has ended already, unless something has failed.
         ends::ending(&mut self.process);
     }
+}
+
+/// One of mpforkd's limits.
+fn limit(client: &Client, name: &str) -> anyhow::Result<Option<u64>> {
+    let limits = block_on(client.get_status())?.limits;
+    let mut limits = limits.into_iter();
+    Ok(limits
+        .find(|limit| limit.name == name)
+        .map(|limit| limit.value))
 }

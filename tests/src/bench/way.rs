@@ -12,6 +12,7 @@ pub(super) enum Way {
     PosixSpawn,
     Procspawn,
     Mpforkd,
+    MpforkdDefault,
     MpforkdSpares,
     MpforkdShared,
     Embedded,
@@ -24,11 +25,12 @@ pub(super) enum Way {
 }
 
 /// In the order of the report.
-pub(super) const ALL: [Way; 14] = [
+pub(super) const ALL: [Way; 15] = [
     Way::Raw,
     Way::RawCompacted,
     Way::PosixSpawn,
     Way::Mpforkd,
+    Way::MpforkdDefault,
     Way::MpforkdSpares,
     Way::MpforkdShared,
     Way::Embedded,
@@ -53,6 +55,7 @@ impl Way {
             Self::PosixSpawn => "posix-spawn",
             Self::Procspawn => "procspawn",
             Self::Mpforkd => "mpforkd",
+            Self::MpforkdDefault => "mpforkd-default",
             Self::MpforkdSpares => "mpforkd-spares",
             Self::MpforkdShared => "mpforkd-shared",
             Self::Embedded => "embedded",
@@ -79,6 +82,7 @@ impl Way {
             }
             Self::Procspawn => "a function by the crate procspawn, which executes the program",
             Self::Mpforkd => "a worker of a running mpforkd, forked when it is started",
+            Self::MpforkdDefault => "the same by its default configuration: spares as it sees fit",
             Self::MpforkdSpares => "the same, forked ahead: 64 spares wait before each turn",
             Self::MpforkdShared => "the same as mpforkd, what is preloaded in a Shared",
             Self::Embedded => "a worker of a forkserver of the program's own, without mpforkd",
@@ -123,6 +127,8 @@ impl Way {
         match self {
             // There is nothing to compact, or to share.
             Self::RawCompacted | Self::MpforkdShared => preload_mb > 0,
+            // Between those with spares and without, whatever is preloaded.
+            Self::MpforkdDefault => preload_mb == 0,
             _ => self.preloads() || preload_mb == 0,
         }
     }
@@ -150,6 +156,7 @@ impl Way {
     pub(super) fn daemon_config(self) -> Option<String> {
         match self {
             Self::Mpforkd | Self::MpforkdShared => Some("[limits]\nspares = 0\n".to_owned()),
+            Self::MpforkdDefault => Some(String::new()),
             Self::MpforkdSpares => Some(format!("[spares]\nmin = {SPARES}\nmax = {SPARES}\n")),
             _ => None,
         }
@@ -157,7 +164,7 @@ impl Way {
 }
 
 /// How many spares wait before a turn, in which no more processes are started one after another: as many as
-/// mpforkd lets wait.
+/// mpforkd lets wait, where it may open enough files.
 pub(super) const SPARES: u32 = 64;
 
 /// What a process may have in memory from which processes are made: so many megabytes of small allocations.

@@ -20,7 +20,8 @@ fn one_whose_forks_are_cheap_has_them_too() {
 }
 
 fn used(setup: Setup, preloads: &[(&str, &str)]) {
-    check(setup, async |daemon| {
+    // Starts soon after each other are worth more.
+    check(setup.config("[spares]\nmax = 1"), async |daemon| {
         let client = daemon.connect().await;
         let digest = client.test_template(preloads).await;
         assert_eq!(
@@ -172,6 +173,48 @@ fn a_start_that_finds_none_takes_the_one_that_is_being_forked() {
         .await;
         assert_eq!(process::children(zygote).len(), 3);
         for run in [&mut first, &mut second] {
+            client.signal(run.id(), 9, false).await.unwrap();
+            assert_eq!(run.exit().await.exitcode(), -9);
+        }
+    });
+}
+
+/// Whether this process was forked before that one; numbers begin anew some time.
+fn is_older(this: i32, that: i32) -> bool {
+    let most = std::fs::read_to_string("/proc/sys/kernel/pid_max").unwrap();
+    let most: i32 = most.trim().parse().unwrap();
+    (that - this).rem_euclid(most) < most / 2
+}
+
+#[test]
+fn a_start_that_takes_the_one_being_forked_does_not_wait_for_those_that_came_later() {
+    let setup = Setup::new().config("[spares]\nmin = 1\nmax = 1\n");
+    check(setup, async |daemon| {
+        let (client, digest, first) = stopped_in_a_refill(daemon).await;
+        let zygote = client.template(&digest).await.zygote_pid;
+        let in_use = async |name: &str, count| {
+            eventually_async("it has begun", async || {
+                (client.in_use(name).await == count).then_some(())
+            })
+            .await;
+        };
+        let taker = client.run_until_line(function(&digest, "hang", ()));
+        let later = async {
+            in_use("spares", 0).await;
+            let start = || client.run_until_line(function(&digest, "hang", ()));
+            let starts = async { tokio::join!(start(), start(), start()) };
+            let goes_on = async {
+                in_use("workers", 5).await;
+                client.status().await;
+                process::resume(zygote);
+            };
+            tokio::join!(starts, goes_on).0
+        };
+        let ((taker, _), ((a, _), (b, _), (c, _))) = tokio::join!(taker, later);
+        for later in [&a, &b, &c] {
+            assert!(is_older(taker.pid(), later.pid()), "{}", later.pid());
+        }
+        for mut run in [first, taker, a, b, c] {
             client.signal(run.id(), 9, false).await.unwrap();
             assert_eq!(run.exit().await.exitcode(), -9);
         }

@@ -11,6 +11,7 @@ use mpfork_proto::link::{Fork, ForkFailed, Forked, zygote_frame};
 use mpfork_sys::exit::exit_now;
 use mpfork_sys::fork::{ForkError, Forked as Side, fork};
 use mpfork_sys::{sentinel, threads};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -69,6 +70,15 @@ pub(super) struct Wanted {
 impl Wanted {
     pub(super) fn is_overdue(&self) -> bool {
         self.since.elapsed() > PATIENCE
+    }
+
+    /// Whether it has its assignment: it is no spare then, and somebody waits for it.
+    pub(super) fn is_assigned(&self) -> bool {
+        let mut socket = [PollFd::new(&self.socket, PollFlags::IN)];
+        // Where that can't be told it is forked at its time.
+        let polled = rustix::event::poll(&mut socket, Some(&Timespec::default()));
+        let is = |flags| socket[0].revents().contains(flags);
+        polled.is_ok() && is(PollFlags::IN) && !is(PollFlags::HUP)
     }
 }
 

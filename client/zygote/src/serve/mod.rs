@@ -258,8 +258,8 @@ impl Zygote {
             // makes room: each holds one until it is forked.
             let idle = asking.is_nothing();
             self.keep_compact(idle && !ended)?;
-            let overdue = self.wanted.front().is_some_and(Wanted::is_overdue);
-            if (idle || overdue || !room)
+            let due = |wanted: &Wanted| wanted.is_overdue() || wanted.is_assigned();
+            if (idle || !room || self.wanted.front().is_some_and(due))
                 && let Some(wanted) = self.wanted.pop_front()
                 && let ControlFlow::Break(served) =
                     self.fork_worker(&wanted.ask, wanted.socket, true)?

@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 const CHEAP: Duration = Duration::from_micros(200);
 /// A template that was not started twice within this time is started rarely.
 const RARE: Duration = Duration::from_secs(10);
-/// What it takes, beside the fork, until a spare that was taken has a successor.
+/// The bounds of what counts as a lull: a timer tells no shorter time, and nobody notices a longer one.
+const SHORTEST_LULL: Duration = Duration::from_millis(2);
+const LONGEST_LULL: Duration = Duration::from_millis(50);
+/// What it takes, beside the fork and what it waits for, until a spare that was taken has a successor.
 const REACTION: Duration = Duration::from_micros(100);
 /// How many starts at a time are told from more.
 const MOST_COUNTED: u32 = 1024;
@@ -35,7 +38,12 @@ impl Demand {
         self.last = Some(now);
         // What varies, and the rest of the machine, get their share of the time.
         let fork = self.fork_time.unwrap_or_default();
-        let refill = fork + fork / 4 + REACTION;
+        let waits = if self.is_cheap() {
+            self.lull()
+        } else {
+            Duration::ZERO
+        };
+        let refill = waits + fork + fork / 4 + REACTION;
         // It would never be over under a load that takes more forks than there can be.
         let longest = refill
             * u32::try_from(most)
@@ -58,6 +66,11 @@ impl Demand {
         } else {
             bounds.min
         }
+    }
+
+    /// How long no start must have come for it to be a lull.
+    pub(super) fn lull(&self) -> Duration {
+        (self.fork_time.unwrap_or_default() * 2).clamp(SHORTEST_LULL, LONGEST_LULL)
     }
 
     pub(super) fn is_cheap(&self) -> bool {
@@ -136,11 +149,21 @@ mod tests {
     }
 
     #[test]
-    fn cheap_forks_are_worth_as_many() {
-        let (mut demand, now) = after(5, Duration::ZERO);
-        assert!(!demand.is_cheap());
-        demand.fork_time = Some(CHEAP / 2);
-        assert!(demand.is_cheap());
+    fn cheap_forks_are_worth_as_many_as_come_until_there_is_a_lull() {
+        let mut demand = Demand {
+            fork_time: Some(CHEAP / 2),
+            ..Demand::default()
+        };
+        let mut now = Instant::now();
+        for _ in 0..5 {
+            now += SHORTEST_LULL / 4;
+            demand.started(now, BOUNDS.max);
+        }
         assert_eq!(demand.target(now, BOUNDS), 5);
+        for _ in 0..10 {
+            now += RARE / 6;
+            demand.started(now, BOUNDS.max);
+        }
+        assert_eq!(demand.target(now, BOUNDS), 1);
     }
 }

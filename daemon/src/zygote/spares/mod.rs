@@ -1,14 +1,14 @@
 //! Spares: workers forked ahead of their assignments, one zygote's.
 //!
 //! How many there are follows from how fast starts come and how long a fork takes, within the bounds of the
-//! configuration: as many as starts have come, of late, while one after another would have been forked
-//! anew. A template that is started rarely has none beyond the least, as each of them costs memory.
+//! configuration: as many as starts have come, of late, until those taken had successors. A template that is
+//! started rarely has none beyond the least, as each of them costs memory.
 //!
 //! They are forked when no start has come for a while. While starts come, half of them is kept: when a start
-//! has taken one and fewer are left, the next is forked while that start's worker runs, and a start that finds
-//! none takes the one that is being forked. Not so where forks are cheap: each costs the processors' time, of
-//! which starts may need all, and the zygote tells of no exit meanwhile. Then one is forked while starts come
-//! if there is none and the configuration wants some.
+//! has taken one and fewer are left, the next is forked while that start's worker runs. Not so where forks are
+//! cheap: each costs the processors' time, of which starts may need all, and the zygote tells of no exit
+//! meanwhile. Then one is forked while starts come if there is none and the configuration wants some. A start
+//! that finds none takes the one that is being forked, if there is one.
 
 mod demand;
 
@@ -23,9 +23,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// The bounds of what counts as a lull: a timer tells no shorter time, and nobody notices a longer one.
-const SHORTEST_LULL: Duration = Duration::from_millis(2);
-const LONGEST_LULL: Duration = Duration::from_millis(50);
+/// One that has waited longer is assigned before younger ones: what it shares with its zygote can't be put
+/// together again, and what hooks have set up in it grows old.
+const OLD: Duration = Duration::from_secs(60);
+/// One that has waited less may not have run yet.
+const YOUNG: Duration = Duration::from_millis(1);
 /// How long none is asked for after one could not be had.
 const PAUSE: Duration = Duration::from_secs(1);
 /// So many forks say what one takes.
@@ -94,6 +96,7 @@ pub(crate) struct Spare {
     pub(super) pid: i32,
     pidfd: OwnedFd,
     pub(crate) control: Control,
+    since: Instant,
     _counted: Counted,
 }
 
@@ -136,7 +139,7 @@ pub(super) enum Need {
 /// The spares of one zygote.
 #[derive(Debug, Default)]
 pub(super) struct Spares {
-    /// The one forked last is assigned first: caches still have what it needs.
+    /// The oldest first.
     idle: Vec<Spare>,
     /// By number: the one asked for first is forked first.
     coming: BTreeMap<u64, Coming>,
@@ -162,13 +165,23 @@ impl Deaths {
 }
 
 impl Spares {
+    /// The youngest that has begun to wait: caches still have what it needs.
     pub(super) fn take(&mut self) -> Option<Spare> {
-        self.idle.pop()
+        let now = Instant::now();
+        let waits = |spare: &Spare| now.saturating_duration_since(spare.since);
+        let at = if waits(self.idle.first()?) >= OLD {
+            0
+        } else {
+            let youngest = self.idle.iter().rposition(|spare| waits(spare) >= YOUNG);
+            youngest.unwrap_or(0)
+        };
+        Some(self.idle.remove(at))
     }
 
     /// One that was taken, and got no assignment.
     pub(super) fn put_back(&mut self, spare: Spare) {
-        self.idle.push(spare);
+        let at = self.idle.partition_point(|one| one.since <= spare.since);
+        self.idle.insert(at, spare);
     }
 
     /// The one that is there next.
@@ -206,13 +219,23 @@ impl Spares {
 
     /// How long no start must have come for it to be a lull, and for how much longer none must come now.
     pub(super) fn lull(&self) -> (Duration, Duration) {
-        let lull =
-            (self.demand.fork_time.unwrap_or_default() * 2).clamp(SHORTEST_LULL, LONGEST_LULL);
+        let lull = self.demand.lull();
         let since = self
             .demand
             .last
             .map_or(Duration::MAX, |last| last.elapsed());
         (lull, lull.saturating_sub(since))
+    }
+
+    /// How many spares of all templates there may be for this one to have more. Those that gain little by
+    /// theirs, and have what the configuration wants, leave room to others.
+    pub(super) fn most(&self, bounds: SparesConfig, limit: usize) -> usize {
+        let has_enough = self.idle.len() + self.coming.len() >= bounds.min;
+        if self.demand.is_cheap() && has_enough {
+            limit / 2
+        } else {
+            limit
+        }
     }
 
     /// A fork, of whatever, took so long.
@@ -292,6 +315,7 @@ impl Spares {
                 pid,
                 pidfd,
                 control,
+                since: Instant::now(),
                 _counted: counted,
             });
         }
@@ -354,32 +378,65 @@ mod tests {
         assert_eq!(frequent, [false, false, true, true, false]);
     }
 
-    #[tokio::test]
-    async fn the_one_forked_last_is_assigned_first() {
-        let (mut spares, budget) = (Spares::default(), Budget::default());
-        for number in 1..=3 {
+    /// So many, which have waited for so long.
+    fn waiting<const N: usize>(budget: &Budget, waited: [Duration; N]) -> Spares {
+        let mut spares = Spares::default();
+        let now = Instant::now();
+        for (number, waited) in (1..).zip(waited) {
             let coming = Coming {
                 control: Control::pair().unwrap().0,
-                counted: budget.take(3).unwrap(),
-                asked: Instant::now(),
+                counted: budget.take(N).unwrap(),
+                asked: now,
             };
             spares.coming.insert(number, coming);
             let nothing = std::fs::File::open("/dev/null").unwrap();
             spares.forked(number, 0, nothing.into());
+            spares.idle.last_mut().unwrap().since = now.checked_sub(waited).unwrap();
         }
+        spares
+    }
+
+    fn numbers(mut spares: Spares) -> Vec<u64> {
+        std::iter::from_fn(|| spares.take().map(|spare| spare.number)).collect()
+    }
+
+    #[tokio::test]
+    async fn the_youngest_is_assigned_first_unless_one_is_old() {
+        let budget = Budget::default();
+        let mut spares = waiting(&budget, [YOUNG * 9, YOUNG * 8, YOUNG * 7]);
         let spare = spares.take().unwrap();
         assert_eq!(spare.number, 3);
         spares.put_back(spare);
-        let taken = [spares.take(), spares.take(), spares.take()];
-        assert_eq!(taken.map(|spare| spare.unwrap().number), [3, 2, 1]);
+        assert_eq!(numbers(spares), [3, 2, 1]);
+        let spares = waiting(&budget, [OLD * 2, OLD, YOUNG * 9, YOUNG * 8]);
+        assert_eq!(numbers(spares), [1, 2, 4, 3]);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[tokio::test]
+    async fn one_that_may_not_have_run_yet_is_assigned_last() {
+        // A minute from now: whatever the machine does meanwhile, it is younger than a millisecond.
+        let mut spares = waiting(&Budget::default(), [YOUNG * 9, YOUNG * 8, Duration::ZERO]);
+        spares.idle[2].since = Instant::now() + OLD;
+        assert_eq!(numbers(spares), [2, 1, 3]);
+    }
+
+    #[tokio::test]
+    async fn cheap_ones_beyond_the_least_leave_room_to_others() {
+        let mut spares = waiting(&Budget::default(), [YOUNG; 3]);
+        spares.fork_took(Duration::ZERO);
+        let most = |spares: &Spares, min| spares.most(SparesConfig { min, max: 8 }, 64);
+        assert_eq!([most(&spares, 4), most(&spares, 3)], [64, 32]);
+        spares.fork_took(Duration::from_secs(1));
+        assert_eq!(most(&spares, 3), 64);
     }
 
     #[test]
     fn cheap_ones_are_forked_in_a_lull_and_one_before_when_some_are_wanted() {
         let mut spares = Spares::default();
         spares.fork_took(Duration::ZERO);
-        (0..4).for_each(|_| spares.started(BOUNDS));
+        let now = Instant::now();
+        (0..4).for_each(|_| spares.demand.started(now, BOUNDS.max));
         let some = SparesConfig { min: 3, max: 8 };
         let needs = |bounds| [Need::Few, Need::All].map(|need| spares.missing(bounds, need));
         assert_eq!(needs(BOUNDS), [0, 4]);

@@ -39,7 +39,7 @@ pub(super) fn serve(way: Way, socket: Option<&Path>, program: Program) -> anyhow
 fn engine(way: Way, socket: Option<&Path>, program: Program) -> anyhow::Result<Box<dyn Engine>> {
     let forkserver = || get_context(StartMethod::ForkServer);
     let context = match way {
-        Way::Mpforkd | Way::MpforkdSpares | Way::MpforkdShared => {
+        Way::Mpforkd | Way::MpforkdDefault | Way::MpforkdSpares | Way::MpforkdShared => {
             forkserver()?.with_socket(socket.context("there is no socket")?)
         }
         Way::Embedded => forkserver()?.with_server(ServerChoice::Embedded),

@@ -1,10 +1,11 @@
 //! One process at a time with a pause before each, nothing preloaded: as a service starts them that has little
-//! to do. Processors sleep meanwhile, and their caches are others'.
+//! to do. Processors sleep meanwhile.
 
 use super::super::contender::Contender;
 use super::super::ends;
 use super::super::plan::Plan;
 use super::super::stats::Figures;
+use super::latency::{self, SpareShare};
 use super::start::Start;
 use serde::Serialize;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use std::time::Duration;
 pub(in super::super) struct Alone {
     pub(in super::super) pause_ms: u64,
     pub(in super::super) starts: Vec<Start>,
+    pub(in super::super) spares: Vec<SpareShare>,
 }
 
 /// Before each start. Longer than what mpforkd takes for a lull.
@@ -28,6 +30,8 @@ pub(in super::super) fn measure(
             measured.push((contender.way, figure, Figures::new()?));
         }
     }
+    contenders.iter_mut().try_for_each(Contender::refill)?;
+    let before: Vec<_> = contenders.iter().map(latency::starts).collect();
     for _ in 0..plan.alone_rounds {
         let mut measured = measured.iter_mut();
         for contender in contenders.iter_mut() {
@@ -43,10 +47,14 @@ pub(in super::super) fn measure(
         }
     }
     let starts = measured.iter();
+    let shares = contenders.iter().zip(before);
     Ok(Alone {
         pause_ms: u64::try_from(PAUSE.as_millis())?,
         starts: starts
             .map(|(way, figure, figures)| Start::new(*way, *figure, figures))
+            .collect(),
+        spares: shares
+            .filter_map(|(contender, before)| SpareShare::since(contender, before))
             .collect(),
     })
 }

@@ -26,9 +26,23 @@ pub(in super::super) struct Measured {
 /// How many starts were by a spare where they could be.
 #[derive(Debug, Serialize)]
 pub(in super::super) struct SpareShare {
+    pub(in super::super) contender: &'static str,
     pub(in super::super) preload_mb: u32,
     pub(in super::super) starts: u64,
     pub(in super::super) by_spare: u64,
+}
+
+impl SpareShare {
+    /// Of those since there were so many; `None` of a contender that has no spares.
+    pub(super) fn since(contender: &Contender, before: Option<(u64, u64)>) -> Option<Self> {
+        let (before, after) = (before?, starts(contender)?);
+        Some(Self {
+            contender: contender.way.name(),
+            preload_mb: contender.preload_mb,
+            starts: after.0 - before.0,
+            by_spare: after.1 - before.1,
+        })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -131,17 +145,9 @@ impl Latencies {
                 }
             }
         }
-        for (contender, before) in contenders.iter().zip(before) {
-            if contender.way == Way::MpforkdSpares
-                && let (Some(before), Some(after)) = (before, starts(contender))
-            {
-                self.spares.push(SpareShare {
-                    preload_mb,
-                    starts: after.0 - before.0,
-                    by_spare: after.1 - before.1,
-                });
-            }
-        }
+        let shares = contenders.iter().zip(before);
+        self.spares
+            .extend(shares.filter_map(|(contender, before)| SpareShare::since(contender, before)));
         Ok(())
     }
 
@@ -174,8 +180,12 @@ impl Latencies {
     }
 }
 
-fn starts(contender: &Contender) -> Option<(u64, u64)> {
-    contender.starts().ok()
+/// All starts so far and those by a spare, where there may be some.
+pub(super) fn starts(contender: &Contender) -> Option<(u64, u64)> {
+    match contender.way {
+        Way::MpforkdDefault | Way::MpforkdSpares => contender.starts().ok(),
+        _ => None,
+    }
 }
 
 fn start(ways: &[Way], preload_mb: u32, mpforkd: &Path) -> anyhow::Result<Vec<Contender>> {

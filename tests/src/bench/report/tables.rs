@@ -1,5 +1,6 @@
 //! The report for people.
 
+use super::super::measure::latency::SpareShare;
 use super::super::measure::start::Start;
 use super::super::protocol::Figure;
 use super::super::way::Way;
@@ -78,14 +79,7 @@ impl Report {
                 writeln!(out)?;
             }
         }
-        for share in &self.spares {
-            writeln!(
-                out,
-                "mpforkd-spares with {} MB: {} of {} starts by a spare",
-                share.preload_mb, share.by_spare, share.starts
-            )?;
-        }
-        Ok(())
+        write_shares(out, &self.spares)
     }
 
     fn write_alone(&self, out: &mut String) -> Result {
@@ -97,7 +91,8 @@ impl Report {
             "\nALONE, each after a pause of {} ms, nothing preloaded, in µs",
             alone.pause_ms
         )?;
-        write_starts(out, &alone.starts)
+        write_starts(out, &alone.starts)?;
+        write_shares(out, &alone.spares)
     }
 
     fn write_rates(&self, out: &mut String) -> Result {
@@ -224,6 +219,17 @@ fn write_starts(out: &mut String, starts: &[Start]) -> Result {
             out,
             "{:<24}{:<20}{:>10.1}{:>10.1}",
             start.contender, start.figure, start.p50_us, start.p99_us
+        )?;
+    }
+    Ok(())
+}
+
+fn write_shares(out: &mut String, shares: &[SpareShare]) -> Result {
+    for share in shares {
+        writeln!(
+            out,
+            "{} with {} MB: {} of {} starts by a spare",
+            share.contender, share.preload_mb, share.by_spare, share.starts
         )?;
     }
     Ok(())
