@@ -356,8 +356,8 @@ fn memory(page: &mut Page<'_>, templates: &[Arc<Template>]) -> Result<(), Error>
     });
     page.gauge(
         "mpforkd_template_memory_bytes",
-        "Memory that the running workers and the zygote take, and that the workers would had they been \
-         spawned, when it was last sampled",
+        "Memory that the running workers, the zygote and its spares take, and that the workers would had they \
+         been spawned, when it was last sampled",
         savings,
     )
 }

@@ -262,12 +262,15 @@ impl Template {
 
     /// Reads the memory of its zygote, and of some of these workers.
     pub(crate) fn sample_memory(&self, zygote: i32, workers: &[i32]) {
+        let spares = self.idle_spares();
         let Ok(memory) = mpfork_sys::processes::memory(zygote) else {
             return;
         };
+        // Those that were there all the while.
+        let spares = spares.min(self.idle_spares());
         let step = workers.len().div_ceil(saving::READ).max(1);
         let some: Vec<i32> = workers.iter().copied().step_by(step).collect();
-        let saving = saving::estimate(&memory, self.idle_spares(), &some, workers.len());
+        let saving = saving::estimate(&memory, spares, &some, workers.len());
         let mut state = self.state();
         state.memory = Some(crate::processes::to_wire(&memory));
         state.saving = saving;

@@ -167,7 +167,7 @@ fn on_exited(daemon: &Arc<Daemon>, template: &Template, zygote: &Zygote, exited:
         if was_spare {
             let raw = exited.status;
             tracing::debug!(zygote = zygote.child.pid, raw, "a spare ended unasked");
-            zygote.refill(daemon, template.spares(daemon));
+            zygote.replace_spares(daemon, template.spares(daemon));
         }
         return;
     };

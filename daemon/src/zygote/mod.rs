@@ -241,13 +241,24 @@ impl Zygote {
         drop(state);
     }
 
-    /// Has spares forked, as many as there should be now.
+    /// Has spares forked as time goes by: as many as the template is worth when nobody starts any, and as many
+    /// as the configuration wants in any case.
     pub(crate) fn refill(&self, daemon: &Daemon, bounds: SparesConfig) {
         let mut state = self.state();
         let (_, left) = state.spares.lull();
-        let need = if left.is_zero() { Need::All } else { Need::Few };
-        self.ask_for_spares(&mut state, daemon, bounds, need);
+        let max = if left.is_zero() {
+            bounds.max
+        } else {
+            bounds.min
+        };
+        let bounds = SparesConfig { max, ..bounds };
+        self.ask_for_spares(&mut state, daemon, bounds, Need::All);
         drop(state);
+    }
+
+    /// Has those replaced that have ended unasked.
+    fn replace_spares(&self, daemon: &Daemon, bounds: SparesConfig) {
+        self.ask_for_spares(&mut self.state(), daemon, bounds, Need::All);
     }
 
     fn ask_for_spares(&self, state: &mut State, daemon: &Daemon, bounds: SparesConfig, need: Need) {

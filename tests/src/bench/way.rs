@@ -83,7 +83,9 @@ impl Way {
             Self::Procspawn => "a function by the crate procspawn, which executes the program",
             Self::Mpforkd => "a worker of a running mpforkd, forked when it is started",
             Self::MpforkdDefault => "the same by its default configuration: spares as it sees fit",
-            Self::MpforkdSpares => "the same, forked ahead: 64 spares wait before each turn",
+            Self::MpforkdSpares => {
+                "the same, forked ahead: 64 spares wait before each turn of latency"
+            }
             Self::MpforkdShared => "the same as mpforkd, what is preloaded in a Shared",
             Self::Embedded => "a worker of a forkserver of the program's own, without mpforkd",
             Self::MpforkFork => "a worker by start method fork, of a program of one thread",

@@ -13,6 +13,7 @@ use mpfork_sys::fork::{ForkError, Forked as Side, fork};
 use mpfork_sys::{sentinel, threads};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal};
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
@@ -59,7 +60,7 @@ impl Ask {
     }
 }
 
-/// A spare that is to be forked when there is nothing else to do.
+/// A spare that is to be forked when there is nothing else to do, or its turn has come.
 #[derive(Debug)]
 pub(super) struct Wanted {
     pub(super) ask: Ask,
@@ -68,17 +69,27 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn is_overdue(&self) -> bool {
+    fn is_overdue(&self) -> bool {
         self.since.elapsed() > PATIENCE
     }
 
-    /// Whether it has its assignment: it is no spare then, and somebody waits for it.
-    pub(super) fn is_assigned(&self) -> bool {
-        let mut socket = [PollFd::new(&self.socket, PollFlags::IN)];
-        // Where that can't be told it is forked at its time.
-        let polled = rustix::event::poll(&mut socket, Some(&Timespec::default()));
-        let is = |flags| socket[0].revents().contains(flags);
-        polled.is_ok() && is(PollFlags::IN) && !is(PollFlags::HUP)
+    /// The first whose turn has come though there is something else to do: it has its assignment, so that it is
+    /// no spare and somebody waits for it, or it has waited for long.
+    pub(super) fn first_due(all: &VecDeque<Self>) -> Option<usize> {
+        if all.front()?.is_overdue() {
+            return Some(0);
+        }
+        let sockets = all.iter();
+        let mut sockets: Vec<_> = sockets
+            .map(|one| PollFd::new(&one.socket, PollFlags::IN))
+            .collect();
+        // Where that can't be told they are forked at their time.
+        rustix::event::poll(&mut sockets, Some(&Timespec::default())).ok()?;
+        let is_assigned =
+            |flags: PollFlags| flags.contains(PollFlags::IN) && !flags.contains(PollFlags::HUP);
+        sockets
+            .iter()
+            .position(|socket| is_assigned(socket.revents()))
     }
 }
 

@@ -255,12 +255,15 @@ impl Zygote {
                 self.peers.tell_exit(peer, exited)
             })?;
             // Exits have been told: a fork that lasts would hold them up. Out of numbers, what is wanted
-            // makes room: each holds one until it is forked.
+            // makes room: each holds one until it is forked. Else it takes turns with what is asked.
             let idle = asking.is_nothing();
             self.keep_compact(idle && !ended)?;
-            let due = |wanted: &Wanted| wanted.is_overdue() || wanted.is_assigned();
-            if (idle || !room || self.wanted.front().is_some_and(due))
-                && let Some(wanted) = self.wanted.pop_front()
+            let next = if idle || !room {
+                Some(0)
+            } else {
+                Wanted::first_due(&self.wanted)
+            };
+            if let Some(wanted) = next.and_then(|next| self.wanted.remove(next))
                 && let ControlFlow::Break(served) =
                     self.fork_worker(&wanted.ask, wanted.socket, true)?
             {

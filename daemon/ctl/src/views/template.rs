@@ -55,11 +55,11 @@ pub(crate) struct TemplateView {
 /// What workers save by sharing their zygote's memory. Of files that programs map nothing is counted.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct SavingView {
-    /// Less than nothing while the zygote takes more than its workers save.
+    /// Less than nothing while the zygote and its spares take more than the workers save.
     pub(crate) saved_bytes: i64,
     /// What the workers would take if each had been spawned and had loaded the same.
     pub(crate) spawned_bytes: u64,
-    /// What they and the zygote take.
+    /// What they, the zygote and its spares take.
     pub(crate) taken_bytes: u64,
     /// The workers this counts, and how many of them were looked at.
     pub(crate) workers: u32,

@@ -228,11 +228,11 @@ impl Spares {
     }
 
     /// How many spares of all templates there may be for this one to have more. Those that gain little by
-    /// theirs, and have what the configuration wants, leave room to others.
+    /// theirs, and have what the configuration wants, leave room to others, who need it more.
     pub(super) fn most(&self, bounds: SparesConfig, limit: usize) -> usize {
         let has_enough = self.idle.len() + self.coming.len() >= bounds.min;
         if self.demand.is_cheap() && has_enough {
-            limit / 2
+            limit.div_ceil(2)
         } else {
             limit
         }
