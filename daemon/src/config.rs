@@ -141,7 +141,7 @@ pub struct TemplateConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SparesConfig {
-    /// So many even when nobody starts anything; those that starts have taken are replaced within a second.
+    /// So many even when nobody starts anything; while starts come there may be fewer.
     pub min: usize,
     /// Never more; 0: every worker is forked when it is started.
     pub max: usize,

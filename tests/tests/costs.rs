@@ -10,9 +10,6 @@ use mpfork_tests::harness::{Daemon, Setup, TestClient, check, eventually_async};
 use serde_json::Value;
 use std::process::{Command, Stdio};
 
-/// Every worker is forked when it is started.
-const NO_SPARES: &str = "[limits]\nspares = 0\n";
-
 /// What `mpctl` prints.
 fn mpctl(daemon: &Daemon, args: &[&str]) -> String {
     let mut mpctl = Command::new(program("mpctl-under-test"));
@@ -54,7 +51,7 @@ async fn dear(client: &TestClient) -> Vec<Event> {
 
 #[test]
 fn forks_that_take_longer_than_a_launch_are_told_once_with_what_to_do() {
-    check(Setup::new().config(NO_SPARES), async |daemon| {
+    check(Setup::new().without_spares(), async |daemon| {
         let client = daemon.connect().await;
         let digest = client.test_template(&[("TEST_FAULT", "dear")]).await;
         started(&client, &digest, 3).await;
@@ -91,7 +88,7 @@ fn forks_that_take_longer_than_a_launch_are_told_once_with_what_to_do() {
 
 #[test]
 fn of_others_nothing_is_said() {
-    check(Setup::new().config(NO_SPARES), async |daemon| {
+    check(Setup::new().without_spares(), async |daemon| {
         let client = daemon.connect().await;
         let heavy = client.test_template(&[("TEST_FAULT", "heavy")]).await;
         started(&client, &heavy, 8).await;
@@ -162,7 +159,7 @@ fn what_workers_save_is_told_while_they_run() {
 
 #[test]
 fn workers_that_share_little_save_nothing() {
-    check(Setup::new().config(NO_SPARES), async |daemon| {
+    check(Setup::new().without_spares(), async |daemon| {
         let client = daemon.connect().await;
         // It has executed another program: it shares nothing.
         let (mut run, _) = client.run_until_line(shell("echo; exec sleep 600")).await;

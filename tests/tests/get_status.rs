@@ -141,9 +141,7 @@ fn strangers_are_reaped_and_counted() {
 
 #[test]
 fn descriptors_come_back_when_work_is_done() {
-    // Spares come and go with how often workers are started, and have descriptors too.
-    let setup = Setup::new().config("[limits]\nspares = 0");
-    check(setup, async |daemon| {
+    check(Setup::new().without_spares(), async |daemon| {
         let client = daemon.connect().await;
         let digest = client.test_template(&[]).await;
         let round = async || {

@@ -269,6 +269,7 @@ impl Zygote {
         let limit = daemon.config().limits.spares;
         for _ in 0..state.spares.missing(bounds, need) {
             let most = state.spares.most(bounds, limit);
+            // What others are left is no reason to rest, as having reached the limit is.
             if most < limit && daemon.spares.used() >= most {
                 return;
             }

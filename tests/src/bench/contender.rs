@@ -144,31 +144,13 @@ impl Contender {
             0 => count,
             spares => count.min(spares),
         };
-        let answer = self.ask_latency(figure, count, limit)?;
-        self.refill()?;
-        Ok(answer)
-    }
-
-    /// A process alone; who wants spares waits long enough for them itself.
-    pub(super) fn latency_of_one(
-        &mut self,
-        figure: Figure,
-        limit: Duration,
-    ) -> anyhow::Result<Answer> {
-        self.ask_latency(figure, 1, limit)
-    }
-
-    fn ask_latency(
-        &mut self,
-        figure: Figure,
-        count: u32,
-        limit: Duration,
-    ) -> anyhow::Result<Answer> {
-        self.ask(&Request::Latency {
+        let answer = self.ask(&Request::Latency {
             figure,
             count,
             millis: u64::try_from(limit.as_millis())?,
-        })
+        })?;
+        self.refill()?;
+        Ok(answer)
     }
 
     /// Waits until all spares wait: what forks them is then not in the turn of whoever comes next.

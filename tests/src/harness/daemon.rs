@@ -110,6 +110,13 @@ impl Setup {
         self
     }
 
+    /// Forks no worker ahead. Spares come and go with how often workers are started: processes that nobody
+    /// started, with descriptors.
+    #[must_use]
+    pub fn without_spares(self) -> Self {
+        self.config("[limits]\nspares = 0")
+    }
+
     /// Serves on another socket than `mpforkd.sock` in the folder.
     #[must_use]
     pub fn socket(mut self, socket: impl AsRef<Path>) -> Self {

@@ -155,45 +155,41 @@ fn many_at_once_do_not_mix() {
 
 #[test]
 fn the_daemons_descriptors_return_to_where_they_were() {
-    // Spares come and go with how often workers are started, and have descriptors too.
-    check(
-        Setup::new().config("[limits]\nspares = 0"),
-        async |daemon| {
-            let client = daemon.connect().await;
-            let template = client.test_template(&[]).await;
-            let round = async || {
-                // More than those whose pidfds are kept on purpose.
-                for _ in 0..70 {
-                    let mut attached = client.attach(shell("cat")).await;
-                    attached.stdin(b"hello").await;
-                    attached.half_close();
-                    assert_eq!(attached.everything().await.stdout, b"hello");
-                    client.exit_of(shell("echo kept")).await;
-                    let mut call = super::results::call(&template, "echo", "x".repeat(100_000));
-                    call.name = "large result".to_owned();
-                    client.attach(call).await.everything().await;
-                    // Left behind at every stage.
-                    drop(client.attach(shell("echo unread")).await);
-                    let spec = attachable(shell("echo nobody"));
-                    client.start(spec, false).await.unwrap();
-                }
-                for _ in 0..70 {
-                    client.exit_of(shell("exit 0")).await;
-                }
-                eventually_async("none runs", async || {
-                    client.list_workers(false).await.is_empty().then_some(())
-                })
-                .await;
-            };
-            round().await;
-            let before = process::open_descriptors(daemon.pid());
-            round().await;
-            eventually("mpforkd's descriptors are back", || {
-                (process::open_descriptors(daemon.pid()) <= before).then_some(())
-            });
-            assert!(Path::new(&format!("/proc/{}", daemon.pid())).exists());
-        },
-    );
+    check(Setup::new().without_spares(), async |daemon| {
+        let client = daemon.connect().await;
+        let template = client.test_template(&[]).await;
+        let round = async || {
+            // More than those whose pidfds are kept on purpose.
+            for _ in 0..70 {
+                let mut attached = client.attach(shell("cat")).await;
+                attached.stdin(b"hello").await;
+                attached.half_close();
+                assert_eq!(attached.everything().await.stdout, b"hello");
+                client.exit_of(shell("echo kept")).await;
+                let mut call = super::results::call(&template, "echo", "x".repeat(100_000));
+                call.name = "large result".to_owned();
+                client.attach(call).await.everything().await;
+                // Left behind at every stage.
+                drop(client.attach(shell("echo unread")).await);
+                let spec = attachable(shell("echo nobody"));
+                client.start(spec, false).await.unwrap();
+            }
+            for _ in 0..70 {
+                client.exit_of(shell("exit 0")).await;
+            }
+            eventually_async("none runs", async || {
+                client.list_workers(false).await.is_empty().then_some(())
+            })
+            .await;
+        };
+        round().await;
+        let before = process::open_descriptors(daemon.pid());
+        round().await;
+        eventually("mpforkd's descriptors are back", || {
+            (process::open_descriptors(daemon.pid()) <= before).then_some(())
+        });
+        assert!(Path::new(&format!("/proc/{}", daemon.pid())).exists());
+    });
 }
 
 #[test]

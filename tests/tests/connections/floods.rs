@@ -1,7 +1,7 @@
 //! One connection asks for more than there is, and gets no more than its share.
 
 use super::raw;
-use super::{NO_SPARES, alone, serves, settled};
+use super::{alone, serves, settled};
 use http_body::{Frame, SizeHint};
 use mpfork_proto::Message as _;
 use mpfork_proto::reason::Reason;
@@ -166,7 +166,7 @@ fn calls_of_a_connection_are_bounded() {
 
 #[test]
 fn answers_that_nobody_reads_are_bounded() {
-    check(Setup::new().config(NO_SPARES), async |daemon| {
+    check(Setup::new().without_spares(), async |daemon| {
         const CALLS: u32 = 20_000;
         let client = daemon.connect().await;
         // What makes the answers long.
@@ -240,7 +240,7 @@ fn long_traces_that_nobody_reads_are_bounded() {
 
 #[test]
 fn calls_given_up_at_once_are_bounded() {
-    check(Setup::new().config(NO_SPARES), async |daemon| {
+    check(Setup::new().without_spares(), async |daemon| {
         let client = daemon.connect().await;
         let descriptors = settled(daemon, &client).await;
         let before = resident_bytes(daemon.pid());
@@ -270,40 +270,38 @@ fn calls_given_up_at_once_are_bounded() {
 
 #[test]
 fn descriptors_beyond_the_credit_end_the_connection_that_sent_them() {
-    check(
-        Setup::new().config(NO_SPARES).open_files(1024),
-        async |daemon| {
-            let client = daemon.connect().await;
-            let descriptors = settled(daemon, &client).await;
-            let null = std::fs::File::open("/dev/null").unwrap();
-            let many = vec![null.as_fd(); 253];
-            for _ in 0..20 {
-                // Before any handshake, and after one: by a copy of the socket.
-                let stream = raw::connect(daemon.socket());
-                let copy = stream.try_clone().unwrap();
-                stream.set_nonblocking(true).unwrap();
-                let stream = tokio::net::UnixStream::from_std(stream).unwrap();
-                let (channel, connection) = mpfork_transport::channel_over(stream).await.unwrap();
-                let flooding = TestClient::over(channel, connection).await.unwrap();
-                let unknown = raw::frame(0xee, 0, 0, b"");
-                for _ in 0..3 {
-                    // It may be hung up on after the first.
-                    let _ = mpfork_sys::fdpass::send(copy.as_fd(), &unknown, &many);
-                }
-                serves(&client).await;
-                flooding.connection.closed().await;
-                let early = raw::connect(daemon.socket());
-                let _ = mpfork_sys::fdpass::send(early.as_fd(), raw::PREFACE, &many);
-                serves(&client).await;
+    let setup = Setup::new().without_spares().open_files(1024);
+    check(setup, async |daemon| {
+        let client = daemon.connect().await;
+        let descriptors = settled(daemon, &client).await;
+        let null = std::fs::File::open("/dev/null").unwrap();
+        let many = vec![null.as_fd(); 253];
+        for _ in 0..20 {
+            // Before any handshake, and after one: by a copy of the socket.
+            let stream = raw::connect(daemon.socket());
+            let copy = stream.try_clone().unwrap();
+            stream.set_nonblocking(true).unwrap();
+            let stream = tokio::net::UnixStream::from_std(stream).unwrap();
+            let (channel, connection) = mpfork_transport::channel_over(stream).await.unwrap();
+            let flooding = TestClient::over(channel, connection).await.unwrap();
+            let unknown = raw::frame(0xee, 0, 0, b"");
+            for _ in 0..3 {
+                // It may be hung up on after the first.
+                let _ = mpfork_sys::fdpass::send(copy.as_fd(), &unknown, &many);
             }
-            alone(daemon, &client, descriptors).await;
-            // Those that were sent honestly arrive.
-            let queued = client.queue(vec![null.try_clone().unwrap().into()]).await;
-            let mut spec = shell("test -c /proc/self/fd/9");
-            spec::place(&mut spec, queued.descriptors[0], 9);
-            assert!(client.exit_of(spec).await.success());
-        },
-    );
+            serves(&client).await;
+            flooding.connection.closed().await;
+            let early = raw::connect(daemon.socket());
+            let _ = mpfork_sys::fdpass::send(early.as_fd(), raw::PREFACE, &many);
+            serves(&client).await;
+        }
+        alone(daemon, &client, descriptors).await;
+        // Those that were sent honestly arrive.
+        let queued = client.queue(vec![null.try_clone().unwrap().into()]).await;
+        let mut spec = shell("test -c /proc/self/fd/9");
+        spec::place(&mut spec, queued.descriptors[0], 9);
+        assert!(client.exit_of(spec).await.success());
+    });
 }
 
 async fn watch(client: &TestClient) -> Result<Streaming<v1::WatchEventsResponse>, Status> {

@@ -13,9 +13,6 @@ use mpfork_tests::harness::process::open_descriptors;
 use mpfork_tests::harness::spec::shell;
 use mpfork_tests::harness::{Daemon, TestClient, eventually_async};
 
-/// Spares come and go with how often workers are started, and have descriptors too.
-const NO_SPARES: &str = "[limits]\nspares = 0";
-
 /// Others are served as ever.
 async fn serves(client: &TestClient) {
     assert_eq!(client.exit_of(shell("exit 3")).await.exitcode(), 3);

@@ -1,7 +1,7 @@
 //! Messages that are none.
 
 use super::raw;
-use super::{NO_SPARES, alone, serves, settled};
+use super::{alone, serves, settled};
 use mpfork_proto::Message as _;
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1;
@@ -102,7 +102,7 @@ fn calls_that_there_are_not_are_unimplemented() {
 #[test]
 fn conversations_with_faults_in_them_do_no_harm() {
     let seed = mpfork_tests::harness::seed();
-    check(Setup::new().config(NO_SPARES), async |daemon| {
+    check(Setup::new().without_spares(), async |daemon| {
         let client = daemon.connect().await;
         let descriptors = settled(daemon, &client).await;
         let socket = daemon.socket().to_owned();

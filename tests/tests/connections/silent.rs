@@ -1,7 +1,7 @@
 //! Who connects and makes no call is hung up on after a while.
 
 use super::raw;
-use super::{NO_SPARES, alone, serves, settled};
+use super::{alone, serves, settled};
 use mpfork_proto::problem::Problem;
 use mpfork_proto::reason::Reason;
 use mpfork_proto::v1::GetStatusRequest;
@@ -18,32 +18,30 @@ async fn until_hung_up(mut stream: std::os::unix::net::UnixStream) -> Vec<u8> {
 
 #[test]
 fn a_silent_connection_is_hung_up_on_and_one_that_has_called_is_not() {
-    check(
-        Setup::new().config(NO_SPARES).config(SHORT),
-        async |daemon| {
-            let client = daemon.connect().await;
-            let descriptors = settled(daemon, &client).await;
-            let greeted = |bytes: &[u8]| {
-                let mut stream = raw::connect(daemon.socket());
-                raw::send(&mut stream, bytes);
-                stream
-            };
-            // Nothing, a part of the greeting, all of it, and a call that never gets its message.
-            let unfinished = [raw::greeting(None), raw::headers(1, "/x")].concat();
-            let silent = [
-                greeted(b""),
-                greeted(&raw::PREFACE[..10]),
-                greeted(&raw::greeting(None)),
-                greeted(&unfinished),
-            ];
-            for stream in silent {
-                until_hung_up(stream).await;
-            }
-            alone(daemon, &client, descriptors).await;
-            // The first client has been silent for as long; but it has made a call before.
-            serves(&client).await;
-        },
-    );
+    let setup = Setup::new().without_spares().config(SHORT);
+    check(setup, async |daemon| {
+        let client = daemon.connect().await;
+        let descriptors = settled(daemon, &client).await;
+        let greeted = |bytes: &[u8]| {
+            let mut stream = raw::connect(daemon.socket());
+            raw::send(&mut stream, bytes);
+            stream
+        };
+        // Nothing, a part of the greeting, all of it, and a call that never gets its message.
+        let unfinished = [raw::greeting(None), raw::headers(1, "/x")].concat();
+        let silent = [
+            greeted(b""),
+            greeted(&raw::PREFACE[..10]),
+            greeted(&raw::greeting(None)),
+            greeted(&unfinished),
+        ];
+        for stream in silent {
+            until_hung_up(stream).await;
+        }
+        alone(daemon, &client, descriptors).await;
+        // The first client has been silent for as long; but it has made a call before.
+        serves(&client).await;
+    });
 }
 
 #[test]

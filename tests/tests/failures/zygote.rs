@@ -178,84 +178,80 @@ fn a_start_that_meets_a_dead_zygote_waits_for_the_next() {
 #[test]
 fn a_zygote_killed_amid_many_starts_leaves_nothing_half_started() {
     const STARTS: usize = 400;
-    // A spare would be a process that nobody started.
-    check(
-        Setup::new().config("[limits]\nspares = 0"),
-        async |daemon| {
-            let client = std::rc::Rc::new(daemon.connect().await);
-            client.warm("command").await.unwrap();
-            let local = tokio::task::LocalSet::new();
-            let count = std::rc::Rc::new(std::cell::Cell::new(0));
-            let starts: Vec<_> = (0..STARTS)
-                .map(|_| {
-                    let (client, count) = (client.clone(), count.clone());
-                    local.spawn_local(async move {
-                        let result = match client.try_run(shell("exit 5")).await {
-                            Ok(mut run) => Ok((run.id(), run.exit().await)),
-                            Err(status) => Err(status),
-                        };
-                        count.set(count.get() + 1);
-                        result
-                    })
+    check(Setup::new().without_spares(), async |daemon| {
+        let client = std::rc::Rc::new(daemon.connect().await);
+        client.warm("command").await.unwrap();
+        let local = tokio::task::LocalSet::new();
+        let count = std::rc::Rc::new(std::cell::Cell::new(0));
+        let starts: Vec<_> = (0..STARTS)
+            .map(|_| {
+                let (client, count) = (client.clone(), count.clone());
+                local.spawn_local(async move {
+                    let result = match client.try_run(shell("exit 5")).await {
+                        Ok(mut run) => Ok((run.id(), run.exit().await)),
+                        Err(status) => Err(status),
+                    };
+                    count.set(count.get() + 1);
+                    result
                 })
-                .collect();
-            let watcher = daemon.connect().await;
-            let mut killed = 0;
-            let crash = async {
-                // Three crashes, each in the middle of what is left: a fifth would be a failed template.
-                while killed < 3 && count.get() < STARTS {
-                    let wanted = (killed + 1) * STARTS / 5;
-                    eventually_async("more have ended", async || {
-                        (count.get() >= wanted).then_some(())
-                    })
-                    .await;
-                    let template = watcher.template("command").await;
-                    if template.state() == TemplateState::Warm && lives(template.zygote_pid) {
-                        process::kill(template.zygote_pid);
-                        killed += 1;
-                    }
-                }
-            };
-            local.run_until(crash).await;
-            let mut workers = std::collections::HashSet::new();
-            let mut refusals = 0;
-            for start in starts {
-                match local.run_until(start).await.unwrap() {
-                    Ok((id, exit)) => {
-                        assert!(workers.insert(id.counter), "one worker for two starts");
-                        assert_eq!(exit.how, Some(exit::How::Code(5)), "{exit}");
-                    }
-                    Err(status) => {
-                        let problem = mpfork_proto::problem::Problem::from_status(&status).unwrap();
-                        let expected = [Reason::ZygoteFailed, Reason::WorkerLost];
-                        assert!(expected.contains(&problem.reason), "{problem:?}");
-                        refusals += 1;
-                    }
+            })
+            .collect();
+        let watcher = daemon.connect().await;
+        let mut killed = 0;
+        let crash = async {
+            // Three crashes, each in the middle of what is left: a fifth would be a failed template.
+            while killed < 3 && count.get() < STARTS {
+                let wanted = (killed + 1) * STARTS / 5;
+                eventually_async("more have ended", async || {
+                    (count.get() >= wanted).then_some(())
+                })
+                .await;
+                let template = watcher.template("command").await;
+                if template.state() == TemplateState::Warm && lives(template.zygote_pid) {
+                    process::kill(template.zygote_pid);
+                    killed += 1;
                 }
             }
-            assert!(killed > 0, "the zygote was killed amid the starts");
-            let totals = watcher.status().await.workers.unwrap();
-            assert_eq!(totals.running, 0, "{totals:?}");
-            assert_eq!(totals.started, workers.len() as u64);
-            assert_eq!(totals.exited, totals.started);
-            assert_eq!(totals.failed, refusals);
-            // No worker that nobody knows.
-            let zygote = when(&watcher, "command", TemplateState::Warm)
-                .await
-                .zygote_pid;
-            eventually("no process is left but the zygote", || {
-                let tree = process::descendants(daemon.pid());
-                (tree.len() == 1 && tree[0].pid == zygote).then_some(())
-            });
-        },
-    );
+        };
+        local.run_until(crash).await;
+        let mut workers = std::collections::HashSet::new();
+        let mut refusals = 0;
+        for start in starts {
+            match local.run_until(start).await.unwrap() {
+                Ok((id, exit)) => {
+                    assert!(workers.insert(id.counter), "one worker for two starts");
+                    assert_eq!(exit.how, Some(exit::How::Code(5)), "{exit}");
+                }
+                Err(status) => {
+                    let problem = mpfork_proto::problem::Problem::from_status(&status).unwrap();
+                    let expected = [Reason::ZygoteFailed, Reason::WorkerLost];
+                    assert!(expected.contains(&problem.reason), "{problem:?}");
+                    refusals += 1;
+                }
+            }
+        }
+        assert!(killed > 0, "the zygote was killed amid the starts");
+        let totals = watcher.status().await.workers.unwrap();
+        assert_eq!(totals.running, 0, "{totals:?}");
+        assert_eq!(totals.started, workers.len() as u64);
+        assert_eq!(totals.exited, totals.started);
+        assert_eq!(totals.failed, refusals);
+        // No worker that nobody knows.
+        let zygote = when(&watcher, "command", TemplateState::Warm)
+            .await
+            .zygote_pid;
+        eventually("no process is left but the zygote", || {
+            let tree = process::descendants(daemon.pid());
+            (tree.len() == 1 && tree[0].pid == zygote).then_some(())
+        });
+    });
 }
 
 #[test]
 fn an_exit_that_the_zygote_never_saw_is_told_where_the_kernel_tells_it() {
     for exit_info in [true, false] {
         // A spare's fork has its hooks run at any time.
-        let setup = Setup::new().config("[limits]\nspares = 0");
+        let setup = Setup::new().without_spares();
         let setup = if exit_info {
             setup
         } else {

@@ -79,8 +79,8 @@ impl Wanted {
         if all.front()?.is_overdue() {
             return Some(0);
         }
-        let sockets = all.iter();
-        let mut sockets: Vec<_> = sockets
+        let wanted = all.iter();
+        let mut sockets: Vec<_> = wanted
             .map(|one| PollFd::new(&one.socket, PollFlags::IN))
             .collect();
         // Where that can't be told they are forked at their time.

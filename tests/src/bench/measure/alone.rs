@@ -2,8 +2,8 @@
 //! to do. Processors sleep meanwhile.
 
 use super::super::contender::Contender;
-use super::super::ends;
 use super::super::plan::Plan;
+use super::super::protocol::Request;
 use super::super::stats::Figures;
 use super::latency::{self, SpareShare};
 use super::start::Start;
@@ -32,15 +32,19 @@ pub(in super::super) fn measure(
     }
     contenders.iter_mut().try_for_each(Contender::refill)?;
     let before: Vec<_> = contenders.iter().map(latency::starts).collect();
+    let millis = u64::try_from(plan.turn_limit.as_millis())?;
     for _ in 0..plan.alone_rounds {
         let mut measured = measured.iter_mut();
         for contender in contenders.iter_mut() {
             let count = contender.way.figures().len();
             for (_, figure, figures) in measured.by_ref().take(count) {
                 for _ in 0..plan.alone_turn {
-                    ends::check()?;
                     std::thread::sleep(PAUSE);
-                    let answer = contender.latency_of_one(*figure, plan.turn_limit)?;
+                    let answer = contender.ask(&Request::Latency {
+                        figure: *figure,
+                        count: 1,
+                        millis,
+                    })?;
                     figures.add(&answer.samples_ns)?;
                 }
             }
